@@ -1,0 +1,272 @@
+"""Set-up: `.venv` (Airflow, local SageMaker, driver) and `.venv-jobs` (what job scripts run in) from the hash locks.
+
+Runs with the system's Python and the standard library only: `python include/laptop/setup.py {run,dev}`.
+A stamp in each environment says which lock it holds. Another lock: the difference is installed. No stamp: the
+environment is made anew, so an interrupted set-up repairs itself. When all stamps are right it does nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LOG = ROOT / ".local" / "logs" / "setup.log"
+STAMP = "setup-stamp.json"
+UV = ROOT / ".venv-uv"
+FREE_BYTES_NEEDED = 3 * 1000**3
+UNREACHABLE = (
+    "error sending request",
+    "dns error",
+    "newconnectionerror",
+    "failed to establish a new connection",
+    "temporary failure in name resolution",
+    "connecttimeout",
+    "proxyerror",
+    "ssl error",
+    "network connectivity is disabled",
+)
+
+
+class SetupError(Exception):
+    """What is wrong with this machine and what to do, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment that is installed from a lock; `sources` are what its Python finds beside the packages."""
+
+    title: str
+    folder: Path
+    lock: Path
+    sources: tuple[Path, ...] = ()
+
+    def stamp(self) -> dict[str, str]:
+        """What this environment must hold: the lock's hash, where it stands and the Python it was made with."""
+        return {
+            "lock": hashlib.sha256(self.lock.read_bytes()).hexdigest(),
+            "folder": str(self.folder),
+            "python": platform.python_version(),
+        }
+
+    def is_sound(self) -> bool:
+        """Whether an install ended well here, of whatever lock, with this Python and in this place."""
+        stamp = self.folder / STAMP
+        if not stamp.is_file() or not (self.folder / "bin" / "python").exists():
+            return False
+        found = json.loads(stamp.read_text())
+        return bool({**found, "lock": ""} == {**self.stamp(), "lock": ""})
+
+    def is_ready(self) -> bool:
+        """Whether it holds this lock."""
+        return self.is_sound() and json.loads((self.folder / STAMP).read_text()) == self.stamp()
+
+
+def main_environment(profile: str, minor: int) -> Environment:
+    """`.venv` for a profile: `run` is Airflow and the local SageMaker, `dev` adds the tools of the tests."""
+    titles = {
+        "run": "Airflow, the Amazon provider and the local SageMaker",
+        "dev": "Airflow, the Amazon provider, the local SageMaker and the tools of the tests",
+    }
+    lock = ROOT / "locks" / f"{profile}-py3{minor}.txt"
+    return Environment(titles[profile], ROOT / ".venv", lock, (ROOT, ROOT / "plugins"))
+
+
+def wanted(profile: str, minor: int) -> list[Environment]:
+    """The environments of a profile. A `.venv` of profile dev holds all that run needs, so it serves both."""
+    main = main_environment(profile, minor)
+    dev = main_environment("dev", minor)
+    jobs = Environment("job scripts: XGBoost, pandas", ROOT / ".venv-jobs", ROOT / "locks" / "jobs.txt")
+    return [dev if dev.is_ready() else main, jobs]
+
+
+def check_machine(free_bytes: int) -> None:
+    """Raise SetupError for what would make an install fail half way: disk, venv module, compiler, headers."""
+    if free_bytes < FREE_BYTES_NEEDED:
+        raise SetupError(
+            f"Set-up needs 3 GB of free disk and {ROOT} has {free_bytes / 1000**3:.1f} GB: free some and run it again."
+        )
+    try:
+        import ensurepip
+        import venv
+    except ImportError as error:
+        raise SetupError(
+            f"{sys.executable} has no module {error.name} (Debian and Ubuntu: apt-get install "
+            f"python3.{sys.version_info.minor}-venv)."
+        ) from error
+    del ensurepip, venv
+    check_compiler(shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"))
+
+
+def check_compiler(compiler: list[str]) -> None:
+    """sagemaker-training is a C extension without wheels: compile three lines against Python.h to see that it will build."""
+    advice = f"(Debian and Ubuntu: apt-get install gcc libc6-dev python3.{sys.version_info.minor}-dev; macOS: xcode-select --install)"
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "probe.c"
+        source.write_text("#include <Python.h>\n#include <unistd.h>\nint probe(void) { return 0; }\n")
+        command = [*compiler, f"-I{sysconfig.get_paths()['include']}", "-c", str(source), "-o", f"{folder}/probe.o"]
+        try:
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise SetupError(f"No C compiler: {compiler[0]} does not start; sagemaker-training needs one {advice}.") from error
+    if result.returncode:
+        what = "no headers of Python (Python.h)" if "Python.h" in result.stderr else "a C compiler that does not compile"
+        raise SetupError(f"There is {what}; sagemaker-training needs it to be built {advice}.")
+
+
+def registry_settings() -> dict[str, str]:
+    """uv does not read pip's configuration: hand it the index and the certificates that pip is told to use."""
+    settings: dict[str, str] = {}
+    if "UV_DEFAULT_INDEX" not in os.environ and "UV_INDEX_URL" not in os.environ:
+        asked = subprocess.run(
+            [sys.executable, "-m", "pip", "config", "get", "global.index-url"], capture_output=True, text=True, check=False
+        )
+        index = os.environ.get("PIP_INDEX_URL") or asked.stdout.strip()
+        if index:
+            settings["UV_DEFAULT_INDEX"] = index
+    if "PIP_CERT" in os.environ and "SSL_CERT_FILE" not in os.environ:
+        settings["SSL_CERT_FILE"] = os.environ["PIP_CERT"]
+    return settings
+
+
+def execute(command: list[str], settings: dict[str, str]) -> None:
+    """Run an install command, its output into the log. Raises SetupError with the reason when it fails."""
+    with LOG.open("a+") as log:
+        log.write(f"\n$ {shlex.join(command)}\n")
+        log.flush()
+        start = log.seek(0, os.SEEK_END)
+        code = subprocess.run(
+            command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **settings}, cwd=ROOT, check=False
+        ).returncode
+        if code == 0:
+            return
+        log.seek(start)
+        output = log.read()
+    if any(sign in output.lower() for sign in UNREACHABLE):
+        raise SetupError(
+            "The package registry cannot be reached: check the network, or name a mirror with UV_DEFAULT_INDEX "
+            f"or PIP_INDEX_URL (details: {LOG})."
+        )
+    reason = " ".join(line.strip() for line in output.splitlines() if line.strip())[-300:]
+    raise SetupError(f"{Path(command[0]).name} failed: {reason} (details: {LOG}).")
+
+
+def installer() -> list[str]:
+    """The command that installs a lock: uv, which is ten times quicker, or pip where there is no uv for this machine."""
+    uv = UV / "bin" / "uv"
+    lock = ROOT / "locks" / "uv.txt"
+    environment = Environment("uv", UV, lock)
+    if not environment.is_ready():
+        shutil.rmtree(UV, ignore_errors=True)
+        execute([sys.executable, "-m", "venv", str(UV)], {})
+        pip = [str(UV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--retries", "1"]
+        try:
+            execute([*pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(lock)], {})
+        except SetupError as error:
+            if "cannot be reached" in str(error):
+                raise
+        (UV / STAMP).write_text(json.dumps(environment.stamp()))
+    return [str(uv)] if uv.exists() else []
+
+
+def install(environment: Environment, uv: list[str]) -> None:
+    """Fill the environment from its lock: as it stands when its stamp is sound, else anew. The stamp comes last."""
+    stamp = environment.folder / STAMP
+    if environment.is_sound():
+        stamp.unlink()
+    else:
+        shutil.rmtree(environment.folder, ignore_errors=True)
+        execute([sys.executable, "-m", "venv", "--without-pip", str(environment.folder)], {})
+    python = str(environment.folder / "bin" / "python")
+    lock = str(environment.lock)
+    if uv:
+        execute([*uv, "pip", "sync", "--python", python, "--require-hashes", lock], registry_settings())
+    else:
+        pip = [str(UV / "bin" / "python"), "-m", "pip", "--python", python, "install", "--quiet"]
+        execute([*pip, "--no-deps", "--require-hashes", "-r", lock], {})
+    if environment.sources:
+        site = Path(sysconfig.get_path("purelib", vars={"base": str(environment.folder)}))
+        (site / "sagemaker_retraining_sources.pth").write_text("".join(f"{path}\n" for path in environment.sources))
+    stamp.write_text(json.dumps(environment.stamp()))
+
+
+def describe(environment: Environment) -> str:
+    """`172 packages, 640 MB`: what was installed."""
+    files = (Path(folder) / name for folder, _, names in os.walk(environment.folder) for name in names)
+    size = sum(file.lstat().st_size for file in files)
+    packages = environment.lock.read_text().count("==")
+    return f"{packages} packages, {size / 1000**2:.0f} MB"
+
+
+@contextlib.contextmanager
+def step(number: int, count: int, title: str) -> Iterator[list[str]]:
+    """Print `[2/4] title … 21 s, <what the block appends>`."""
+    sys.stdout.write(f"[{number}/{count}] {title} … ")
+    sys.stdout.flush()
+    started = time.monotonic()
+    found: list[str] = []
+    try:
+        yield found
+    except BaseException:
+        sys.stdout.write("failed\n")
+        raise
+    sys.stdout.write(", ".join([f"{time.monotonic() - started:.0f} s", *found]) + "\n")
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Two `make` in one folder wait for each other instead of deleting each other's work."""
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    with (ROOT / ".local" / "setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def set_up(profile: str) -> None:
+    """Make what is missing for the profile. Raises SetupError when this machine cannot."""
+    minor = sys.version_info.minor
+    with one_at_a_time():
+        missing = [environment for environment in wanted(profile, minor) if not environment.is_ready()]
+        if not missing:
+            return
+        count = 2 + len(missing)
+        with step(1, count, f"Checking this machine: Python {platform.python_version()}, compiler, disk"):
+            check_machine(shutil.disk_usage(ROOT).free)
+        with step(2, count, "The installer, uv") as found:
+            uv = installer()
+            found.extend([] if uv else ["there is none for this machine: pip instead, which takes minutes"])
+        for number, environment in enumerate(missing, start=3):
+            with step(number, count, f"{environment.folder.name}: {environment.title}") as found:
+                install(environment, uv)
+                found.append(describe(environment))
+
+
+def main(arguments: list[str]) -> int:
+    """Command line: the profile. Exit status 0, or 1 after one sentence on what is wrong."""
+    try:
+        set_up(arguments[0])
+    except SetupError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted; the same command starts where it is needed.\n")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Endpoints: model servers, blue/green updates, invocations with data capture, metrics."""

@@ -1,0 +1,113 @@
+"""InvokeEndpoint: from the HTTP request to the container and back, with the errors of sagemaker-runtime."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from include.sagemaker_local.endpoints.capture import Capture, Payload, event_line, now
+from include.sagemaker_local.endpoints.deployment import Deployment
+from include.sagemaker_local.endpoints.metrics import Metrics
+from include.sagemaker_local.endpoints.model_server import Answer, ModelServer, NoAnswerError
+from include.sagemaker_local.errors import AwsError
+from include.sagemaker_local.service import Settings
+
+MAX_BODY_BYTES = 6_291_456
+CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
+TIMED_OUT = (
+    "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for each "
+    "container in Amazon CloudWatch, resolve the issue, and try again."
+)
+
+HttpResponse = tuple[int, list[tuple[str, str]], bytes]
+
+
+def check_size(body: bytes) -> None:
+    """AWS refuses a large body before it looks at anything else."""
+    if len(body) > MAX_BODY_BYTES:
+        raise AwsError("413", f"HTTP content length exceeded {MAX_BODY_BYTES} bytes.", status=413)
+
+
+def choose(settings: Settings, deployment: Deployment, environ: dict[str, Any]) -> tuple[str, ModelServer]:
+    """The variant asked for, or one drawn by weight."""
+    wanted = environ.get("HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT")
+    if wanted is None:
+        return deployment.draw()
+    if wanted not in deployment.servers:
+        raise AwsError(
+            "ValidationError",
+            f"Variant {wanted} of endpoint {deployment.endpoint} of account {settings.account} not found.",
+        )
+    return wanted, deployment.servers[wanted]
+
+
+def forward(
+    settings: Settings,
+    deployment: Deployment,
+    variant: str,
+    server: ModelServer,
+    environ: dict[str, Any],
+    body: bytes,
+    capture: Capture,
+    metrics: Metrics,
+) -> HttpResponse:
+    """Ask the container; count and capture what it says. Raises ModelError, or ServiceUnavailable when it is gone."""
+    headers = _container_headers(environ)
+    at, started = now(), time.perf_counter()
+    try:
+        answer = server.invoke(body, headers)
+    except NoAnswerError as error:
+        metrics.observe(deployment.endpoint, variant, 0, time.perf_counter() - started)
+        if error.timed_out:
+            raise _model_error(settings, deployment.endpoint, 0, TIMED_OUT) from error
+        raise AwsError(
+            "ServiceUnavailable", "The request has failed due to a temporary failure of the server.", 503
+        ) from error
+    metrics.observe(deployment.endpoint, variant, answer.status, time.perf_counter() - started)
+    if answer.status >= 400:
+        raise _model_error(settings, deployment.endpoint, answer.status, answer.body.decode(errors="replace"))
+    config = deployment.capture
+    if config is not None and config.sampled():
+        request = Payload(headers["Content-Type"], body)
+        response = Payload(_content_type(answer), answer.body)
+        line = event_line(config, request, response, headers.get(INFERENCE_ID), at)
+        capture.record(config, f"{deployment.endpoint}/{variant}", line, at)
+    return 200, _response_headers(answer, variant), answer.body
+
+
+def _container_headers(environ: dict[str, Any]) -> dict[str, str]:
+    headers = {
+        "Content-Type": environ.get("CONTENT_TYPE") or "application/octet-stream",
+        "Accept": environ.get("HTTP_ACCEPT") or "*/*",
+    }
+    for name in (CUSTOM_ATTRIBUTES, INFERENCE_ID):
+        value = environ.get("HTTP_" + name.upper().replace("-", "_"))
+        if value is not None:
+            headers[name] = value
+    return headers
+
+
+def _content_type(answer: Answer) -> str:
+    return answer.headers.get("Content-Type", "application/octet-stream")
+
+
+def _response_headers(answer: Answer, variant: str) -> list[tuple[str, str]]:
+    headers = [("Content-Type", _content_type(answer)), ("x-Amzn-Invoked-Production-Variant", variant)]
+    attributes = answer.headers.get(CUSTOM_ATTRIBUTES)
+    return [*headers, (CUSTOM_ATTRIBUTES, attributes)] if attributes else headers
+
+
+def _model_error(settings: Settings, endpoint: str, status: int, message: str) -> AwsError:
+    kind = "client" if 400 <= status < 500 else "server"
+    group = f"/aws/sagemaker/Endpoints/{endpoint}"
+    region, account = settings.region, settings.account
+    return AwsError(
+        "ModelError",
+        f'Received {kind} error ({status}) from primary with message "{message}". See https://{region}.console.aws.amazon.com/'
+        f"cloudwatch/home?region={region}#logEventViewer:group={group} in account {account} for more information.",
+        status=424,
+        OriginalStatusCode=status,
+        OriginalMessage=message,
+        LogStreamArn=f"arn:aws:logs:{region}:{account}:log-group:{group}",
+    )

@@ -1,0 +1,88 @@
+"""From a model's name to what a serving container gets: image, environment, and the unpacked model archive."""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError
+
+from include.sagemaker_local.errors import validation_error
+from include.sagemaker_local.service import Context
+
+
+class DeploymentError(Exception):
+    """Why a deployment could not be brought up; the text becomes the endpoint's FailureReason."""
+
+
+def serving_container(ctx: Context, model_name: str) -> dict[str, Any]:
+    """`{"Image", "ModelDataUrl", "Environment"}` of a model; a model made from a model package has the package's container.
+
+    Raises AwsError when the model, or its package, does not exist or needs what is not supported here.
+    """
+    model = ctx.store.get("model", model_name)
+    if model is None:
+        raise validation_error(f'Could not find model "{ctx.arn("model", model_name)}".')
+    containers = [model["PrimaryContainer"]] if model.get("PrimaryContainer") else model.get("Containers", [])
+    if len(containers) != 1:
+        raise validation_error(
+            f'Model "{model_name}" has {len(containers)} containers; the local SageMaker serves models with exactly one.'
+        )
+    container = containers[0]
+    if not container.get("ModelPackageName"):
+        return _container(container, container.get("Environment", {}))
+    packaged = _package_container(ctx, container["ModelPackageName"])
+    return _container(packaged, {**packaged.get("Environment", {}), **container.get("Environment", {})})
+
+
+def _container(definition: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
+    source = definition.get("ModelDataSource", {}).get("S3DataSource", {})
+    if source.get("CompressionType") == "None":
+        raise validation_error(
+            f'ModelDataSource "{source.get("S3Uri")}": the local SageMaker serves model archives (CompressionType Gzip) only.'
+        )
+    return {
+        "Image": definition.get("Image", ""),
+        "ModelDataUrl": definition.get("ModelDataUrl") or source.get("S3Uri"),
+        "Environment": environment,
+    }
+
+
+def _package_container(ctx: Context, package: str) -> dict[str, Any]:
+    """The first container of a package's InferenceSpecification; `package` is an ARN or `<group>/<version>`."""
+    name = package.partition("model-package/")[2] or package
+    body = ctx.store.get("model-package", name) or next(
+        (found for found in ctx.store.list("model-package") if found["ModelPackageArn"].lower() == package.lower()), None
+    )
+    if body is None:
+        raise validation_error(f"ModelPackage {ctx.arn('model-package', name)} does not exist.")
+    containers: list[dict[str, Any]] = body.get("InferenceSpecification", {}).get("Containers", [])
+    if not containers:
+        raise validation_error(f"ModelPackage {body['ModelPackageArn']} has no InferenceSpecification to deploy.")
+    return containers[0]
+
+
+def unpack_model(ctx: Context, url: str | None, directory: Path) -> None:
+    """Stream a model.tar.gz from S3 into `directory`. Raises DeploymentError when it is missing or not such an archive."""
+    directory.mkdir(parents=True, exist_ok=True)
+    if not url:
+        return
+    address = urlsplit(url)
+    try:
+        content = ctx.client("s3").get_object(Bucket=address.netloc, Key=address.path.lstrip("/"))["Body"]
+    except ClientError as error:
+        raise DeploymentError(
+            f'Failed to download model data for container "container_1" from URL: "{url}". Please ensure that there is an '
+            "object located at the URL and that the role passed to CreateModel has permissions to download the object."
+        ) from error
+    try:
+        with tarfile.open(fileobj=content, mode="r|gz", bufsize=1 << 20) as archive:
+            archive.extractall(directory, filter="data")
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        raise DeploymentError(
+            f'Failed to extract model data archive for container "container_1" from URL "{url}". '
+            f"Please ensure that the object located at the URL is a valid tar.gz archive. ({error})"
+        ) from error

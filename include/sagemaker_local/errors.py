@@ -1,0 +1,36 @@
+"""The errors SageMaker answers with, as exceptions: code, HTTP status and message as AWS words them."""
+
+from __future__ import annotations
+
+
+class AwsError(Exception):
+    """An error response: `code` is what boto3 shows as `Error.Code`, `status` the HTTP status.
+
+    `fields` are further members of the error body (such as `OriginalStatusCode` of a ModelError).
+    """
+
+    def __init__(self, code: str, message: str, status: int = 400, **fields: object) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+        self.fields = fields
+
+
+def validation_error(message: str) -> AwsError:
+    """The request is well formed but not acceptable, or names something that does not exist."""
+    return AwsError("ValidationException", message)
+
+
+def resource_in_use(message: str) -> AwsError:
+    """A resource of this name exists already (jobs)."""
+    return AwsError("ResourceInUse", message)
+
+
+def unsupported_operation(operation: str) -> AwsError:
+    """The operation exists on AWS but not here; 501 is a status that boto3 does not retry."""
+    return AwsError(
+        "UnsupportedOperation",
+        f"{operation} is not implemented by the local SageMaker.",
+        status=501,
+    )

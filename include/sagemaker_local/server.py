@@ -1,0 +1,155 @@
+"""The server: one port for every AWS service. Decides who answers, and starts and stops everything in order."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable
+from http.client import responses
+from typing import IO, Any
+from urllib.parse import unquote
+
+from include.sagemaker_local import __version__
+from include.sagemaker_local.control_plane import TARGET, answer, error_reply, internal_failure
+from include.sagemaker_local.errors import AwsError
+from include.sagemaker_local.web import Clients, Environ, Reply, read_body, web_server
+from include.sagemaker_local.moto_app import MotoApp
+from include.sagemaker_local.operations.roles import create_default_role
+from include.sagemaker_local.service import Context, Settings
+from include.sagemaker_local.store import Store
+
+log = logging.getLogger(__name__)
+
+try:  # TEMPORARY while these are being written
+    from include.sagemaker_local.jobs.runner import JobRunner
+except ImportError:
+    log.exception("no JobRunner yet")
+
+    class JobRunner:  # type: ignore
+        isolation = "none"
+
+        def __init__(self, context): ...
+        def local_api(self, path, method, body):
+            return 404, {"error": f"{path} does not exist"}
+        def shutdown(self): ...
+
+
+try:
+    from include.sagemaker_local.endpoints.runner import EndpointRunner
+except ImportError:
+    log.exception("no EndpointRunner yet")
+
+    class EndpointRunner:  # type: ignore
+        def __init__(self, context): ...
+        def shutdown(self): ...
+
+_INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
+
+
+class Server:
+    """The local SageMaker of one state directory. Raises OSError with a plain sentence when it cannot have its port or state."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._lock_file = _lock(settings)
+        self._web = web_server(settings.host, settings.port, self._app)
+        self._started = time.time()
+        self._moto = MotoApp(settings.state / "aws")
+        store = Store(settings.state / "sagemaker.sqlite")
+        self.context = Context(settings, store, Clients(settings.url, settings.region, self._app))
+        create_default_role(self.context)
+        self.context.jobs = JobRunner(self.context)
+        self.context.endpoints = EndpointRunner(self.context)
+
+    def start(self) -> None:
+        """Answer requests, in threads of their own."""
+        threading.Thread(target=self._web.serve, name="web", daemon=True).start()
+
+    def stop(self) -> None:
+        """End jobs and endpoints, save everything, stop answering."""
+        self.context.jobs.shutdown()
+        self.context.endpoints.shutdown()
+        self._web.stop()
+        self._moto.close()
+        self.context.store.close()
+        self._lock_file.close()
+
+    def _app(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        with read_body(environ) as body:
+            try:
+                status, headers, content = self._dispatch(environ, body)
+            except AwsError as error:
+                status, headers, content = error_reply(error)
+            except Exception:
+                log.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+                status, headers, content = error_reply(internal_failure())
+        if not any(name.lower() == "content-length" for name, _ in headers):
+            headers = [*headers, ("Content-Length", str(len(content)))]
+        start_response(f"{status} {responses.get(status, 'Unknown')}", headers)
+        return [content]
+
+    def _dispatch(self, environ: Environ, body: IO[bytes]) -> Reply:
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        path = environ["PATH_INFO"]
+        if target.startswith(TARGET):
+            return answer(self.context, target.removeprefix(TARGET), body.read())
+        if path.startswith("/_local/"):
+            return self._local(path, environ["REQUEST_METHOD"], body.read())
+        invocation = _INVOCATION.fullmatch(path)
+        if invocation and signing_service(environ) == "sagemaker":
+            content = body.read()
+            body.seek(0)
+            return self.context.endpoints.invoke(environ, unquote(invocation[1]), content)
+        return self._moto.answer(environ, signing_service(environ))
+
+    def _local(self, path: str, method: str, body: bytes) -> Reply:
+        if path == "/_local/health":
+            status, content = 200, self._health()
+        else:
+            status, content = self.context.jobs.local_api(path, method, body)
+        return status, [("Content-Type", "application/json")], json.dumps(content).encode()
+
+    def _health(self) -> dict[str, Any]:
+        settings = self.context.settings
+        return {
+            "status": "ok",
+            "version": __version__,
+            "isolation": getattr(self.context.jobs, "isolation", "unknown"),
+            "python": str(settings.python),
+            "state": str(settings.state),
+            "memory_rss_bytes": _resident_bytes(),
+            "pid": os.getpid(),
+            "uptime_seconds": round(time.time() - self._started, 1),
+        }
+
+
+def signing_service(environ: Environ) -> str:
+    """The service a request was signed for (`s3`, `sagemaker`, …), "" when it is not signed."""
+    scope = re.search(r"Credential=[^/]*/\d+/[^/]*/([^/]+)/aws4_request", environ.get("HTTP_AUTHORIZATION", ""))
+    return scope[1].lower() if scope else ""
+
+
+def _lock(settings: Settings) -> IO[str]:
+    """Hold the state directory, so that no second server writes to it."""
+    file = (settings.state / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise OSError(
+            f"the state directory {settings.state} is in use by another local SageMaker: stop that one or name another "
+            f"directory with --state"
+        ) from error
+    return file
+
+
+def _resident_bytes() -> int:
+    """Memory this process holds now; -1 where /proc does not say."""
+    try:
+        with open("/proc/self/statm") as statm:  # noqa: PTH123
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return -1

@@ -1,0 +1,1 @@
+"""Monthly retraining on Amazon SageMaker for Airflow: YAML → plan → request → operator → SageMaker."""

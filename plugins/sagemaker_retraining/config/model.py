@@ -1,0 +1,311 @@
+"""What `include/models/<model>/model.yaml` may say. Units are in the names; every default is a working one."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from sagemaker_retraining.config.rules import (
+    ContentTypes,
+    EndpointName,
+    ImageUri,
+    InstanceType,
+    InstanceTypes,
+    MetricName,
+    ModelName,
+    PeriodText,
+    S3Prefix,
+    Scalar,
+    ScriptName,
+    TagText,
+    VariableName,
+)
+
+Problem = Literal["binary_classification", "multiclass_classification", "regression"]
+DEFAULT_METRICS: dict[str, str] = {
+    "binary_classification": "auc",
+    "multiclass_classification": "accuracy",
+    "regression": "rmse",
+}
+# What a processing argument or an environment variable of a job may hold, in characters (CreateProcessingJob).
+LONGEST_ARGUMENT = 256
+
+
+class Section(BaseModel):
+    """A mapping in the YAML: unknown keys are errors, nothing is converted, nothing changes after loading."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Image(Section):
+    """The container image of all jobs and of the endpoint: a framework of the lock file, or a URI."""
+
+    framework: str | None = Field(None, description="Framework in `include/images.lock.yaml`, such as xgboost.")
+    version: str | None = Field(None, description="Version of the framework in the lock file, in quotes if it is a number.")
+    uri: ImageUri | None = Field(None, description="Any image instead; short form: `image: <uri>`.")
+
+    @model_validator(mode="after")
+    def one_way(self) -> Self:
+        """Either framework and version, or uri (after loading both are there)."""
+        if (self.framework is None) != (self.version is None) or (self.framework is None and self.uri is None):
+            raise ValueError("give framework and version, or uri")
+        return self
+
+
+def _short_image(value: Any) -> Any:
+    return {"uri": value} if isinstance(value, str) else value
+
+
+class Data(Section):
+    """The raw months a run reads."""
+
+    history_months: Literal["all"] | int = Field(
+        "all", description="Months before the run's month that the model learns from: a number from 1, or all."
+    )
+    raw_uri: S3Prefix | None = Field(
+        None, description="S3 prefix that holds `period=YYYY-MM/`; default `s3://<bucket>/<model>/raw/`."
+    )
+    timeout_hours: int = Field(72, ge=1, le=720, description="Hours to wait for the month's `_SUCCESS`.")
+
+    @field_validator("history_months", mode="after")
+    @classmethod
+    def at_least_one(cls, value: Any) -> Any:
+        """A model that learns from no month cannot be trained."""
+        if value != "all" and value < 1:
+            raise ValueError(f"must be at least 1, or all; got {value}")
+        return value
+
+
+class Step(Section):
+    """A job: which script on which machine, for how long at most."""
+
+    instance_type: InstanceType = Field("ml.m5.xlarge", description="SageMaker instance type.")
+    instance_count: int = Field(1, ge=1, le=100, description="Number of instances.")
+    volume_gb: int = Field(30, ge=1, le=16384, description="Size of each instance's disk, in GB.")
+    environment: dict[VariableName, Annotated[str, Field(max_length=LONGEST_ARGUMENT)]] = Field(
+        default_factory=dict, description="Environment variables of the script. Not for secrets: SageMaker shows them."
+    )
+
+
+class ProcessingStep(Step):
+    """A processing job. Its script gets `--period YYYY-MM` and the arguments."""
+
+    max_runtime_seconds: int = Field(3600, ge=1, le=777_600, description="Seconds after which the job is stopped.")
+    arguments: dict[VariableName, Scalar] = Field(
+        default_factory=dict, description="Further arguments of the script: `key: value` becomes `--key value`."
+    )
+
+    @field_validator("arguments", mode="after")
+    @classmethod
+    def fit_the_request(cls, arguments: dict[str, Scalar]) -> dict[str, Scalar]:
+        """CreateProcessingJob allows 256 characters each; `period` is the run's own."""
+        if "period" in arguments:
+            raise ValueError("period is given by the run; choose another name")
+        for key, value in arguments.items():
+            if not 1 <= len(str(value)) <= LONGEST_ARGUMENT:
+                raise ValueError(f"{key}: a value has 1 to {LONGEST_ARGUMENT} characters, got {len(str(value))}")
+        return arguments
+
+
+class Preprocess(ProcessingStep):
+    """Raw months in; train, validation and test sets out."""
+
+    script: ScriptName = Field("preprocess.py", description="File in the model's folder.")
+
+
+class Evaluate(ProcessingStep):
+    """Test set, model and champion in; evaluation.json and report out."""
+
+    script: ScriptName = Field("evaluate.py", description="File in the model's folder.")
+
+
+class Spot(Section):
+    """Managed Spot training: cheaper, can be interrupted, goes on from the checkpoints."""
+
+    enabled: bool = Field(True, description="Train on Spot capacity.")
+    max_wait_seconds: int | None = Field(
+        None, ge=1, description="Seconds for waiting and running together; default twice max_runtime_seconds."
+    )
+
+
+class MetricDefinition(Section):
+    """A figure SageMaker reads from the training log."""
+
+    name: str = Field(min_length=1, max_length=255, description="Name of the metric, such as `validation:auc`.")
+    regex: str = Field(
+        min_length=1, max_length=500, description="Regular expression with one group, around the number in a log line."
+    )
+
+    @field_validator("regex", mode="after")
+    @classmethod
+    def one_group(cls, value: str) -> str:
+        """SageMaker takes what the group matched."""
+        try:
+            groups = re.compile(value).groups
+        except re.error as error:
+            raise ValueError(f"{value!r} is not a regular expression: {error}") from error
+        if groups < 1:
+            raise ValueError(f"{value!r} has no (group) around the number")
+        return value
+
+
+class Train(Step):
+    """The training job, in script mode."""
+
+    script: ScriptName = Field("train.py", description="File in the model's folder.")
+    instance_type: InstanceType = Field("ml.m5.2xlarge", description="SageMaker instance type.")
+    max_runtime_seconds: int = Field(7200, ge=1, le=2_419_200, description="Seconds of running after which the job is stopped.")
+    spot: Spot = Field(Spot(enabled=True, max_wait_seconds=None), description="Spot capacity.")
+    hyperparameters: dict[VariableName, Scalar] = Field(
+        default_factory=dict, max_length=90, description="Given to the script as `--key value`. Not for secrets."
+    )
+    metrics: Annotated[tuple[MetricDefinition, ...], Field(strict=False, max_length=40)] = Field(
+        (), description="Figures to read from the log."
+    )
+
+    @field_validator("hyperparameters", mode="after")
+    @classmethod
+    def fit_the_request(cls, hyperparameters: dict[str, Scalar]) -> dict[str, Scalar]:
+        """CreateTrainingJob: 2500 characters, one line each; the names sagemaker_… belong to script mode."""
+        for key, value in hyperparameters.items():
+            if key.startswith("sagemaker_"):
+                raise ValueError(f"{key}: names that start with sagemaker_ are set by the pipeline")
+            if len(json.dumps(value)) > 2500:
+                raise ValueError(f"{key}: at most 2500 characters, got {len(json.dumps(value))}")
+        return hyperparameters
+
+    @model_validator(mode="after")
+    def wait_covers_run(self) -> Self:
+        """SageMaker refuses MaxWaitTimeInSeconds < MaxRuntimeInSeconds."""
+        if self.spot.max_wait_seconds is not None and self.spot.max_wait_seconds < self.max_runtime_seconds:
+            raise ValueError(
+                f"spot.max_wait_seconds: {self.spot.max_wait_seconds} is less than max_runtime_seconds "
+                f"{self.max_runtime_seconds}; it counts waiting and running, so it must be at least as long"
+            )
+        return self
+
+    @property
+    def max_wait_seconds(self) -> int | None:
+        """MaxWaitTimeInSeconds of a Spot job; None on demand."""
+        if not self.spot.enabled:
+            return None
+        return self.spot.max_wait_seconds or 2 * self.max_runtime_seconds
+
+
+class QualityGate(Section):
+    """What a new version must reach before it is registered."""
+
+    minimum: dict[MetricName, float] = Field(default_factory=dict, description="Metrics that must not be lower.")
+    maximum: dict[MetricName, float] = Field(default_factory=dict, description="Metrics that must not be higher.")
+    metric: MetricName | None = Field(
+        None, description="Metric compared with the champion; default auc, accuracy or rmse, by problem."
+    )
+    direction: Literal["maximize", "minimize"] | None = Field(
+        None, description="Whether more of it is better; default minimize for regression, else maximize."
+    )
+    tolerance: float = Field(
+        0.0, ge=0, description="How much worse than the champion is still good enough, in the metric's own unit."
+    )
+
+
+class Register(Section):
+    """The version in the Model Registry."""
+
+    group: EndpointName | None = Field(
+        None, description="Model package group; may contain {env}; default the model's name with -."
+    )
+    content_types: ContentTypes = Field(("text/csv",), description="What the endpoint reads.")
+    response_types: ContentTypes = Field(("text/csv",), description="What the endpoint answers.")
+    inference_instance_types: InstanceTypes | None = Field(
+        None, description="Instance types an endpoint of it may have; default that of deploy."
+    )
+    transform_instance_types: InstanceTypes = Field(
+        ("ml.m5.xlarge",), description="Instance types a batch transform of it may have."
+    )
+
+
+class Approval(Section):
+    """The person's decision."""
+
+    timeout_hours: int = Field(168, ge=1, le=8760, description="Hours until the wait ends without an approval.")
+
+
+class DataCapture(Section):
+    """Requests and answers kept in S3 for monitoring."""
+
+    enabled: bool = Field(True, description="Keep them.")
+    sampling_percentage: int = Field(20, ge=0, le=100, description="Percent of the requests.")
+
+
+class Deploy(Section):
+    """The endpoint."""
+
+    endpoint: EndpointName | None = Field(
+        None, description="Its name; {env} is the environment; default the model's name with - and -{env}."
+    )
+    instance_type: InstanceType = Field("ml.m5.large", description="SageMaker instance type.")
+    instance_count: int = Field(1, ge=1, le=100, description="Number of instances.")
+    data_capture: DataCapture = Field(
+        DataCapture(enabled=True, sampling_percentage=20), description="Requests and answers kept in S3."
+    )
+    environment: dict[VariableName, Annotated[str, Field(max_length=1024)]] = Field(
+        default_factory=dict, description="Environment variables of the model container. Not for secrets."
+    )
+
+
+class Verify(Section):
+    """The check after deployment: the endpoint's answers against evaluate's."""
+
+    tolerance: float = Field(1e-6, ge=0, description="Largest difference between offline and online prediction.")
+
+
+class ModelConfig(Section):
+    """`model.yaml`, with the environment's overrides applied and the image resolved."""
+
+    model: ModelName = Field(description="The model's name; its folder has the same.")
+    problem: Problem = Field(description="What is learned; decides which metrics evaluation.json holds.")
+    first_period: PeriodText = Field(description="First month a run can be about, YYYY-MM; there is raw data before it.")
+    image: Annotated[Image, BeforeValidator(_short_image, json_schema_input_type=str | Image)] = Field(
+        description="Container image of the jobs and the endpoint."
+    )
+    description: str = Field("", max_length=512, description="One sentence, shown in Airflow and in the registry.")
+    owner: TagText = Field("unassigned", description="Who owns the model; owner of the DAG, tag.")
+    team: TagText = Field("unassigned", description="Tag.")
+    cost_center: TagText = Field("unassigned", description="Tag; in quotes if it is a number.")
+    data: Data = Field(default_factory=Data, description="Raw data.")
+    preprocess: Preprocess = Field(default_factory=Preprocess, description="Processing job.")
+    train: Train = Field(default_factory=Train, description="Training job.")
+    evaluate: Evaluate = Field(default_factory=Evaluate, description="Processing job.")
+    quality_gate: QualityGate = Field(default_factory=QualityGate, description="Thresholds.")
+    register: Register = Field(default_factory=Register, description="Model Registry.")
+    approval: Approval = Field(default_factory=Approval, description="Decision of a person.")
+    deploy: Deploy = Field(default_factory=Deploy, description="Endpoint.")
+    verify: Verify = Field(default_factory=Verify, description="Check after deployment.")
+
+    @property
+    def slug(self) -> str:
+        """The name as SageMaker's resources may have it: `flight-delay`."""
+        return self.model.replace("_", "-").strip("-")
+
+    @property
+    def group(self) -> str:
+        """Name of the model package group; may contain {env}."""
+        return self.register.group or self.slug
+
+    @property
+    def endpoint(self) -> str:
+        """Name of the endpoint; may contain {env}."""
+        return self.deploy.endpoint or f"{self.slug}-{{env}}"
+
+    @property
+    def gate_metric(self) -> str:
+        """The metric that decides between champion and challenger."""
+        return self.quality_gate.metric or DEFAULT_METRICS[self.problem]
+
+    @property
+    def gate_direction(self) -> str:
+        """`maximize` or `minimize`."""
+        return self.quality_gate.direction or ("minimize" if self.problem == "regression" else "maximize")

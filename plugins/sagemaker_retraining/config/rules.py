@@ -1,0 +1,96 @@
+"""The kinds of text a configuration may hold: each a pattern plus a sentence that says what would be right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Annotation of a string: it must match `pattern` in full, `right` says in words what that is."""
+
+    pattern: str
+    right: str
+
+    def check(self, value: str) -> str:
+        """Return `value`, or raise ValueError with the sentence the user reads."""
+        if re.fullmatch(self.pattern, value) is None:
+            raise ValueError(f"{value!r} is not {self.right}")
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check after pydantic made sure that it is a string."""
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Let editors check the pattern too."""
+        return {**handler(schema), "pattern": f"^(?:{self.pattern})$"}
+
+
+_NAME = r"[a-zA-Z0-9](?:-*[a-zA-Z0-9])*"
+
+ModelName = Annotated[
+    str,
+    Rule(r"[a-z][a-z0-9_]{0,28}[a-z0-9]", "a model name: 2 to 30 of a-z, 0-9 and _, starting with a letter"),
+]
+EnvironmentName = Annotated[
+    str, Rule(r"[a-z](?:-?[a-z0-9]){0,19}", "an environment name: at most 20 of a-z, 0-9 and -, such as staging")
+]
+PeriodText = Annotated[str, Rule(r"[0-9]{4}-(?:0[1-9]|1[0-2])", "a month written YYYY-MM, such as 2013-11")]
+Region = Annotated[str, Rule(r"[a-z]{2}(?:-[a-z]+)+-[0-9]", "an AWS region such as eu-west-1")]
+AccountId = Annotated[str, Rule(r"[0-9]{12}", "an AWS account id: 12 digits, in quotes")]
+BucketName = Annotated[
+    str, Rule(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket name: 3 to 63 of a-z, 0-9, . and -, without s3:// or a path")
+]
+S3Prefix = Annotated[
+    str, Rule(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(?:.*/)?", "an S3 prefix such as s3://bucket/path/ (with the / at the end)")
+]
+RoleArn = Annotated[
+    str,
+    Rule(
+        r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[a-zA-Z_0-9+=,.@/-]+",
+        "the ARN of an IAM role such as arn:aws:iam::123456789012:role/sagemaker-jobs",
+    ),
+]
+KmsKey = Annotated[
+    str,
+    Rule(
+        r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(?:key|alias)/[a-zA-Z0-9/_-]+",
+        "the ARN of a KMS key such as arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+    ),
+]
+# Which types exist ages with botocore: only what can never be one is an error here.
+InstanceType = Annotated[str, Rule(r"ml\.[a-z0-9-]+\.[a-z0-9-]+", "a SageMaker instance type such as ml.m5.xlarge")]
+ImageUri = Annotated[
+    str,
+    Rule(r"[a-z0-9.-]+(?::[0-9]+)?/[^\s:@]+(?:[:@][^\s]+)", "an image URI such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/xgboost:3.0-5"),
+]
+ScriptName = Annotated[str, Rule(r"[A-Za-z_][A-Za-z0-9_]*\.py", "the name of a .py file in the model's folder")]
+# Model and endpoint-config names are the endpoint's plus 11 characters; SageMaker allows 63.
+EndpointName = Annotated[
+    str,
+    Rule(
+        rf"(?=[^{{}}]{{0,40}}(?:\{{env\}})?[^{{}}]{{0,40}}$)(?:{_NAME}-*)?(?:\{{env\}})?(?:-*{_NAME})?",
+        "an endpoint name: a-z, A-Z, 0-9 and -, with {env} where the environment's name belongs, such as fraud-{env}",
+    ),
+]
+ContentType = Annotated[str, Rule(r"[a-zA-Z0-9.+-]+/[a-zA-Z0-9.+-]+", "a content type such as text/csv")]
+MetricName = Annotated[str, Rule(r"[A-Za-z0-9_.:-]{1,64}", "a metric's name such as auc")]
+SubnetId = Annotated[str, Rule(r"subnet-[0-9a-f]{8,17}", "a subnet id such as subnet-0123456789abcdef0")]
+SecurityGroupId = Annotated[str, Rule(r"sg-[0-9a-f]{8,17}", "a security group id such as sg-0123456789abcdef0")]
+TagText = Annotated[
+    str, Rule(r"[\w .:/=+@-]{1,128}", "tag text: 1 to 128 letters, digits, spaces and _ . : / = + - @")
+]
+VariableName = Annotated[str, Rule(r"[a-zA-Z_][a-zA-Z0-9_]*", "a name such as LOG_LEVEL: letters, digits and _")]
+
+Texts = Annotated[tuple[str, ...], Field(strict=False)]
+ContentTypes = Annotated[tuple[ContentType, ...], Field(strict=False, min_length=1)]
+InstanceTypes = Annotated[tuple[InstanceType, ...], Field(strict=False, min_length=1)]
+Scalar = bool | int | float | str
+Scalars = Mapping[VariableName, Scalar]

@@ -1,0 +1,129 @@
+"""YAML files with the line of every key, so that an error can point at it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Key = tuple[str | int, ...]
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; `problems` are its messages, one a line in `str()`."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of a file, as messages show it."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A parsed file: `data` as plain Python, `places` by key path (`("train", "spot")`)."""
+
+    file: str
+    data: dict[str, Any]
+    places: Mapping[Key, Place]
+
+    def place(self, key: Key) -> Place:
+        """Where `key` stands; for one that is not there, where its parent stands."""
+        while key and key not in self.places:
+            key = key[:-1]
+        return self.places.get(key, Place(self.file, 1))
+
+    def below(self, key: Key) -> Source:
+        """The mapping at `key` as a source of its own."""
+        data: Any = self.data
+        for part in key:
+            data = data.get(part) if isinstance(data, dict) else None
+        places = {path[len(key) :]: place for path, place in self.places.items() if path[: len(key)] == key}
+        return Source(self.file, data if isinstance(data, dict) else {}, places)
+
+    def overlay(self, other: Source) -> Source:
+        """This source with `other` laid over it: mappings are merged, anything else is replaced."""
+        return Source(self.file, _merge(self.data, other.data), {**self.places, **other.places})
+
+
+def read_yaml(path: Path, file: str) -> Source:
+    """Parse `path`, called `file` in messages.
+
+    Raises ConfigError for a file that is missing, not text, empty, not YAML, not a mapping, or has a key twice.
+    """
+    try:
+        loader = _Loader(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError([f"{file}: there is no such file"]) from error
+    except (UnicodeDecodeError, OSError, yaml.YAMLError) as error:
+        raise ConfigError([f"{file}: cannot be read: {error}"]) from error
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            raise ConfigError([f"{file}: is empty; see docs/configuration.md for what it needs"])
+        if not isinstance(root, yaml.MappingNode):
+            raise ConfigError([f"{file}:{root.start_mark.line + 1}: expected `key: value` lines at the top level"])
+        places: dict[Key, Place] = {}
+        if problems := _collect(root, (), file, places):
+            raise ConfigError(problems)
+        return Source(file, loader.construct_document(root), places)
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError([_syntax_message(file, error)]) from error
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{file}: is not YAML: {' '.join(str(error).split())}"]) from error
+    except ValueError as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError([f"{file}: a value cannot be read: {error}"]) from error
+    finally:
+        loader.dispose()
+
+
+def _collect(node: yaml.Node, key: Key, file: str, places: dict[Key, Place]) -> list[str]:
+    """Note the place of every key below `node`; return messages about keys given twice."""
+    problems: list[str] = []
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            path = (*key, str(name.value))
+            place = Place(file, name.start_mark.line + 1)
+            if path in places:
+                problems.append(f"{place}: {dotted(path)}: is given twice, first in line {places[path].line}; keep one")
+            places[path] = place
+            problems += _collect(value, path, file, places)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            places[(*key, index)] = Place(file, value.start_mark.line + 1)
+            problems += _collect(value, (*key, index), file, places)
+    return problems
+
+
+def dotted(key: Key) -> str:
+    """`("train", "metrics", 0, "regex")` → `train.metrics[0].regex`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key).lstrip(".")
+
+
+def _syntax_message(file: str, error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    line = f":{mark.line + 1}" if mark else ""
+    return f"{file}{line}: is not YAML: {error.problem or error.context}; check indentation, quotes and colons here"
+
+
+def _merge(base: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in other.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merge(base[key], value) if both else value
+    return merged

@@ -1,0 +1,165 @@
+"""The retraining DAG of one model: wiring only, from its YAML."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TaskGroup, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from sagemaker_retraining.config import ModelConfig, load_environment, load_model
+from sagemaker_retraining.operators.deploy import DeployEndpointOperator
+from sagemaker_retraining.operators.jobs import ResumableProcessingOperator, ResumableTrainingOperator
+from sagemaker_retraining.operators.register import RegisterModelOperator
+from sagemaker_retraining.operators.verify import VerifyEndpointOperator
+from sagemaker_retraining.period import Period
+from sagemaker_retraining.sensors.approval import ModelApprovalSensor
+from sagemaker_retraining.sensors.raw_data import RawDataSensor
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+PERIOD_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
+
+
+def retraining_dag(name: str) -> DAG:
+    """`<model>_retraining`: plan → data_ready → preprocess → train → evaluate → quality_gate → register → approval →
+    deploy → verify.
+
+    Every task takes its complete request from the plan task's XCom, so that the rendered template in the UI is what
+    was sent. Raises ConfigError for a wrong YAML file: Airflow shows it as the import error of this one DAG.
+    """
+    model, environment = load_model(name), load_environment(model=name)
+    poll = environment.poll_seconds
+    hook = {"aws_conn_id": environment.aws_conn_id, "region_name": environment.region}
+
+    with DAG(
+        dag_id=f"{name}_retraining",
+        description=model.description,
+        doc_md=documentation(model),
+        schedule=CronDataIntervalTimetable(model.schedule, timezone="UTC"),
+        # The first interval is that of `first_period`: its run is due on the 1st of the month after.
+        start_date=Period.parse(model.first_period).first_day(),
+        catchup=False,
+        max_active_runs=4,
+        render_template_as_native_obj=True,
+        default_args={"owner": model.owner, "retries": 2, "retry_delay": timedelta(seconds=30)},
+        tags=["retraining", name, environment.environment],
+        params={
+            "period": Param(
+                None,
+                type=["null", "string"],
+                pattern=PERIOD_PATTERN,
+                title="Period",
+                description="Month whose data the run is about, as YYYY-MM. Empty: the month of the run's data "
+                "interval, or the last complete month for a run started by hand.",
+            ),
+        },
+    ) as dag:
+        plan = plan_task(name)()
+
+        with TaskGroup("build", prefix_group_id=False, tooltip="From raw data to a measured model"):
+            data_ready = RawDataSensor(
+                task_id="data_ready",
+                config=plan["data_ready"],
+                poll_seconds=poll.data,
+                timeout_seconds=model.data.timeout_hours * 3600,
+                **hook,
+            )
+            preprocess = ResumableProcessingOperator(
+                task_id="preprocess", config=plan["preprocess"], poll_seconds=poll.job, deferrable=True, **hook
+            )
+            train = ResumableTrainingOperator(
+                task_id="train", config=plan["train"], poll_seconds=poll.job, deferrable=True, **hook
+            )
+            evaluate = ResumableProcessingOperator(
+                task_id="evaluate",
+                config=plan["evaluate"],
+                s3_uris={"model": train.output["model_artifact"]},
+                poll_seconds=poll.job,
+                deferrable=True,
+                **hook,
+            )
+
+        with TaskGroup("release", prefix_group_id=False, tooltip="From a measured model to a person's yes"):
+            gate = gate_task(hook)(plan["quality_gate"])
+            register = RegisterModelOperator(
+                task_id="register",
+                config=plan["register"],
+                training=train.output,
+                gate=gate,
+                raw_data=data_ready.output,
+                **hook,
+            )
+            approval = ModelApprovalSensor(
+                task_id="approval",
+                model_package_arn=register.output["model_package_arn"],
+                poll_seconds=poll.approval,
+                timeout_seconds=model.approval.timeout_hours * 3600,
+                on_rejected=model.approval.on_rejected,
+                on_timeout=model.approval.on_timeout,
+                **hook,
+            )
+
+        with TaskGroup("serve", prefix_group_id=False, tooltip="From a yes to production"):
+            deploy = DeployEndpointOperator(
+                task_id="deploy",
+                config=plan["deploy"],
+                model_package_arn=register.output["model_package_arn"],
+                poll_seconds=poll.endpoint,
+                **hook,
+            )
+            verify = VerifyEndpointOperator(task_id="verify", config=plan["verify"], **hook)
+
+        plan >> data_ready >> preprocess >> train >> evaluate >> gate >> register >> approval >> deploy >> verify
+    return dag
+
+
+def plan_task(name: str) -> Any:
+    """The `plan` task: decides the month, freezes code and configuration, and writes every request of the run."""
+
+    @task(task_id="plan", multiple_outputs=True)
+    def plan(**context: Any) -> dict[str, Any]:
+        from sagemaker_retraining.operators.plan import create_plan
+
+        return create_plan(name, context)
+
+    return plan
+
+
+def gate_task(hook: dict[str, Any]) -> Any:
+    """The `quality_gate` task: may this model be registered?"""
+
+    @task(task_id="quality_gate")
+    def quality_gate(config: dict[str, Any]) -> dict[str, Any]:
+        import logging
+
+        from sagemaker_retraining.gate import decide
+        from sagemaker_retraining.hooks import RetrainingHook
+
+        evaluation = RetrainingHook(**hook).read_json(config["evaluation_uri"])
+        decision = decide(evaluation, config["thresholds"], config["problem"])
+        logging.getLogger(__name__).info("Quality gate: %s", decision)
+        if not decision.passed:
+            raise AirflowFailException(f"The quality gate refuses the model: {decision.reason}")
+        return decision.to_dict()
+
+    return quality_gate
+
+
+def documentation(model: ModelConfig) -> str:
+    """What the DAG's page in the UI says."""
+    return f"""### {model.description}
+
+Retrains `{model.model}` on the months before the run's month, evaluates on that month, registers the version as
+PendingManualApproval and deploys it to `{model.deploy.endpoint}` when a person has approved it.
+
+| to | do |
+|---|---|
+| run a certain month | *Trigger*, set **Period** |
+| see what was sent to SageMaker | a task's *Rendered Templates*, or `plan.json` under the run's S3 prefix |
+| approve | SageMaker Studio, or `aws sagemaker update-model-package --model-approval-status Approved …` |
+
+Owner: {model.owner}, team {model.team}. Configuration: `include/models/{model.model}/model.yaml`.
+"""

@@ -1,0 +1,206 @@
+"""All AWS calls of the package that are not a wait: jobs, objects in S3, the Model Registry, endpoints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow.providers.amazon.aws.hooks.logs import AwsLogsHook
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """How the API spells one kind of job: processing and training differ in nothing else we need."""
+
+    name: str
+    log_group: str
+
+    @property
+    def name_key(self) -> str:
+        """`TrainingJobName`"""
+        return f"{self.name}JobName"
+
+    @property
+    def arn_key(self) -> str:
+        """`TrainingJobArn`"""
+        return f"{self.name}JobArn"
+
+    @property
+    def status_key(self) -> str:
+        """`TrainingJobStatus`"""
+        return f"{self.name}JobStatus"
+
+    def method(self, verb: str) -> str:
+        """The boto3 method, such as `describe_training_job`."""
+        return f"{verb}_{self.name.lower()}_job"
+
+
+PROCESSING = JobKind("Processing", "/aws/sagemaker/ProcessingJobs")
+TRAINING = JobKind("Training", "/aws/sagemaker/TrainingJobs")
+JOB_KINDS = {kind.name: kind for kind in (PROCESSING, TRAINING)}
+
+
+def is_not_found(error: ClientError) -> bool:
+    """SageMaker answers ValidationException for what does not exist, though its model declares ResourceNotFound."""
+    code = error.response["Error"]["Code"]
+    message = error.response["Error"]["Message"].lower()
+    return code in {"ResourceNotFound", "ResourceNotFoundException"} or (
+        code == "ValidationException" and any(text in message for text in ("not find", "not found", "does not exist"))
+    )
+
+
+class RetrainingHook(SageMakerHook):
+    """The provider's SageMakerHook with its S3 and Logs hooks in the same region and with the same configuration.
+
+    The provider builds them from `aws_conn_id` alone, so `region_name="eu-west-1"` would read logs in the
+    connection's region.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        shared = {
+            "aws_conn_id": self.aws_conn_id,
+            "region_name": self._region_name,
+            "verify": self._verify,
+            "config": self._config,
+        }
+        self.s3_hook = S3Hook(**shared)
+        self.logs_hook = AwsLogsHook(**shared)
+
+    # --- jobs -------------------------------------------------------------------------------------
+
+    def create_job(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
+        """Create the job; False when the name is taken (ResourceInUse). Together: an atomic create-or-attach."""
+        try:
+            getattr(self.conn, kind.method("create"))(**request)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ResourceInUse":
+                return False
+            raise
+        return True
+
+    def describe_job(self, kind: JobKind, name: str) -> dict[str, Any]:
+        """The Describe response. Raises ClientError when there is no such job."""
+        response: dict[str, Any] = getattr(self.conn, kind.method("describe"))(**{kind.name_key: name})
+        return response
+
+    def stop_job(self, kind: JobKind, name: str) -> None:
+        """Ask SageMaker to stop the job; a job that has ended already is left as it is."""
+        try:
+            getattr(self.conn, kind.method("stop"))(**{kind.name_key: name})
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationException":
+                raise
+            self.log.info("Nothing to stop: %s", error.response["Error"]["Message"])
+
+    def job_log(self, kind: JobKind, name: str) -> Iterator[str]:
+        """The job's CloudWatch lines, all streams in order: a Spot restart opens a new stream."""
+        logs = self.logs_hook.conn
+        try:
+            streams = [
+                stream["logStreamName"]
+                for page in logs.get_paginator("describe_log_streams").paginate(
+                    logGroupName=kind.log_group, logStreamNamePrefix=f"{name}/"
+                )
+                for stream in page["logStreams"]
+            ]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+                raise
+            return  # the group appears with the account's first job
+        for stream in sorted(streams):
+            for event in self.logs_hook.get_log_events(kind.log_group, stream):
+                yield event["message"]
+
+    # --- S3 ---------------------------------------------------------------------------------------
+
+    def read_json(self, uri: str) -> Any:
+        """The JSON document at an `s3://` URI. Raises ValueError naming the URI when it is missing or not JSON."""
+        try:
+            return json.loads(self.read_bytes(uri))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{uri}: not JSON: {error}") from error
+
+    def read_bytes(self, uri: str) -> bytes:
+        """The object at an `s3://` URI. Raises ValueError naming the URI when there is none."""
+        bucket, key = split_s3_uri(uri)
+        try:
+            body: bytes = self.s3_hook.conn.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchBucket", "404"}:
+                raise ValueError(f"{uri}: there is no such object") from error
+            raise
+        return body
+
+    def write_bytes(
+        self, uri: str, body: bytes, *, tags: str = "", content_type: str = "application/octet-stream"
+    ) -> None:
+        """Put an object; `tags` is a URL-encoded tag set."""
+        bucket, key = split_s3_uri(uri)
+        self.s3_hook.conn.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, Tagging=tags)
+
+    def exists(self, uri: str) -> bool:
+        """Whether there is an object at this `s3://` URI."""
+        bucket, key = split_s3_uri(uri)
+        found: bool = self.s3_hook.check_for_key(key, bucket)
+        return found
+
+    def list_objects(self, bucket: str, prefix: str) -> list[dict[str, Any]]:
+        """All objects under a prefix, sorted by key: dicts with `Key`, `Size` (bytes), `ETag`."""
+        pages = self.s3_hook.conn.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return sorted((item for page in pages for item in page.get("Contents", [])), key=lambda item: item["Key"])
+
+    # --- registry ---------------------------------------------------------------------------------
+
+    def ensure_group(self, request: Mapping[str, Any]) -> None:
+        """Create the model package group unless there is one of that name."""
+        try:
+            self.conn.create_model_package_group(**request)
+        except ClientError as error:
+            if not error.response["Error"]["Message"].startswith("Model Package Group already exists"):
+                raise
+
+    def latest_approved(self, group: str) -> dict[str, Any] | None:
+        """The Describe response of the group's newest approved version; None when there is no group or no such version."""
+        try:
+            found = self.conn.list_model_packages(
+                ModelPackageGroupName=group,
+                ModelApprovalStatus="Approved",
+                SortBy="CreationTime",
+                SortOrder="Descending",
+                MaxResults=1,
+            )["ModelPackageSummaryList"]
+        except ClientError as error:
+            if is_not_found(error):
+                return None
+            raise
+        return self.conn.describe_model_package(ModelPackageName=found[0]["ModelPackageArn"]) if found else None
+
+    # --- hosting ----------------------------------------------------------------------------------
+
+    def describe_or_none(self, method: str, **name: str) -> dict[str, Any] | None:
+        """A Describe response, or None when the resource does not exist."""
+        try:
+            response: dict[str, Any] = getattr(self.conn, method)(**name)
+        except ClientError as error:
+            if is_not_found(error):
+                return None
+            raise
+        return response
+
+
+def split_s3_uri(uri: str) -> tuple[str, str]:
+    """`s3://bucket/some/key` → `("bucket", "some/key")`. Raises ValueError for anything else."""
+    parts = urlsplit(uri)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise ValueError(f"{uri!r} is not an S3 URI; expected s3://<bucket>/<key>")
+    return parts.netloc, parts.path.lstrip("/")

@@ -1,0 +1,1 @@
+"""The operators: jobs that survive retries, registration, deployment, verification."""

@@ -1,0 +1,1 @@
+"""The sensors: raw data of a month, and a person's decision."""

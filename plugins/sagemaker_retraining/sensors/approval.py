@@ -1,0 +1,98 @@
+"""Wait until a person has approved or rejected the version in the Model Registry."""
+
+from __future__ import annotations
+
+
+from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from sagemaker_retraining.hooks import RetrainingHook
+from sagemaker_retraining.triggers.approval import ApprovalTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+DECIDED_BY = "decided_by"
+
+
+class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
+    """Goes on when the version is Approved; Rejected skips or fails what follows; the deadline never approves.
+
+    The registry is the only source of truth: every door (CLI, SageMaker Studio, boto3, an event rule) ends as
+    UpdateModelPackage. Returns `{model_package_arn, status, by, reason, at}`.
+    """
+
+    aws_hook_class = RetrainingHook
+    template_fields = aws_template_fields("model_package_arn")
+
+    def __init__(
+        self,
+        *,
+        model_package_arn: str,
+        poll_seconds: float,
+        timeout_seconds: float,
+        on_rejected: Literal["skip", "fail"] = "skip",
+        on_timeout: Literal["skip", "fail"] = "fail",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model_package_arn = model_package_arn
+        self.poll_seconds = poll_seconds
+        self.timeout_seconds = timeout_seconds
+        self.on_rejected = on_rejected
+        self.on_timeout = on_timeout
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Look once on the worker, then from the triggerer, for days if it must be."""
+        package = self.hook.conn.describe_model_package(ModelPackageName=self.model_package_arn)
+        if package["ModelApprovalStatus"] != "PendingManualApproval":
+            return self.decide(package)
+        self.log.info("Waiting for a decision on %s", self.model_package_arn)
+        self.defer(
+            trigger=ApprovalTrigger(
+                model_package_arn=self.model_package_arn,
+                poll_seconds=self.poll_seconds,
+                # From the version's age, so that a retry does not start the clock anew.
+                deadline=package["CreationTime"].timestamp() + self.timeout_seconds,
+                hook_parameters=self._hook_parameters,
+            ),
+            method_name="execute_complete",
+        )
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """A decision, or the deadline."""
+        if event["status"] == "timeout":
+            message = f"{self.model_package_arn}: no decision in {self.timeout_seconds / 3600:g} h; not approved"
+            raise AirflowSkipException(message) if self.on_timeout == "skip" else AirflowFailException(message)
+        return self.decide(self.hook.conn.describe_model_package(ModelPackageName=self.model_package_arn))
+
+    def decide(self, package: dict[str, Any]) -> dict[str, Any]:
+        """Who decided what and why; raises for a rejection."""
+        decision = decision_of(package)
+        said = f"{self.model_package_arn}: {decision['status']} by {decision['by']}: {decision['reason']}"
+        self.log.info("%s", said)
+        if decision["status"] == "Approved":
+            return decision
+        raise AirflowFailException(said) if self.on_rejected == "fail" else AirflowSkipException(said)
+
+
+def decision_of(package: dict[str, Any]) -> dict[str, Any]:
+    """`{model_package_arn, status, by, reason, at}` of a described version.
+
+    The name a door recorded (`decided_by`) comes before the IAM identity, which is often a shared role.
+    """
+    identity = package.get("LastModifiedBy", {})
+    by = (
+        package.get("CustomerMetadataProperties", {}).get(DECIDED_BY)
+        or identity.get("UserProfileName")
+        or identity.get("IamIdentity", {}).get("Arn")
+    )
+    at = package.get("LastModifiedTime")
+    return {
+        "model_package_arn": package["ModelPackageArn"],
+        "status": package["ModelApprovalStatus"],
+        "by": by or "unknown",
+        "reason": package.get("ApprovalDescription", ""),
+        "at": at.isoformat() if at else None,
+    }

@@ -1,0 +1,112 @@
+"""Wait for the month's raw data and pin down exactly which objects the run reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.sdk.exceptions import AirflowFailException
+
+from sagemaker_retraining.hooks import RetrainingHook
+from sagemaker_retraining.triggers.s3_object import S3ObjectTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+SUCCESS = "_SUCCESS"
+
+
+class RawDataSensor(AwsBaseSensor[RetrainingHook]):
+    """Waits for `_SUCCESS` of the run's month, then writes the manifest that preprocess reads.
+
+    `config` is the plan's `data_ready`: `bucket, raw_prefix, period, history_months (or None for all), manifest_key`.
+    A month without `_SUCCESS` is not read. Returns `{manifest_uri, months, objects, bytes, fingerprint}`; the
+    fingerprint is a SHA-256 over the names and ETags of all objects, so equal data gives an equal value.
+    """
+
+    aws_hook_class = RetrainingHook
+    template_fields = aws_template_fields("config")
+    template_fields_renderers = {"config": "json"}  # noqa: RUF012 (Airflow's own spelling)
+
+    def __init__(self, *, config: dict[str, Any], poll_seconds: float, timeout_seconds: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.config = config
+        self.poll_seconds = poll_seconds
+        self.timeout_seconds = timeout_seconds
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Look once on the worker, then from the triggerer."""
+        bucket, key = self.config["bucket"], self.success_key()
+        if self.hook.exists(f"s3://{bucket}/{key}"):
+            return self.write_manifest()
+        self.log.info("Waiting for s3://%s/%s", bucket, key)
+        self.defer(
+            trigger=S3ObjectTrigger(
+                bucket=bucket,
+                key=key,
+                poll_seconds=self.poll_seconds,
+                deadline=time.time() + self.timeout_seconds,
+                hook_parameters=self._hook_parameters,
+            ),
+            method_name="execute_complete",
+        )
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """The data came, or the time is over."""
+        if event["status"] == "timeout":
+            hours = self.timeout_seconds / 3600
+            raise AirflowFailException(f"s3://{self.config['bucket']}/{self.success_key()} did not come in {hours:g} h")
+        return self.write_manifest()
+
+    def success_key(self) -> str:
+        """The object that says the month's data is complete."""
+        return f"{self.config['raw_prefix']}period={self.config['period']}/{SUCCESS}"
+
+    def write_manifest(self) -> dict[str, Any]:
+        """List the months' objects and write them as a SageMaker ManifestFile.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProcessingS3Input.html
+        """
+        bucket, prefix = self.config["bucket"], self.config["raw_prefix"]
+        objects = self.hook.list_objects(bucket, f"{prefix}period=")
+        months = select_months(
+            [item["Key"].removeprefix(prefix) for item in objects], self.config["period"], self.config["history_months"]
+        )
+        if len(months) < 2:
+            raise AirflowFailException(
+                f"s3://{bucket}/{prefix}: no complete month before {self.config['period']} to learn from"
+            )
+        chosen = [
+            (item["Key"].removeprefix(prefix), item)
+            for item in objects
+            if month_of(item["Key"].removeprefix(prefix)) in months and not item["Key"].endswith(SUCCESS)
+        ]
+        manifest_uri = f"s3://{bucket}/{self.config['manifest_key']}"
+        manifest = [{"prefix": f"s3://{bucket}/{prefix}"}, *(name for name, _ in chosen)]
+        self.hook.write_bytes(manifest_uri, json.dumps(manifest, indent=1).encode(), content_type="application/json")
+        names = "\n".join(f"{name} {item['ETag']}" for name, item in chosen)
+        result = {
+            "manifest_uri": manifest_uri,
+            "months": months,
+            "objects": len(chosen),
+            "bytes": sum(item["Size"] for _, item in chosen),
+            "fingerprint": hashlib.sha256(names.encode()).hexdigest(),
+        }
+        self.log.info("Raw data of %s: %s", self.config["period"], result)
+        return result
+
+
+def month_of(name: str) -> str:
+    """`period=2013-11/flights.parquet` → `2013-11`."""
+    return name.split("/", 1)[0].removeprefix("period=")
+
+
+def select_months(names: list[str], period: str, history_months: int | None) -> list[str]:
+    """The complete months a run reads: the last `history_months` (None: all) before the period, and the period."""
+    complete = sorted({month_of(name) for name in names if name.endswith(f"/{SUCCESS}")})
+    history = [month for month in complete if month < period]
+    return [*(history if history_months is None else history[-history_months:]), period]

@@ -1,0 +1,1 @@
+"""Waits without a worker slot: triggers that poll SageMaker from the triggerer."""

@@ -1,0 +1,29 @@
+"""Wait for an endpoint to come to rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sagemaker_retraining.triggers.base import PollTrigger
+
+MOVING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
+
+
+class EndpointTrigger(PollTrigger):
+    """Fires `{"status": <EndpointStatus>}` when the endpoint is in none of the states that pass by themselves.
+
+    `UpdateRollbackFailed` and `Failed` end the wait too: the provider's waiter polls them for days.
+    """
+
+    def __init__(self, *, endpoint: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.endpoint = endpoint
+
+    def fields(self) -> dict[str, Any]:
+        """The endpoint."""
+        return {"endpoint": self.endpoint}
+
+    async def poll(self, client: Any) -> dict[str, Any] | None:
+        """One Describe."""
+        description = await client.describe_endpoint(EndpointName=self.endpoint)
+        return None if description["EndpointStatus"] in MOVING else {"status": description["EndpointStatus"]}
