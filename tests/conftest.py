@@ -41,6 +41,7 @@ class LocalSageMaker:
         """Start the process and wait until it is healthy; the bucket exists afterwards."""
         command = [sys.executable, "-m", "include.sagemaker_local", "--port", str(self.port)]
         command += ["--state", str(self.state), "--python", str(JOBS_PYTHON)]
+        command += ["--stop-grace-seconds", "1"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log)
         self._wait_for_health()

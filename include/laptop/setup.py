@@ -113,8 +113,9 @@ def check_machine(free_bytes: int) -> None:
 
 
 def check_compiler(compiler: list[str]) -> None:
-    """sagemaker-training is a C extension without wheels: compile three lines against Python.h to see that it will build."""
-    advice = f"(Debian and Ubuntu: apt-get install gcc libc6-dev python3.{sys.version_info.minor}-dev; macOS: xcode-select --install)"
+    """sagemaker-training is a C extension without wheels: see whether three lines with Python.h compile."""
+    debian = f"apt-get install gcc libc6-dev python3.{sys.version_info.minor}-dev"
+    advice = f"(Debian and Ubuntu: {debian}; macOS: xcode-select --install)"
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "probe.c"
         source.write_text("#include <Python.h>\n#include <unistd.h>\nint probe(void) { return 0; }\n")
@@ -122,9 +123,13 @@ def check_compiler(compiler: list[str]) -> None:
         try:
             result = subprocess.run(command, capture_output=True, text=True, check=False)
         except OSError as error:
-            raise SetupError(f"No C compiler: {compiler[0]} does not start; sagemaker-training needs one {advice}.") from error
+            raise SetupError(
+                f"No C compiler: {compiler[0]} does not start; sagemaker-training needs one {advice}."
+            ) from error
     if result.returncode:
-        what = "no headers of Python (Python.h)" if "Python.h" in result.stderr else "a C compiler that does not compile"
+        what = (
+            "no headers of Python (Python.h)" if "Python.h" in result.stderr else "a C compiler that does not compile"
+        )
         raise SetupError(f"There is {what}; sagemaker-training needs it to be built {advice}.")
 
 
@@ -133,7 +138,10 @@ def registry_settings() -> dict[str, str]:
     settings: dict[str, str] = {}
     if "UV_DEFAULT_INDEX" not in os.environ and "UV_INDEX_URL" not in os.environ:
         asked = subprocess.run(
-            [sys.executable, "-m", "pip", "config", "get", "global.index-url"], capture_output=True, text=True, check=False
+            [sys.executable, "-m", "pip", "config", "get", "global.index-url"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         index = os.environ.get("PIP_INDEX_URL") or asked.stdout.strip()
         if index:
@@ -166,7 +174,7 @@ def execute(command: list[str], settings: dict[str, str]) -> None:
 
 
 def installer() -> list[str]:
-    """The command that installs a lock: uv, which is ten times quicker, or pip where there is no uv for this machine."""
+    """The command that installs a lock: uv, which is ten times quicker; empty where there is none for this machine."""
     uv = UV / "bin" / "uv"
     lock = ROOT / "locks" / "uv.txt"
     environment = Environment("uv", UV, lock)

@@ -13,9 +13,9 @@ from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Sh
 
 from include.sagemaker_local import operations  # noqa: F401  (registers every operation)
 from include.sagemaker_local.errors import AwsError, unsupported_operation
-from include.sagemaker_local.web import Reply
 from include.sagemaker_local.service import OPERATIONS, Context
 from include.sagemaker_local.validation import validate
+from include.sagemaker_local.web import Reply
 
 log = logging.getLogger(__name__)
 TARGET = "SageMaker."

@@ -14,8 +14,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 from include.sagemaker_local.control_plane import error_reply, internal_failure
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.web import Environ, Reply, call
 from include.sagemaker_local.moto_state import MotoState
+from include.sagemaker_local.web import Environ, Reply, call
 
 log = logging.getLogger(__name__)
 SAVE_SECONDS = 1.0

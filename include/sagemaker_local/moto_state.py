@@ -2,8 +2,8 @@
 
 Touches these inner parts of moto (the version is pinned for it): `moto.backends.get_backend`; the two levels of
 dictionaries above a backend, read and written as plain dictionaries so that nothing is created on the way;
-`_VersionedKeyStore`, of which plain pickling keeps only the newest version of each key; `FakeKey` and the `tempfile`
-its module uses, so that bodies go to files of ours.
+`s3_backends.bucket_accounts`, the index of all buckets; `_VersionedKeyStore`, of which plain pickling keeps only the
+newest version of each key; `FakeKey` and the `tempfile` its module uses, so that bodies go to files of ours.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import io
 import logging
 import os
 import pickle
+import sys
 import threading
 import time
 from contextlib import AbstractContextManager
@@ -21,12 +22,16 @@ from types import SimpleNamespace
 from typing import IO, Any
 
 import moto.s3.models
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 from moto.backends import get_backend
-from moto.s3.models import FakeKey
+from moto.s3.models import FakeKey, s3_backends
 from moto.s3.utils import _VersionedKeyStore
 
 log = logging.getLogger(__name__)
 SERVICES = ("s3", "logs", "events", "iam", "sts", "ecr", "cloudwatch", "sns", "sqs", "kms", "ssm", "secretsmanager")
+_LOCK, _RLOCK = type(threading.Lock()), type(threading.RLock())
 
 
 class MotoState:
@@ -76,10 +81,11 @@ class MotoState:
 
 
 def _backends() -> dict[str, dict[str, dict[str, Any]]]:
-    """service → account → region → backend, of those in use."""
+    """service → account → region → backend, of those in use: asking for the others would load them (ssm: 90 MB)."""
     return {
         service: {account: dict(dict.items(regions)) for account, regions in dict.items(get_backend(service))}
         for service in SERVICES
+        if f"moto.{service}.models" in sys.modules
     }
 
 
@@ -88,6 +94,9 @@ def _put(backends: dict[str, dict[str, dict[str, Any]]]) -> None:
         for account, regions in accounts.items():
             for region, backend in regions.items():
                 dict.__setitem__(get_backend(service)[account], region, backend)
+                if service == "s3":
+                    for name, bucket in backend.buckets.items():
+                        s3_backends.bucket_accounts[name] = (bucket.partition, bucket.account_id)
 
 
 class Body:
@@ -146,10 +155,12 @@ class _Pickler(pickle.Pickler):
         if isinstance(obj, FakeKey):
             state = {name: value for name, value in vars(obj).items() if name != "lock"}
             return FakeKey.__new__, (FakeKey,), state, None, None, _fill_key
-        if isinstance(obj, type(threading.Lock())):
+        if isinstance(obj, _LOCK):
             return threading.Lock, ()
-        if isinstance(obj, type(threading.RLock())):
+        if isinstance(obj, _RLOCK):
             return threading.RLock, ()
+        if isinstance(obj, RSAPrivateKey | EllipticCurvePrivateKey):  # of KMS
+            return load_der_private_key, (obj.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()), None)
         return NotImplemented
 
 

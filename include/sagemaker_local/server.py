@@ -17,11 +17,12 @@ from urllib.parse import unquote
 from include.sagemaker_local import __version__
 from include.sagemaker_local.control_plane import TARGET, answer, error_reply, internal_failure
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.web import Clients, Environ, Reply, read_body, web_server
+from include.sagemaker_local.identity import ACCESS_KEY, access_key
 from include.sagemaker_local.moto_app import MotoApp
 from include.sagemaker_local.operations.roles import create_default_role
 from include.sagemaker_local.service import Context, Settings
 from include.sagemaker_local.store import Store
+from include.sagemaker_local.web import Clients, Environ, Reply, read_body, web_server
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ except ImportError:
         def __init__(self, context): ...
         def local_api(self, path, method, body):
             return 404, {"error": f"{path} does not exist"}
+
         def shutdown(self): ...
 
 
@@ -47,6 +49,7 @@ except ImportError:
     class EndpointRunner:  # type: ignore
         def __init__(self, context): ...
         def shutdown(self): ...
+
 
 _INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
 
@@ -96,6 +99,7 @@ class Server:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         path = environ["PATH_INFO"]
         if target.startswith(TARGET):
+            ACCESS_KEY.set(access_key(environ.get("HTTP_AUTHORIZATION", "")))
             return answer(self.context, target.removeprefix(TARGET), body.read())
         if path.startswith("/_local/"):
             return self._local(path, environ["REQUEST_METHOD"], body.read())

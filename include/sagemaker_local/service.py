@@ -27,6 +27,7 @@ class Endpoints(Protocol):
 
     def create(self, name: str) -> None: ...
     def update(self, name: str) -> None: ...
+    def reweigh(self, name: str) -> None: ...
     def delete(self, name: str) -> None: ...
     def invoke(self, environ: dict[str, Any], name: str, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]: ...
     def shutdown(self) -> None: ...
@@ -34,7 +35,10 @@ class Endpoints(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """How this local SageMaker runs. `python` is the interpreter of the job environment (the "container image")."""
+    """How this local SageMaker runs. `python` is the interpreter of the job environment (the "container image").
+
+    `stop_grace_seconds` is the time a job has between SIGTERM and SIGKILL when it is stopped; AWS gives 120.
+    """
 
     host: str
     port: int
@@ -42,6 +46,7 @@ class Settings:
     python: Path
     account: str = "123456789012"
     region: str = "us-east-1"
+    stop_grace_seconds: float = 120
 
     @property
     def url(self) -> str:

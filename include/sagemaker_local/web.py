@@ -128,7 +128,9 @@ class Clients:
 
     def _send(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         status, headers, body = call(self._app, _environ(request))
-        raw = urllib3.HTTPResponse(io.BytesIO(body), headers=headers, status=status, preload_content=False)
+        raw = urllib3.HTTPResponse(
+            io.BytesIO(body), headers, status, preload_content=False, request_method=request.method
+        )
         return AWSResponse(request.url, status, raw.headers, raw)
 
 

@@ -38,20 +38,36 @@ def metric_values(block: Mapping[str, Any], problem: str) -> dict[str, float]:
     }
 
 
-def decide(evaluation: Mapping[str, Any], thresholds: Mapping[str, Any], problem: str) -> Decision:
-    """Compare the challenger with `thresholds`: `{"minimum": {metric: value}, "maximum": {metric: value}}`.
+def decide(evaluation: Mapping[str, Any], config: Mapping[str, Any]) -> Decision:
+    """Compare the challenger with the thresholds, and with the champion on the same holdout if there is one.
 
-    A metric that is missing or not a finite number fails the gate: what was not measured is not good.
+    `config` is the plan's `quality_gate`: `{problem, minimum: {metric: value}, maximum: {metric: value}, metric,
+    direction, tolerance}`. What was not measured is not good: a metric that is missing or not finite fails the gate.
     """
-    challenger = metric_values(evaluation, problem)
+    challenger = metric_values(evaluation, config["problem"])
     champion_block = evaluation.get("champion")
-    champion = metric_values(champion_block, problem) if champion_block else None
-    failures = []
-    for bound, ok in (("minimum", lambda v, t: v >= t), ("maximum", lambda v, t: v <= t)):
-        for metric, threshold in (thresholds.get(bound) or {}).items():
-            value = challenger.get(metric)
-            if value is None or not math.isfinite(value):
-                failures.append(f"{metric} is {value}, so its {bound} of {threshold:g} cannot be checked")
-            elif not ok(value, threshold):
-                failures.append(f"{metric} {value:.4f} misses its {bound} of {threshold:g}")
-    return Decision(not failures, "; ".join(failures) or "all thresholds met", challenger, champion)
+    champion = metric_values(champion_block, config["problem"]) if champion_block else None
+    failures = [
+        *missed(challenger, config["minimum"], "minimum"),
+        *missed(challenger, config["maximum"], "maximum"),
+    ]
+    comparison = "no champion to compare with"
+    if champion is not None:
+        metric, tolerance = config["metric"], config["tolerance"]
+        new, old = challenger.get(metric, math.nan), champion.get(metric, math.nan)
+        gain = new - old if config["direction"] == "maximize" else old - new
+        comparison = f"{metric} {new:.4f} against the champion's {old:.4f} (tolerance {tolerance:g})"
+        if not gain >= -tolerance:
+            failures.append(f"worse than the champion: {comparison}")
+    reason = "; ".join(failures) or f"all thresholds met; {comparison}"
+    return Decision(not failures, reason, challenger, champion)
+
+
+def missed(values: Mapping[str, float], thresholds: Mapping[str, float], bound: str) -> list[str]:
+    """One sentence per threshold that a metric misses; `bound` is `minimum` or `maximum`."""
+    sentences = []
+    for metric, threshold in thresholds.items():
+        value = values.get(metric, math.nan)
+        if not (value >= threshold if bound == "minimum" else value <= threshold):
+            sentences.append(f"{metric} {value:.4f} misses its {bound} of {threshold:g}")
+    return sentences

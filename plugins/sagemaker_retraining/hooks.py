@@ -66,8 +66,8 @@ class RetrainingHook(SageMakerHook):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        shared = {
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        shared: dict[str, Any] = {
             "aws_conn_id": self.aws_conn_id,
             "region_name": self._region_name,
             "verify": self._verify,
@@ -76,12 +76,22 @@ class RetrainingHook(SageMakerHook):
         self.s3_hook = S3Hook(**shared)
         self.logs_hook = AwsLogsHook(**shared)
 
+    @property
+    def api(self) -> Any:
+        """The boto3 client; the provider's annotation of `conn` knows no operations."""
+        return self.conn
+
+    @property
+    def s3(self) -> Any:
+        """The S3 client."""
+        return self.s3_hook.conn
+
     # --- jobs -------------------------------------------------------------------------------------
 
     def create_job(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
         """Create the job; False when the name is taken (ResourceInUse). Together: an atomic create-or-attach."""
         try:
-            getattr(self.conn, kind.method("create"))(**request)
+            getattr(self.api, kind.method("create"))(**request)
         except ClientError as error:
             if error.response["Error"]["Code"] == "ResourceInUse":
                 return False
@@ -90,13 +100,13 @@ class RetrainingHook(SageMakerHook):
 
     def describe_job(self, kind: JobKind, name: str) -> dict[str, Any]:
         """The Describe response. Raises ClientError when there is no such job."""
-        response: dict[str, Any] = getattr(self.conn, kind.method("describe"))(**{kind.name_key: name})
+        response: dict[str, Any] = getattr(self.api, kind.method("describe"))(**{kind.name_key: name})
         return response
 
     def stop_job(self, kind: JobKind, name: str) -> None:
         """Ask SageMaker to stop the job; a job that has ended already is left as it is."""
         try:
-            getattr(self.conn, kind.method("stop"))(**{kind.name_key: name})
+            getattr(self.api, kind.method("stop"))(**{kind.name_key: name})
         except ClientError as error:
             if error.response["Error"]["Code"] != "ValidationException":
                 raise
@@ -104,7 +114,7 @@ class RetrainingHook(SageMakerHook):
 
     def job_log(self, kind: JobKind, name: str) -> Iterator[str]:
         """The job's CloudWatch lines, all streams in order: a Spot restart opens a new stream."""
-        logs = self.logs_hook.conn
+        logs: Any = self.logs_hook.conn
         try:
             streams = [
                 stream["logStreamName"]
@@ -134,7 +144,7 @@ class RetrainingHook(SageMakerHook):
         """The object at an `s3://` URI. Raises ValueError naming the URI when there is none."""
         bucket, key = split_s3_uri(uri)
         try:
-            body: bytes = self.s3_hook.conn.get_object(Bucket=bucket, Key=key)["Body"].read()
+            body: bytes = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         except ClientError as error:
             if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchBucket", "404"}:
                 raise ValueError(f"{uri}: there is no such object") from error
@@ -146,7 +156,7 @@ class RetrainingHook(SageMakerHook):
     ) -> None:
         """Put an object; `tags` is a URL-encoded tag set."""
         bucket, key = split_s3_uri(uri)
-        self.s3_hook.conn.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, Tagging=tags)
+        self.s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, Tagging=tags)
 
     def exists(self, uri: str) -> bool:
         """Whether there is an object at this `s3://` URI."""
@@ -156,7 +166,7 @@ class RetrainingHook(SageMakerHook):
 
     def list_objects(self, bucket: str, prefix: str) -> list[dict[str, Any]]:
         """All objects under a prefix, sorted by key: dicts with `Key`, `Size` (bytes), `ETag`."""
-        pages = self.s3_hook.conn.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return sorted((item for page in pages for item in page.get("Contents", [])), key=lambda item: item["Key"])
 
     # --- registry ---------------------------------------------------------------------------------
@@ -164,33 +174,33 @@ class RetrainingHook(SageMakerHook):
     def ensure_group(self, request: Mapping[str, Any]) -> None:
         """Create the model package group unless there is one of that name."""
         try:
-            self.conn.create_model_package_group(**request)
+            self.api.create_model_package_group(**request)
         except ClientError as error:
             if not error.response["Error"]["Message"].startswith("Model Package Group already exists"):
                 raise
 
-    def latest_approved(self, group: str) -> dict[str, Any] | None:
-        """The Describe response of the group's newest approved version; None when there is no group or no such version."""
+    def approved_versions(self, group: str) -> Iterator[dict[str, Any]]:
+        """The Describe responses of the group's approved versions, newest first; none when there is no such group."""
+        pages = self.api.get_paginator("list_model_packages").paginate(
+            ModelPackageGroupName=group,
+            ModelApprovalStatus="Approved",
+            SortBy="CreationTime",
+            SortOrder="Descending",
+        )
         try:
-            found = self.conn.list_model_packages(
-                ModelPackageGroupName=group,
-                ModelApprovalStatus="Approved",
-                SortBy="CreationTime",
-                SortOrder="Descending",
-                MaxResults=1,
-            )["ModelPackageSummaryList"]
+            for page in pages:
+                for summary in page["ModelPackageSummaryList"]:
+                    yield self.api.describe_model_package(ModelPackageName=summary["ModelPackageArn"])
         except ClientError as error:
-            if is_not_found(error):
-                return None
-            raise
-        return self.conn.describe_model_package(ModelPackageName=found[0]["ModelPackageArn"]) if found else None
+            if not is_not_found(error):
+                raise
 
     # --- hosting ----------------------------------------------------------------------------------
 
     def describe_or_none(self, method: str, **name: str) -> dict[str, Any] | None:
         """A Describe response, or None when the resource does not exist."""
         try:
-            response: dict[str, Any] = getattr(self.conn, method)(**name)
+            response: dict[str, Any] = getattr(self.api, method)(**name)
         except ClientError as error:
             if is_not_found(error):
                 return None

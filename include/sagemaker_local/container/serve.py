@@ -9,6 +9,7 @@ This file needs nothing of the project, so that it can run in an environment tha
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -115,17 +116,10 @@ class Server(ThreadingMixIn, TCPServer):
     request_queue_size = 128
 
 
-def end_with_parent() -> None:
-    """Standard input is a pipe held open by the local SageMaker: its end is the end of this process too, also after a kill -9."""
-    while sys.stdin.buffer.read(4096):
-        pass
-    os._exit(0)
-
-
 def main() -> None:
     """Load the model, then listen. A model that does not load ends the process with its traceback on standard output."""
     sys.stderr = sys.stdout
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # needed where this is PID 1, which ignores it otherwise
     code_dir = Path(os.environ.get("SAGEMAKER_SUBMIT_DIRECTORY") or environment.code_dir)
     sys.path.insert(0, str(code_dir if code_dir.is_dir() else Path(environment.code_dir)))
     started = time.monotonic()

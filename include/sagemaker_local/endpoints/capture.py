@@ -169,11 +169,17 @@ class Capture:
             return True
         if target["Bucket"] in refused:
             return False
-        encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": target["KmsKeyId"]} if target["KmsKeyId"] else {}
+        encryption = (
+            {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": target["KmsKeyId"]} if target["KmsKeyId"] else {}
+        )
         try:
             if events:
                 self._ctx.client("s3").put_object(
-                    Bucket=target["Bucket"], Key=target["Key"], Body=events, ContentType="application/jsonlines", **encryption
+                    Bucket=target["Bucket"],
+                    Key=target["Key"],
+                    Body=events,
+                    ContentType="application/jsonlines",
+                    **encryption,
                 )
         except (ClientError, BotoCoreError) as error:
             log.warning("data capture: s3://%s/%s: %s; will be tried again", target["Bucket"], target["Key"], error)

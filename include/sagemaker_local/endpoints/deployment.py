@@ -5,22 +5,21 @@ from __future__ import annotations
 import random
 import shutil
 import socket
-import sys
 import uuid
-from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
-from subprocess import PIPE, STDOUT, Popen
 from threading import Event
 from typing import Any
 
+from include.sagemaker_local.endpoints import launch
 from include.sagemaker_local.endpoints.capture import CaptureConfig
-from include.sagemaker_local.endpoints.logs import LogStream
 from include.sagemaker_local.endpoints.model_data import DeploymentError, unpack_model
-from include.sagemaker_local.endpoints.model_server import ModelServer
+from include.sagemaker_local.endpoints.model_server import INVOCATION_SECONDS, ModelServer
+from include.sagemaker_local.jobs.logs import LogStream
 from include.sagemaker_local.service import Context
 
 HEALTH_CHECK_SECONDS = 240
-SERVE = Path(__file__).parent.parent / "container" / "serve.py"
+"""AWS's ContainerStartupHealthCheckTimeoutInSeconds when a variant has none."""
 
 
 class Deployment:
@@ -30,12 +29,13 @@ class Deployment:
         self.endpoint = endpoint
         self.servers = servers
         self.capture = capture
-        self._draw: tuple[list[str], list[float]] = (list(servers), [1.0] * len(servers))
+        self.weigh({})
 
     def weigh(self, weights: dict[str, float]) -> None:
-        """Share requests in proportion to these weights; equally when all are zero."""
-        if sum(weights.values()) > 0:
-            self._draw = list(weights), list(weights.values())
+        """Share requests in proportion to these weights; equally when there are none, or all are zero."""
+        if sum(weights.values()) == 0:
+            weights = dict.fromkeys(self.servers, 1.0)
+        self._draw = list(weights), list(weights.values())
 
     def draw(self) -> tuple[str, ModelServer]:
         """A variant by weight."""
@@ -43,85 +43,78 @@ class Deployment:
         name = names[0] if len(names) == 1 else random.choices(names, weights)[0]  # noqa: S311 - traffic, not secrecy
         return name, self.servers[name]
 
-    def stop(self) -> None:
-        """End all containers after their requests in flight."""
+    def stop(self, drain_seconds: float = INVOCATION_SECONDS) -> None:
+        """End all containers after their requests in flight, for which they get this many seconds."""
         for server in self.servers.values():
-            server.stop()
+            server.stop(drain_seconds)
 
 
 class Builder:
-    """Brings deployments up. `spawner` runs process starts in one long-lived thread: a process whose parent-death
-    signal is set dies with the thread that started it."""
+    """Brings deployments up, each in `<state>/endpoints/<endpoint>/<deployment id>/<variant>/`."""
 
-    def __init__(self, ctx: Context, spawner: Executor, cancelled: Event) -> None:
+    def __init__(self, ctx: Context, cancelled: Event) -> None:
         self._ctx = ctx
-        self._spawner = spawner
         self._cancelled = cancelled
 
     def directory(self, endpoint: str) -> Path:
-        """Where the endpoint's model archives are unpacked."""
+        """Where the endpoint's deployments are."""
         return self._ctx.settings.state / "endpoints" / endpoint
 
     def bring_up(self, endpoint: str, plan: dict[str, Any]) -> Deployment:
-        """Start a server per variant of the plan and wait until all are healthy. Raises DeploymentError, leaving nothing."""
+        """Start a container per variant of the plan and wait until all are healthy.
+
+        Raises DeploymentError when one is not; then none is left, nor anything of them on disk.
+        """
         servers: dict[str, ModelServer] = {}
         try:
             for variant in plan["ProductionVariants"]:
-                servers[variant["VariantName"]] = self._start(endpoint, plan, variant)
+                name = variant["VariantName"]
+                servers[name] = self._start(endpoint, plan["Containers"][name], plan["Id"], name)
             for variant in plan["ProductionVariants"]:
-                seconds = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", HEALTH_CHECK_SECONDS)
-                if not servers[variant["VariantName"]].wait_healthy(seconds, self._cancelled):
-                    raise DeploymentError(
-                        f"The primary container for production variant {variant['VariantName']} did not pass the ping "
-                        "health check. Please check CloudWatch logs for this endpoint."
-                    )
+                self._wait_healthy(variant, servers[variant["VariantName"]])
         except BaseException:
             for server in servers.values():
                 server.stop()
             if not self._cancelled.is_set():
                 self.remove(endpoint, plan)
             raise
-        return Deployment(endpoint, servers, CaptureConfig.parse(plan.get("DataCaptureConfig")))
+        return Deployment(endpoint, servers, CaptureConfig.parse(plan["DataCaptureConfig"]))
 
     def remove(self, endpoint: str, plan: dict[str, Any]) -> None:
-        """Delete the unpacked models of a deployment that is no longer used."""
+        """Delete the directory of a deployment that is no longer used."""
         shutil.rmtree(self.directory(endpoint) / plan["Id"], ignore_errors=True)
 
-    def _start(self, endpoint: str, plan: dict[str, Any], variant: dict[str, Any]) -> ModelServer:
-        name = variant["VariantName"]
-        container = plan["Containers"][name]
-        ml = self.directory(endpoint) / plan["Id"] / name / "ml"
-        if not (ml / "model").exists():  # after a restart it is there already
-            self._unpack(container["ModelDataUrl"], ml)
-        reserved = _reserve_port()
-        port: int = reserved.getsockname()[1]
-        environment = self._environment(container, ml, port)
-        stream = LogStream(self._ctx, f"/aws/sagemaker/Endpoints/{endpoint}", f"{name}/i-{uuid.uuid4().hex[:17]}")
-        server = ModelServer(port, lambda: self._spawn(ml, environment), stream.write)
+    def _wait_healthy(self, variant: dict[str, Any], server: ModelServer) -> None:
+        seconds = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", HEALTH_CHECK_SECONDS)
+        if not server.wait_healthy(seconds, self._cancelled):
+            raise DeploymentError(
+                f"The primary container for production variant {variant['VariantName']} did not pass the ping health "
+                "check. Please check CloudWatch logs for this endpoint."
+            )
+
+    def _start(self, endpoint: str, container: dict[str, Any], deployment: str, variant: str) -> ModelServer:
+        directory = self.directory(endpoint) / deployment / variant
+        if not (directory / "ml" / "model").exists():  # after a restart it is there already
+            self._prepare(directory, container["ModelDataUrl"])
+        settings, reserved = self._ctx.settings, _reserve_port()
+        environ = launch.environment(settings, container, reserved.getsockname()[1])
+        stream = f"{variant}/i-{uuid.uuid4().hex[:17]}"
+        logs = LogStream(self._ctx, f"/aws/sagemaker/Endpoints/{endpoint}", stream)
+        server = ModelServer(reserved, partial(launch.start, settings, directory, environ), logs)
         server.start()
         return server
 
-    def _unpack(self, url: str | None, ml: Path) -> None:
-        part = ml / "model.part"
+    def _prepare(self, directory: Path, model_data: str | None) -> None:
+        """Unpack first and rename then, so that a directory named `model` is always complete."""
+        part = directory / "ml" / "model.part"
         shutil.rmtree(part, ignore_errors=True)
-        unpack_model(self._ctx, url, part)
-        part.rename(ml / "model")
-
-    def _environment(self, container: dict[str, Any], ml: Path, port: int) -> dict[str, str]:
-        return {}
-
-    def _spawn(self, ml: Path, environment: dict[str, str]) -> Popen[str]:
-        def start() -> Popen[str]:
-            return Popen(
-                [str(self._ctx.settings.python), "-P", str(SERVE)], env=environment, stdin=PIPE, stdout=PIPE,
-                stderr=STDOUT, text=True, errors="replace", cwd=ml,
-            )
-
-        return self._spawner.submit(start).result()
+        unpack_model(self._ctx, model_data, part)
+        launch.prepare(self._ctx.settings, directory)
+        part.rename(directory / "ml" / "model")
 
 
 def _reserve_port() -> socket.socket:
-    """A free loopback port, held (not listened on) until the server stops, so that nobody else gets it meanwhile."""
+    """A free loopback port. We hold it too (without listening) while the container lives, so that nobody gets it."""
     reserved = socket.socket()
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     reserved.bind(("127.0.0.1", 0))

@@ -23,57 +23,63 @@ TIMED_OUT = (
 HttpResponse = tuple[int, list[tuple[str, str]], bytes]
 
 
+class Invoker:
+    """Takes one request to a container and back: counted, and captured when the endpoint's config says so."""
+
+    def __init__(self, settings: Settings, capture: Capture, metrics: Metrics) -> None:
+        self._settings = settings
+        self._capture = capture
+        self._metrics = metrics
+
+    def choose(self, deployment: Deployment, environ: dict[str, Any]) -> tuple[str, ModelServer]:
+        """The variant asked for, or one drawn by weight."""
+        wanted = environ.get("HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT")
+        if wanted is None:
+            return deployment.draw()
+        if wanted not in deployment.servers:
+            raise AwsError(
+                "ValidationError",
+                f"Variant {wanted} of endpoint {deployment.endpoint} of account {self._settings.account} not found.",
+            )
+        return wanted, deployment.servers[wanted]
+
+    def forward(self, deployment: Deployment, variant: str, environ: dict[str, Any], body: bytes) -> HttpResponse:
+        """Ask the variant's container. Raises ModelError for what the model refuses, ServiceUnavailable without answer."""
+        headers = _container_headers(environ)
+        at = now()
+        answer = self._ask(deployment, variant, headers, body)
+        if answer.status >= 400:
+            raise _model_error(
+                self._settings, deployment.endpoint, answer.status, answer.body.decode(errors="replace")
+            )
+        config = deployment.capture
+        if config is not None and config.sampled():
+            request = Payload(headers["Content-Type"], body)
+            line = event_line(
+                config, request, Payload(_content_type(answer), answer.body), headers.get(INFERENCE_ID), at
+            )
+            self._capture.record(config, f"{deployment.endpoint}/{variant}", line, at)
+        return 200, _response_headers(answer, variant), answer.body
+
+    def _ask(self, deployment: Deployment, variant: str, headers: dict[str, str], body: bytes) -> Answer:
+        status, started = 0, time.perf_counter()
+        try:
+            answer = deployment.servers[variant].invoke(body, headers)
+            status = answer.status
+        except NoAnswerError as error:
+            if error.timed_out:
+                raise _model_error(self._settings, deployment.endpoint, 0, TIMED_OUT) from error
+            message = "The request has failed due to a temporary failure of the server."
+            raise AwsError("ServiceUnavailable", message, status=503) from error
+        finally:
+            self._metrics.observe(deployment.endpoint, variant, status, time.perf_counter() - started)
+        return answer
+
+
 def check_size(body: bytes) -> None:
     """AWS refuses a large body before it looks at anything else."""
     if len(body) > MAX_BODY_BYTES:
         raise AwsError("413", f"HTTP content length exceeded {MAX_BODY_BYTES} bytes.", status=413)
-
-
-def choose(settings: Settings, deployment: Deployment, environ: dict[str, Any]) -> tuple[str, ModelServer]:
-    """The variant asked for, or one drawn by weight."""
-    wanted = environ.get("HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT")
-    if wanted is None:
-        return deployment.draw()
-    if wanted not in deployment.servers:
-        raise AwsError(
-            "ValidationError",
-            f"Variant {wanted} of endpoint {deployment.endpoint} of account {settings.account} not found.",
-        )
-    return wanted, deployment.servers[wanted]
-
-
-def forward(
-    settings: Settings,
-    deployment: Deployment,
-    variant: str,
-    server: ModelServer,
-    environ: dict[str, Any],
-    body: bytes,
-    capture: Capture,
-    metrics: Metrics,
-) -> HttpResponse:
-    """Ask the container; count and capture what it says. Raises ModelError, or ServiceUnavailable when it is gone."""
-    headers = _container_headers(environ)
-    at, started = now(), time.perf_counter()
-    try:
-        answer = server.invoke(body, headers)
-    except NoAnswerError as error:
-        metrics.observe(deployment.endpoint, variant, 0, time.perf_counter() - started)
-        if error.timed_out:
-            raise _model_error(settings, deployment.endpoint, 0, TIMED_OUT) from error
-        raise AwsError(
-            "ServiceUnavailable", "The request has failed due to a temporary failure of the server.", 503
-        ) from error
-    metrics.observe(deployment.endpoint, variant, answer.status, time.perf_counter() - started)
-    if answer.status >= 400:
-        raise _model_error(settings, deployment.endpoint, answer.status, answer.body.decode(errors="replace"))
-    config = deployment.capture
-    if config is not None and config.sampled():
-        request = Payload(headers["Content-Type"], body)
-        response = Payload(_content_type(answer), answer.body)
-        line = event_line(config, request, response, headers.get(INFERENCE_ID), at)
-        capture.record(config, f"{deployment.endpoint}/{variant}", line, at)
-    return 200, _response_headers(answer, variant), answer.body
 
 
 def _container_headers(environ: dict[str, Any]) -> dict[str, str]:

@@ -55,7 +55,8 @@ def _package_container(ctx: Context, package: str) -> dict[str, Any]:
     """The first container of a package's InferenceSpecification; `package` is an ARN or `<group>/<version>`."""
     name = package.partition("model-package/")[2] or package
     body = ctx.store.get("model-package", name) or next(
-        (found for found in ctx.store.list("model-package") if found["ModelPackageArn"].lower() == package.lower()), None
+        (found for found in ctx.store.list("model-package") if found["ModelPackageArn"].lower() == package.lower()),
+        None,
     )
     if body is None:
         raise validation_error(f"ModelPackage {ctx.arn('model-package', name)} does not exist.")

@@ -1,24 +1,24 @@
-"""The running container of one variant: its process, its health, requests to it, and its end."""
+"""The running container of one variant: its start, its health, requests to it, and its end."""
 
 from __future__ import annotations
 
 import http.client
-import logging
-import subprocess
+import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-log = logging.getLogger(__name__)
+from include.sagemaker_local.jobs.container import Container
+from include.sagemaker_local.jobs.logs import LogStream
 
 PING_SECONDS = 2
+PING_EVERY_SECONDS = 0.03
 INVOCATION_SECONDS = 60
 TERM_SECONDS = 30
 RESTART_SECONDS = 1.0
 
-Spawn = Callable[[], "subprocess.Popen[str]"]
-LogLine = Callable[[str], None]
+Launch = Callable[[Callable[[str], None], Callable[[], None]], Container]
 
 
 class NoAnswerError(Exception):
@@ -41,35 +41,37 @@ class Answer:
 class ModelServer:
     """A container that is started, asked and stopped; when it dies while it serves it is started again, as on AWS.
 
-    `spawn` starts the process (standard output piped, standard input a pipe that ends it); `log_line` gets what it prints.
+    `reserved` is a socket bound to the container's port, `launch` starts the process with callbacks for its lines and
+    its end, `logs` takes what it prints.
     """
 
-    def __init__(self, port: int, spawn: Spawn, log_line: LogLine) -> None:
-        self._port = port
-        self._spawn = spawn
-        self._log_line = log_line
+    def __init__(self, reserved: socket.socket, launch: Launch, logs: LogStream) -> None:
+        self._reserved = reserved
+        self._port: int = reserved.getsockname()[1]
+        self._launch = launch
+        self._logs = logs
+        self._container: Container | None = None
+        self._healthy = False
+        self._ended = threading.Event()
         self._stop = threading.Event()
-        self._exited = threading.Event()
         self._idle = threading.Condition()
         self._in_flight = 0
         self._retired = False
         self._connections: list[http.client.HTTPConnection] = []
-        self._process: subprocess.Popen[str] | None = None
-        self._healthy = False
-        self._keeper = threading.Thread(target=self._keep_running, name=f"model-server-{port}", daemon=True)
+        self._keeper = threading.Thread(target=self._keep_running, name=f"model-server-{self._port}", daemon=True)
 
     def start(self) -> None:
-        """Start the process; does not wait for it."""
+        """Start the container; does not wait for it."""
         self._keeper.start()
 
     def wait_healthy(self, seconds: float, cancelled: threading.Event) -> bool:
-        """Ping until the container answers 200; False when it has not after `seconds`, has exited, or we were cancelled."""
+        """Ping until the container answers 200; False when it has not in time, has exited, or `cancelled` is set."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not cancelled.is_set():
             if self._ping():
                 self._healthy = True
                 return True
-            if self._exited.wait(0.03):
+            if self._ended.wait(PING_EVERY_SECONDS):
                 return False
         return False
 
@@ -84,18 +86,17 @@ class ModelServer:
             connection.close()
 
     def _keep_running(self) -> None:
+        """Run the container, and again when it dies after it has been healthy, until we are stopped."""
         while not self._stop.is_set():
-            self._process = process = self._spawn()
+            ended = threading.Event()
+            self._container = self._launch(self._logs.write, ended.set)
             if self._stop.is_set():
-                process.terminate()
-            if process.stdout:
-                for line in process.stdout:
-                    self._log_line(line.rstrip("\n"))
-            code = process.wait()
+                self._container.kill()
+            ended.wait()
             if not self._stop.is_set():
-                self._log_line(f"The container exited with exit code {code if code >= 0 else 128 - code}.")
-            self._exited.set()
+                self._logs.write(f"The container exited with exit code {self._container.exit_code}.")
             if not self._healthy:
+                self._ended.set()
                 return
             self._stop.wait(RESTART_SECONDS)
 
@@ -129,18 +130,23 @@ class ModelServer:
         self._connections.append(connection)
         return answer
 
-    def stop(self) -> None:
-        """Let requests in flight finish, then SIGTERM and, 30 s later, SIGKILL, as AWS does."""
+    def stop(self, drain_seconds: float = INVOCATION_SECONDS) -> None:
+        """Let requests in flight finish, then SIGTERM and, 30 s later, SIGKILL, as AWS does.
+
+        A container that never served is killed at once. Afterwards all it printed is in CloudWatch.
+        """
         with self._idle:
             self._retired = True
-            self._idle.wait_for(lambda: self._in_flight == 0, timeout=INVOCATION_SECONDS)
+            self._idle.wait_for(lambda: self._in_flight == 0, timeout=drain_seconds)
         self._stop.set()
-        process = self._process
-        if process is not None and process.poll() is None:
-            process.terminate()
-        self._keeper.join(TERM_SECONDS)
-        if process is not None and process.poll() is None:
-            process.kill()
-            self._keeper.join()
+        container = self._container
+        if container is not None and self._healthy:
+            container.terminate()
+            self._keeper.join(TERM_SECONDS)
+        if container is not None and self._keeper.is_alive():
+            container.kill()
+        self._keeper.join()
+        self._reserved.close()
+        self._logs.close()
         for connection in self._connections:
             connection.close()

@@ -32,7 +32,11 @@ def require_role(context: Context, arn: str) -> None:
         role = iam.get_role(RoleName=arn.rsplit("/", 1)[-1])["Role"]
     except iam.exceptions.NoSuchEntityException:
         role = None
-    if role is None or role["Arn"] != arn or "sagemaker.amazonaws.com" not in json.dumps(role["AssumeRolePolicyDocument"]):
+    if (
+        role is None
+        or role["Arn"] != arn
+        or "sagemaker.amazonaws.com" not in json.dumps(role["AssumeRolePolicyDocument"])
+    ):
         raise validation_error(
             f"Could not assume role {arn}. Please ensure that the role exists and allows principal "
             f"'sagemaker.amazonaws.com' to assume the role."

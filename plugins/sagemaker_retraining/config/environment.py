@@ -35,9 +35,11 @@ class Vpc(Section):
 class PollSeconds(Section):
     """How often a waiting task asks."""
 
-    job: float = Field(30.0, gt=0, le=3600, description="Seconds between two looks at a job, or at the raw data.")
-    approval: float = Field(60.0, gt=0, le=3600, description="Seconds between two looks at an approval.")
-    endpoint: float = Field(30.0, gt=0, le=3600, description="Seconds between two looks at an endpoint.")
+    job: float = Field(
+        default=30.0, gt=0, le=3600, description="Seconds between two looks at a job, or at the raw data."
+    )
+    approval: float = Field(default=60.0, gt=0, le=3600, description="Seconds between two looks at an approval.")
+    endpoint: float = Field(default=30.0, gt=0, le=3600, description="Seconds between two looks at an endpoint.")
 
 
 class EnvironmentConfig(Section):
@@ -48,17 +50,17 @@ class EnvironmentConfig(Section):
     account: AccountId = Field(description="AWS account id, in quotes.")
     bucket: BucketName = Field(description="Bucket of everything a run reads and writes.")
     role_arn: RoleArn = Field(description="Execution role of jobs and models.")
-    aws_conn_id: str = Field("aws_default", min_length=1, description="Airflow connection for all AWS calls.")
-    project: TagText = Field("sagemaker-retraining", description="Tag.")
-    kms_key_arn: KmsKey | None = Field(None, description="Key for volumes, outputs and captured data; default AWS's own.")
-    vpc: Vpc | None = Field(None, description="Network of jobs and endpoints; default SageMaker's own.")
-    encrypt_traffic: bool = Field(False, description="Encrypt the traffic between the instances of a job.")
+    aws_conn_id: str = Field(default="aws_default", min_length=1, description="Airflow connection for all AWS calls.")
+    project: TagText = Field(default="sagemaker-retraining", description="Tag.")
+    kms_key_arn: KmsKey | None = Field(
+        default=None, description="Key for volumes, outputs and captured data; default AWS's own."
+    )
+    vpc: Vpc | None = Field(default=None, description="Network of jobs and endpoints; default SageMaker's own.")
+    encrypt_traffic: bool = Field(default=False, description="Encrypt the traffic between the instances of a job.")
     tags: dict[TagText, TagText] = Field(
         default_factory=dict, max_length=30, description="Further tags on every SageMaker resource."
     )
-    poll_seconds: PollSeconds = Field(
-        PollSeconds(job=30.0, approval=60.0, endpoint=30.0), description="How often waiting tasks ask."
-    )
+    poll_seconds: PollSeconds = Field(default_factory=PollSeconds, description="How often waiting tasks ask.")
     models: dict[ModelName, dict[str, Any]] = Field(
         default_factory=dict, description="Per model, what differs here from its model.yaml, in the same shape."
     )

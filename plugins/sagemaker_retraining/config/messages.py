@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from sagemaker_retraining.config.source import Key, Source, dotted
 
@@ -17,47 +19,106 @@ _EXPECTED = {
     "float_type": "a number",
     "bool_type": "true or false",
     "dict_type": "a mapping (`key: value`)",
-    "mapping_type": "a mapping (`key: value`)",
     "model_type": "a mapping (`key: value`)",
-    "model_attributes_type": "a mapping (`key: value`)",
     "tuple_type": "a list (`[a, b]`)",
 }
 
 
 def explain(error: ValidationError, cls: type[BaseModel], source: Source) -> list[str]:
     """One message for each key that is wrong, in the file's order."""
-    messages = [
-        (source.place(key), f"{dotted(key)}: {text}" if key else text) for key, text in _sentences(error, cls, source)
-    ]
-    ordered = sorted(dict.fromkeys(messages), key=lambda item: (item[0].file, item[0].line))
-    return [f"{place}: {text}" for place, text in ordered]
+    by_key: dict[Key, list[ErrorDetails]] = {}
+    for item in error.errors(include_url=False):
+        by_key.setdefault(_key_of(item, source), []).append(item)
+    messages = []
+    for key, items in by_key.items():
+        place, text = source.place(key), _sentence(key, items, cls)
+        messages.append((place.file, place.line, f"{place}: {dotted(key)}: {text}" if key else f"{place}: {text}"))
+    return [text for _, _, text in sorted(messages)]
 
 
-def did_you_mean(value: str, known: Iterable[str], otherwise: str = "known are") -> str:
-    """`did you mean 'a'?`, or the list of what there is."""
+def did_you_mean(value: str, known: Iterable[str], otherwise: str) -> str:
+    """`did you mean 'a'?`, or `otherwise` and the list of what there is."""
     names = sorted(known)
     close = difflib.get_close_matches(value, names, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else f"{otherwise} {', '.join(names) or 'none'}"
 
 
-def _sentences(error: ValidationError, cls: type[BaseModel], source: Source) -> Iterator[tuple[Key, str]]:
-    seen: dict[Key, set[str]] = {}
-    for item in error.errors(include_url=False):
-        key = _in_file(item["loc"], source)
-        kind, value, context = item["type"], item["input"], item.get("ctx", {})
-        if kind == "extra_forbidden":
-            known = _fields_at(cls, item["loc"][:-1])
-            yield key, f"unknown key; {did_you_mean(str(key[-1]), known, 'the keys here are')}"
-        elif kind == "missing":
-            yield key, "is missing"
-        elif kind == "value_error":
-            yield _value_error(key, str(context["error"]))
-        elif kind == "literal_error":
-            yield key, f"{value!r} is not one of {context['expected']}"
-        elif kind in _EXPECTED:
-            # A union says once for each of its members what it would have liked.
-            seen.setdefault(key, set()).add(_EXPECTED[kind])
-            if item is _last_at(error, key, source):
-                yield key, f"expected {' or '.join(sorted(seen[key]))}, got {_shown(value, seen[key])}"
-        else:
-            yield key, f"{item['msg'][0].lower()}{item['msg'][1:]}, got {value!r}"
+def _key_of(item: ErrorDetails, source: Source) -> Key:
+    """The key in the file: a union adds its members to the path; a check of a section names a key in its text."""
+    key: Key = item["loc"]
+    if item["type"] == "missing":
+        return key
+    if item["type"] == "value_error":
+        named = (*key, *item["ctx"]["error"].args[0].split(": ", 1)[0].split("."))
+        if named in source.places:
+            return named
+    while key and key not in source.places:
+        key = key[:-1]
+    return key
+
+
+def _sentence(key: Key, items: list[ErrorDetails], cls: type[BaseModel]) -> str:
+    """What is wrong with one key. A union has said once for each member what it expected."""
+    item = items[0]
+    kind, value = item["type"], item["input"]
+    if kind == "extra_forbidden":
+        return f"unknown key; {did_you_mean(str(key[-1]), _fields_at(cls, key[:-1]), 'the keys here are')}"
+    if kind == "missing":
+        return f"is missing: {_description(cls, key)}"
+    if kind == "value_error":
+        text: str = item["ctx"]["error"].args[0]
+        return text.removeprefix(f"{key[-1]}: ").removeprefix(f"{dotted(key[-2:])}: ") if key else text
+    expected = [_expected(one) for one in items]
+    if all(expected):
+        return f"expected {' or '.join(dict.fromkeys(expected))}, got {_shown(value, expected)}"
+    return f"{item['msg'][0].lower()}{item['msg'][1:]}, got {value!r}"
+
+
+def _expected(item: ErrorDetails) -> str:
+    if item["type"] == "literal_error":
+        return str(item["ctx"]["expected"])
+    return _EXPECTED.get(item["type"], "")
+
+
+def _shown(value: Any, expected: list[str]) -> str:
+    """The value as the file has it; YAML made a number, a date or a switch of what was meant as text."""
+    if value is None:
+        return "nothing"
+    if "text" in expected and not isinstance(value, dict | list):
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        return f'{text}; write it in quotes: "{text}"'
+    return repr(value)
+
+
+def _fields_at(cls: type[BaseModel], key: Key) -> Iterable[str]:
+    section = _section(cls, key)
+    return _fields(section) if section else ()
+
+
+def _fields(section: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields by their names in YAML."""
+    return {field.alias or name: field for name, field in section.model_fields.items()}
+
+
+def _description(cls: type[BaseModel], key: Key) -> str:
+    section = _section(cls, key[:-1])
+    field = _fields(section).get(str(key[-1])) if section else None
+    return (field.description if field else None) or "it is needed here"
+
+
+def _section(cls: type[BaseModel], key: Key) -> type[BaseModel] | None:
+    """The model of the mapping at `key`."""
+    found: type[BaseModel] | None = cls
+    for part in key:
+        if isinstance(part, int) or found is None:
+            continue  # the items of a list are of the list's own model
+        field = _fields(found).get(part)
+        found = _model_in(field.annotation) if field else None
+    return found
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model class in `Vpc | None`, `tuple[MetricDefinition, ...]` and the like."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)

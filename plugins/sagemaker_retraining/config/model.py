@@ -43,9 +43,11 @@ class Section(BaseModel):
 class Image(Section):
     """The container image of all jobs and of the endpoint: a framework of the lock file, or a URI."""
 
-    framework: str | None = Field(None, description="Framework in `include/images.lock.yaml`, such as xgboost.")
-    version: str | None = Field(None, description="Version of the framework in the lock file, in quotes if it is a number.")
-    uri: ImageUri | None = Field(None, description="Any image instead; short form: `image: <uri>`.")
+    framework: str | None = Field(default=None, description="Framework in `include/images.lock.yaml`, such as xgboost.")
+    version: str | None = Field(
+        default=None, description="Version of the framework in the lock file, in quotes if it is a number."
+    )
+    uri: ImageUri | None = Field(default=None, description="Any image instead; short form: `image: <uri>`.")
 
     @model_validator(mode="after")
     def one_way(self) -> Self:
@@ -63,12 +65,12 @@ class Data(Section):
     """The raw months a run reads."""
 
     history_months: Literal["all"] | int = Field(
-        "all", description="Months before the run's month that the model learns from: a number from 1, or all."
+        default="all", description="Months before the run's month that the model learns from: a number from 1, or all."
     )
     raw_uri: S3Prefix | None = Field(
-        None, description="S3 prefix that holds `period=YYYY-MM/`; default `s3://<bucket>/<model>/raw/`."
+        default=None, description="S3 prefix that holds `period=YYYY-MM/`; default `s3://<bucket>/<model>/raw/`."
     )
-    timeout_hours: int = Field(72, ge=1, le=720, description="Hours to wait for the month's `_SUCCESS`.")
+    timeout_hours: int = Field(default=72, ge=1, le=720, description="Hours to wait for the month's `_SUCCESS`.")
 
     @field_validator("history_months", mode="after")
     @classmethod
@@ -82,9 +84,9 @@ class Data(Section):
 class Step(Section):
     """A job: which script on which machine, for how long at most."""
 
-    instance_type: InstanceType = Field("ml.m5.xlarge", description="SageMaker instance type.")
-    instance_count: int = Field(1, ge=1, le=100, description="Number of instances.")
-    volume_gb: int = Field(30, ge=1, le=16384, description="Size of each instance's disk, in GB.")
+    instance_type: InstanceType = Field(default="ml.m5.xlarge", description="SageMaker instance type.")
+    instance_count: int = Field(default=1, ge=1, le=100, description="Number of instances.")
+    volume_gb: int = Field(default=30, ge=1, le=16384, description="Size of each instance's disk, in GB.")
     environment: dict[VariableName, Annotated[str, Field(max_length=LONGEST_ARGUMENT)]] = Field(
         default_factory=dict, description="Environment variables of the script. Not for secrets: SageMaker shows them."
     )
@@ -93,7 +95,9 @@ class Step(Section):
 class ProcessingStep(Step):
     """A processing job. Its script gets `--period YYYY-MM` and the arguments."""
 
-    max_runtime_seconds: int = Field(3600, ge=1, le=777_600, description="Seconds after which the job is stopped.")
+    max_runtime_seconds: int = Field(
+        default=3600, ge=1, le=777_600, description="Seconds after which the job is stopped."
+    )
     arguments: dict[VariableName, Scalar] = Field(
         default_factory=dict, description="Further arguments of the script: `key: value` becomes `--key value`."
     )
@@ -113,21 +117,21 @@ class ProcessingStep(Step):
 class Preprocess(ProcessingStep):
     """Raw months in; train, validation and test sets out."""
 
-    script: ScriptName = Field("preprocess.py", description="File in the model's folder.")
+    script: ScriptName = Field(default="preprocess.py", description="File in the model's folder.")
 
 
 class Evaluate(ProcessingStep):
     """Test set, model and champion in; evaluation.json and report out."""
 
-    script: ScriptName = Field("evaluate.py", description="File in the model's folder.")
+    script: ScriptName = Field(default="evaluate.py", description="File in the model's folder.")
 
 
 class Spot(Section):
     """Managed Spot training: cheaper, can be interrupted, goes on from the checkpoints."""
 
-    enabled: bool = Field(True, description="Train on Spot capacity.")
+    enabled: bool = Field(default=True, description="Train on Spot capacity.")
     max_wait_seconds: int | None = Field(
-        None, ge=1, description="Seconds for waiting and running together; default twice max_runtime_seconds."
+        default=None, ge=1, description="Seconds for waiting and running together; default twice max_runtime_seconds."
     )
 
 
@@ -155,15 +159,17 @@ class MetricDefinition(Section):
 class Train(Step):
     """The training job, in script mode."""
 
-    script: ScriptName = Field("train.py", description="File in the model's folder.")
-    instance_type: InstanceType = Field("ml.m5.2xlarge", description="SageMaker instance type.")
-    max_runtime_seconds: int = Field(7200, ge=1, le=2_419_200, description="Seconds of running after which the job is stopped.")
-    spot: Spot = Field(Spot(enabled=True, max_wait_seconds=None), description="Spot capacity.")
+    script: ScriptName = Field(default="train.py", description="File in the model's folder.")
+    instance_type: InstanceType = Field(default="ml.m5.2xlarge", description="SageMaker instance type.")
+    max_runtime_seconds: int = Field(
+        default=7200, ge=1, le=2_419_200, description="Seconds of running after which the job is stopped."
+    )
+    spot: Spot = Field(default_factory=Spot, description="Spot capacity.")
     hyperparameters: dict[VariableName, Scalar] = Field(
         default_factory=dict, max_length=90, description="Given to the script as `--key value`. Not for secrets."
     )
     metrics: Annotated[tuple[MetricDefinition, ...], Field(strict=False, max_length=40)] = Field(
-        (), description="Figures to read from the log."
+        default=(), description="Figures to read from the log."
     )
 
     @field_validator("hyperparameters", mode="after")
@@ -201,13 +207,15 @@ class QualityGate(Section):
     minimum: dict[MetricName, float] = Field(default_factory=dict, description="Metrics that must not be lower.")
     maximum: dict[MetricName, float] = Field(default_factory=dict, description="Metrics that must not be higher.")
     metric: MetricName | None = Field(
-        None, description="Metric compared with the champion; default auc, accuracy or rmse, by problem."
+        default=None, description="Metric compared with the champion; default auc, accuracy or rmse, by problem."
     )
     direction: Literal["maximize", "minimize"] | None = Field(
-        None, description="Whether more of it is better; default minimize for regression, else maximize."
+        default=None, description="Whether more of it is better; default minimize for regression, else maximize."
     )
     tolerance: float = Field(
-        0.0, ge=0, description="How much worse than the champion is still good enough, in the metric's own unit."
+        default=0.0,
+        ge=0,
+        description="How much worse than the champion is still good enough, in the metric's own unit.",
     )
 
 
@@ -215,42 +223,40 @@ class Register(Section):
     """The version in the Model Registry."""
 
     group: EndpointName | None = Field(
-        None, description="Model package group; may contain {env}; default the model's name with -."
+        default=None, description="Model package group; may contain {env}; default the model's name with -."
     )
-    content_types: ContentTypes = Field(("text/csv",), description="What the endpoint reads.")
-    response_types: ContentTypes = Field(("text/csv",), description="What the endpoint answers.")
+    content_types: ContentTypes = Field(default=("text/csv",), description="What the endpoint reads.")
+    response_types: ContentTypes = Field(default=("text/csv",), description="What the endpoint answers.")
     inference_instance_types: InstanceTypes | None = Field(
-        None, description="Instance types an endpoint of it may have; default that of deploy."
+        default=None, description="Instance types an endpoint of it may have; default that of deploy."
     )
     transform_instance_types: InstanceTypes = Field(
-        ("ml.m5.xlarge",), description="Instance types a batch transform of it may have."
+        default=("ml.m5.xlarge",), description="Instance types a batch transform of it may have."
     )
 
 
 class Approval(Section):
     """The person's decision."""
 
-    timeout_hours: int = Field(168, ge=1, le=8760, description="Hours until the wait ends without an approval.")
+    timeout_hours: int = Field(default=168, ge=1, le=8760, description="Hours until the wait ends without an approval.")
 
 
 class DataCapture(Section):
     """Requests and answers kept in S3 for monitoring."""
 
-    enabled: bool = Field(True, description="Keep them.")
-    sampling_percentage: int = Field(20, ge=0, le=100, description="Percent of the requests.")
+    enabled: bool = Field(default=True, description="Keep them.")
+    sampling_percentage: int = Field(default=20, ge=0, le=100, description="Percent of the requests.")
 
 
 class Deploy(Section):
     """The endpoint."""
 
     endpoint: EndpointName | None = Field(
-        None, description="Its name; {env} is the environment; default the model's name with - and -{env}."
+        default=None, description="Its name; {env} is the environment; default the model's name with - and -{env}."
     )
-    instance_type: InstanceType = Field("ml.m5.large", description="SageMaker instance type.")
-    instance_count: int = Field(1, ge=1, le=100, description="Number of instances.")
-    data_capture: DataCapture = Field(
-        DataCapture(enabled=True, sampling_percentage=20), description="Requests and answers kept in S3."
-    )
+    instance_type: InstanceType = Field(default="ml.m5.large", description="SageMaker instance type.")
+    instance_count: int = Field(default=1, ge=1, le=100, description="Number of instances.")
+    data_capture: DataCapture = Field(default_factory=DataCapture, description="Requests and answers kept in S3.")
     environment: dict[VariableName, Annotated[str, Field(max_length=1024)]] = Field(
         default_factory=dict, description="Environment variables of the model container. Not for secrets."
     )
@@ -259,7 +265,9 @@ class Deploy(Section):
 class Verify(Section):
     """The check after deployment: the endpoint's answers against evaluate's."""
 
-    tolerance: float = Field(1e-6, ge=0, description="Largest difference between offline and online prediction.")
+    tolerance: float = Field(
+        default=1e-6, ge=0, description="Largest difference between offline and online prediction."
+    )
 
 
 class ModelConfig(Section):
@@ -267,20 +275,24 @@ class ModelConfig(Section):
 
     model: ModelName = Field(description="The model's name; its folder has the same.")
     problem: Problem = Field(description="What is learned; decides which metrics evaluation.json holds.")
-    first_period: PeriodText = Field(description="First month a run can be about, YYYY-MM; there is raw data before it.")
+    first_period: PeriodText = Field(
+        description="First month a run can be about, YYYY-MM; there is raw data before it."
+    )
     image: Annotated[Image, BeforeValidator(_short_image, json_schema_input_type=str | Image)] = Field(
         description="Container image of the jobs and the endpoint."
     )
-    description: str = Field("", max_length=512, description="One sentence, shown in Airflow and in the registry.")
-    owner: TagText = Field("unassigned", description="Who owns the model; owner of the DAG, tag.")
-    team: TagText = Field("unassigned", description="Tag.")
-    cost_center: TagText = Field("unassigned", description="Tag; in quotes if it is a number.")
+    description: str = Field(
+        default="", max_length=512, description="One sentence, shown in Airflow and in the registry."
+    )
+    owner: TagText = Field(default="unassigned", description="Who owns the model; owner of the DAG, tag.")
+    team: TagText = Field(default="unassigned", description="Tag.")
+    cost_center: TagText = Field(default="unassigned", description="Tag; in quotes if it is a number.")
     data: Data = Field(default_factory=Data, description="Raw data.")
     preprocess: Preprocess = Field(default_factory=Preprocess, description="Processing job.")
     train: Train = Field(default_factory=Train, description="Training job.")
     evaluate: Evaluate = Field(default_factory=Evaluate, description="Processing job.")
     quality_gate: QualityGate = Field(default_factory=QualityGate, description="Thresholds.")
-    register: Register = Field(default_factory=Register, description="Model Registry.")
+    registration: Register = Field(alias="register", default_factory=Register, description="Model Registry.")
     approval: Approval = Field(default_factory=Approval, description="Decision of a person.")
     deploy: Deploy = Field(default_factory=Deploy, description="Endpoint.")
     verify: Verify = Field(default_factory=Verify, description="Check after deployment.")
@@ -293,7 +305,7 @@ class ModelConfig(Section):
     @property
     def group(self) -> str:
         """Name of the model package group; may contain {env}."""
-        return self.register.group or self.slug
+        return self.registration.group or self.slug
 
     @property
     def endpoint(self) -> str:

@@ -46,10 +46,15 @@ PeriodText = Annotated[str, Rule(r"[0-9]{4}-(?:0[1-9]|1[0-2])", "a month written
 Region = Annotated[str, Rule(r"[a-z]{2}(?:-[a-z]+)+-[0-9]", "an AWS region such as eu-west-1")]
 AccountId = Annotated[str, Rule(r"[0-9]{12}", "an AWS account id: 12 digits, in quotes")]
 BucketName = Annotated[
-    str, Rule(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket name: 3 to 63 of a-z, 0-9, . and -, without s3:// or a path")
+    str,
+    Rule(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket name: 3 to 63 of a-z, 0-9, . and -, without s3:// or a path"),
 ]
 S3Prefix = Annotated[
-    str, Rule(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(?:.*/)?", "an S3 prefix such as s3://bucket/path/ (with the / at the end)")
+    str,
+    Rule(
+        r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(?:.*/)?",
+        "an S3 prefix such as s3://bucket/path/ (with the / at the end)",
+    ),
 ]
 RoleArn = Annotated[
     str,
@@ -69,7 +74,10 @@ KmsKey = Annotated[
 InstanceType = Annotated[str, Rule(r"ml\.[a-z0-9-]+\.[a-z0-9-]+", "a SageMaker instance type such as ml.m5.xlarge")]
 ImageUri = Annotated[
     str,
-    Rule(r"[a-z0-9.-]+(?::[0-9]+)?/[^\s:@]+(?:[:@][^\s]+)", "an image URI such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/xgboost:3.0-5"),
+    Rule(
+        r"[a-z0-9.-]+(?::[0-9]+)?/[^\s:@]+(?:[:@][^\s]+)",
+        "an image URI such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/xgboost:3.0-5",
+    ),
 ]
 ScriptName = Annotated[str, Rule(r"[A-Za-z_][A-Za-z0-9_]*\.py", "the name of a .py file in the model's folder")]
 # Model and endpoint-config names are the endpoint's plus 11 characters; SageMaker allows 63.
@@ -84,9 +92,7 @@ ContentType = Annotated[str, Rule(r"[a-zA-Z0-9.+-]+/[a-zA-Z0-9.+-]+", "a content
 MetricName = Annotated[str, Rule(r"[A-Za-z0-9_.:-]{1,64}", "a metric's name such as auc")]
 SubnetId = Annotated[str, Rule(r"subnet-[0-9a-f]{8,17}", "a subnet id such as subnet-0123456789abcdef0")]
 SecurityGroupId = Annotated[str, Rule(r"sg-[0-9a-f]{8,17}", "a security group id such as sg-0123456789abcdef0")]
-TagText = Annotated[
-    str, Rule(r"[\w .:/=+@-]{1,128}", "tag text: 1 to 128 letters, digits, spaces and _ . : / = + - @")
-]
+TagText = Annotated[str, Rule(r"[\w .:/=+@-]{1,128}", "tag text: 1 to 128 letters, digits, spaces and _ . : / = + - @")]
 VariableName = Annotated[str, Rule(r"[a-zA-Z_][a-zA-Z0-9_]*", "a name such as LOG_LEVEL: letters, digits and _")]
 
 Texts = Annotated[tuple[str, ...], Field(strict=False)]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TaskGroup, task
+from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, Param, TaskGroup, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from sagemaker_retraining.config import ModelConfig, load_environment, load_model
@@ -17,9 +17,8 @@ from sagemaker_retraining.period import Period
 from sagemaker_retraining.sensors.approval import ModelApprovalSensor
 from sagemaker_retraining.sensors.raw_data import RawDataSensor
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context
-
+# The 1st at 06:00 UTC, for the month that just ended: the interval starts on the 1st of that month.
+SCHEDULE = "0 6 1 * *"
 PERIOD_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
 
 
@@ -30,15 +29,15 @@ def retraining_dag(name: str) -> DAG:
     Every task takes its complete request from the plan task's XCom, so that the rendered template in the UI is what
     was sent. Raises ConfigError for a wrong YAML file: Airflow shows it as the import error of this one DAG.
     """
-    model, environment = load_model(name), load_environment(model=name)
+    model, environment = load_model(name), load_environment()
     poll = environment.poll_seconds
-    hook = {"aws_conn_id": environment.aws_conn_id, "region_name": environment.region}
+    hook: dict[str, Any] = {"aws_conn_id": environment.aws_conn_id, "region_name": environment.region}
 
     with DAG(
         dag_id=f"{name}_retraining",
         description=model.description,
         doc_md=documentation(model),
-        schedule=CronDataIntervalTimetable(model.schedule, timezone="UTC"),
+        schedule=CronDataIntervalTimetable(SCHEDULE, timezone="UTC"),
         # The first interval is that of `first_period`: its run is due on the 1st of the month after.
         start_date=Period.parse(model.first_period).first_day(),
         catchup=False,
@@ -63,7 +62,7 @@ def retraining_dag(name: str) -> DAG:
             data_ready = RawDataSensor(
                 task_id="data_ready",
                 config=plan["data_ready"],
-                poll_seconds=poll.data,
+                poll_seconds=poll.job,
                 timeout_seconds=model.data.timeout_hours * 3600,
                 **hook,
             )
@@ -71,12 +70,17 @@ def retraining_dag(name: str) -> DAG:
                 task_id="preprocess", config=plan["preprocess"], poll_seconds=poll.job, deferrable=True, **hook
             )
             train = ResumableTrainingOperator(
-                task_id="train", config=plan["train"], poll_seconds=poll.job, deferrable=True, **hook
+                task_id="train",
+                config=plan["train"],
+                poll_seconds=poll.job,
+                deferrable=True,
+                multiple_outputs=True,
+                **hook,
             )
             evaluate = ResumableProcessingOperator(
                 task_id="evaluate",
                 config=plan["evaluate"],
-                s3_uris={"model": train.output["model_artifact"]},
+                s3_uris={"model": output(train)["model_artifact"]},
                 poll_seconds=poll.job,
                 deferrable=True,
                 **hook,
@@ -87,18 +91,17 @@ def retraining_dag(name: str) -> DAG:
             register = RegisterModelOperator(
                 task_id="register",
                 config=plan["register"],
-                training=train.output,
+                training=output(train),
                 gate=gate,
-                raw_data=data_ready.output,
+                raw_data=output(data_ready),
+                multiple_outputs=True,
                 **hook,
             )
             approval = ModelApprovalSensor(
                 task_id="approval",
-                model_package_arn=register.output["model_package_arn"],
+                model_package_arn=output(register)["model_package_arn"],
                 poll_seconds=poll.approval,
                 timeout_seconds=model.approval.timeout_hours * 3600,
-                on_rejected=model.approval.on_rejected,
-                on_timeout=model.approval.on_timeout,
                 **hook,
             )
 
@@ -106,7 +109,7 @@ def retraining_dag(name: str) -> DAG:
             deploy = DeployEndpointOperator(
                 task_id="deploy",
                 config=plan["deploy"],
-                model_package_arn=register.output["model_package_arn"],
+                model_package_arn=output(register)["model_package_arn"],
                 poll_seconds=poll.endpoint,
                 **hook,
             )
@@ -114,6 +117,11 @@ def retraining_dag(name: str) -> DAG:
 
         plan >> data_ready >> preprocess >> train >> evaluate >> gate >> register >> approval >> deploy >> verify
     return dag
+
+
+def output(operator: BaseOperator) -> Any:
+    """The XCom of an operator, as an argument of a later one: rendered, it is the value."""
+    return operator.output
 
 
 def plan_task(name: str) -> Any:
@@ -139,7 +147,7 @@ def gate_task(hook: dict[str, Any]) -> Any:
         from sagemaker_retraining.hooks import RetrainingHook
 
         evaluation = RetrainingHook(**hook).read_json(config["evaluation_uri"])
-        decision = decide(evaluation, config["thresholds"], config["problem"])
+        decision = decide(evaluation, config)
         logging.getLogger(__name__).info("Quality gate: %s", decision)
         if not decision.passed:
             raise AirflowFailException(f"The quality gate refuses the model: {decision.reason}")
@@ -153,7 +161,7 @@ def documentation(model: ModelConfig) -> str:
     return f"""### {model.description}
 
 Retrains `{model.model}` on the months before the run's month, evaluates on that month, registers the version as
-PendingManualApproval and deploys it to `{model.deploy.endpoint}` when a person has approved it.
+PendingManualApproval and deploys it to `{model.endpoint}` when a person has approved it.
 
 | to | do |
 |---|---|

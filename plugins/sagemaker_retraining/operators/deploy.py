@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
@@ -33,9 +33,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
     template_fields = aws_template_fields("config", "model_package_arn")
     template_fields_renderers = {"config": "json"}  # noqa: RUF012 (Airflow's own spelling)
 
-    def __init__(
-        self, *, config: dict[str, Any], model_package_arn: str, poll_seconds: float, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, config: dict[str, Any], model_package_arn: str, poll_seconds: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
         self.model_package_arn = model_package_arn
@@ -55,13 +53,13 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         self.create_missing(requests)
         if current is None:
             self.log.info("Creating endpoint %s on %s", endpoint, wanted)
-            self.hook.conn.create_endpoint(**requests["CreateEndpoint"])
+            self.hook.api.create_endpoint(**requests["CreateEndpoint"])
         elif previous == wanted and current["EndpointStatus"] == "InService":
             self.log.info("Endpoint %s serves %s already", endpoint, wanted)
             return self.result(current, previous)
         else:
             self.log.info("Updating endpoint %s from %s to %s", endpoint, previous, wanted)
-            self.hook.conn.update_endpoint(EndpointName=endpoint, EndpointConfigName=wanted)
+            self.hook.api.update_endpoint(EndpointName=endpoint, EndpointConfigName=wanted)
         self.wait(previous, start_over=False)
 
     def execute_complete(
@@ -71,7 +69,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         requests = self.requests()
         endpoint = requests["CreateEndpoint"]["EndpointName"]
         wanted = requests["CreateEndpoint"]["EndpointConfigName"]
-        description = self.hook.conn.describe_endpoint(EndpointName=endpoint)
+        description = self.hook.api.describe_endpoint(EndpointName=endpoint)
         if event["status"] == "timeout":
             raise AirflowException(f"{endpoint} is still {description['EndpointStatus']} after {DEADLINE_SECONDS} s")
         if start_over and description["EndpointConfigName"] != wanted:
@@ -91,12 +89,12 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         """Model and endpoint configuration; their names are their content, so one that exists is the right one."""
         model, config = requests["CreateModel"], requests["CreateEndpointConfig"]
         if self.hook.describe_or_none("describe_model", ModelName=model["ModelName"]) is None:
-            self.hook.conn.create_model(**model)
+            self.hook.api.create_model(**model)
         name = config["EndpointConfigName"]
         if self.hook.describe_or_none("describe_endpoint_config", EndpointConfigName=name) is None:
-            self.hook.conn.create_endpoint_config(**config)
+            self.hook.api.create_endpoint_config(**config)
 
-    def wait(self, previous: str | None, *, start_over: bool) -> None:
+    def wait(self, previous: str | None, *, start_over: bool) -> NoReturn:
         """Defer until the endpoint is at rest."""
         self.defer(
             trigger=EndpointTrigger(

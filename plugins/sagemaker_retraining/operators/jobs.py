@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from airflow.providers.amazon.aws.operators.sagemaker import (
     SageMakerBaseOperator,
@@ -15,7 +15,7 @@ from airflow.providers.amazon.aws.operators.sagemaker import (
 from airflow.sdk.exceptions import AirflowFailException
 
 from sagemaker_retraining.hooks import PROCESSING, TRAINING, JobKind, RetrainingHook
-from sagemaker_retraining.outcomes import JobError, processing_result, raise_for_outcome, training_result
+from sagemaker_retraining.outcomes import RuntimeLimit, processing_result, raise_for_outcome, training_result
 from sagemaker_retraining.plan import with_generation
 from sagemaker_retraining.requests.validation import validate
 from sagemaker_retraining.triggers.job import JobTrigger
@@ -23,7 +23,7 @@ from sagemaker_retraining.triggers.job import JobTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# Provisioning, image pull and data download are not part of MaxRuntime; capacity for an on-demand instance can take a while.
+# Provisioning, image pull and download are not part of MaxRuntime; capacity on demand can take a while.
 DEADLINE_MARGIN_SECONDS = 2 * 3600
 RECORDED_GENERATION = "recorded_generation"
 LIVE = frozenset({"InProgress", "Stopping"})
@@ -41,8 +41,9 @@ class ResumableJobMixin(SageMakerBaseOperator):
     """
 
     kind: JobKind
+    deferrable: bool
     aws_hook_class = RetrainingHook
-    template_fields = (*SageMakerBaseOperator.template_fields, "s3_uris")
+    template_fields: Sequence[str] = (*SageMakerBaseOperator.template_fields, "s3_uris")
 
     def __init__(
         self, *, config: dict[str, Any], s3_uris: dict[str, str] | None = None, poll_seconds: float = 30, **kwargs: Any
@@ -51,6 +52,11 @@ class ResumableJobMixin(SageMakerBaseOperator):
         self.s3_uris = s3_uris or {}
         self.poll_seconds = poll_seconds
         self._job_name: str | None = None
+
+    @property
+    def sagemaker(self) -> RetrainingHook:
+        """The hook; the provider's base class declares the type of its own."""
+        return cast("RetrainingHook", self.hook)
 
     def result(self, description: Mapping[str, Any]) -> dict[str, Any]:
         """The XCom of an ended job."""
@@ -66,7 +72,7 @@ class ResumableJobMixin(SageMakerBaseOperator):
         trigger = self.trigger(description)
         if self.deferrable:
             self.defer(trigger=trigger, method_name="execute_complete", timeout=self.execution_timeout)
-        while self.hook.describe_job(self.kind, name)[self.kind.status_key] in LIVE:
+        while self.sagemaker.describe_job(self.kind, name)[self.kind.status_key] in LIVE:
             if time.time() > trigger.deadline:
                 self.give_up(name)
             time.sleep(self.poll_seconds)
@@ -87,10 +93,10 @@ class ResumableJobMixin(SageMakerBaseOperator):
         while True:
             attempt = with_generation(request, generation)
             name = attempt[self.kind.name_key]
-            if self.hook.create_job(self.kind, attempt):
+            if self.sagemaker.create_job(self.kind, attempt):
                 self.log.info("Created %s job %s", self.kind.name.lower(), name)
-                return self.hook.describe_job(self.kind, name)
-            description = self.hook.describe_job(self.kind, name)
+                return self.sagemaker.describe_job(self.kind, name)
+            description = self.sagemaker.describe_job(self.kind, name)
             status = description[self.kind.status_key]
             difference = first_difference(attempt, description)
             if difference is None and status in LIVE | {"Completed"}:
@@ -126,8 +132,8 @@ class ResumableJobMixin(SageMakerBaseOperator):
 
     def finish(self, context: Context, name: str) -> dict[str, Any]:
         """Show the job's log, raise what its end means, return the result."""
-        description = self.hook.describe_job(self.kind, name)
-        for line in self.hook.job_log(self.kind, name):
+        description = self.sagemaker.describe_job(self.kind, name)
+        for line in self.sagemaker.job_log(self.kind, name):
             self.log.info("| %s", line)
         raise_for_outcome(description)
         result = self.result(description)
@@ -138,17 +144,17 @@ class ResumableJobMixin(SageMakerBaseOperator):
     def first_generation(self, context: Context) -> int:
         """0, or the one after the generation whose result this task has recorded: a cleared task does it again."""
         recorded = context["task_state_store"].get(RECORDED_GENERATION)
-        return 0 if recorded is None else int(recorded) + 1
+        return 0 if recorded is None else int(str(recorded)) + 1
 
     def give_up(self, name: str) -> NoReturn:
         """The deadline passed: stop the job, it would bill on."""
-        self.hook.stop_job(self.kind, name)
-        raise JobError(f"{name} did not end within its own time limits; asked SageMaker to stop it")
+        self.sagemaker.stop_job(self.kind, name)
+        raise RuntimeLimit(f"{name} did not end within its own time limits; asked SageMaker to stop it")
 
     def on_kill(self) -> None:
         """Stop the job when the task is killed while it waits on the worker."""
         if self._job_name is not None:
-            self.hook.stop_job(self.kind, self._job_name)
+            self.sagemaker.stop_job(self.kind, self._job_name)
 
 
 class ResumableProcessingOperator(ResumableJobMixin, SageMakerProcessingOperator):

@@ -54,7 +54,7 @@ class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
         validate("CreateModelPackageGroup", self.config["group"])
         validate("CreateModelPackage", package)
         self.hook.ensure_group(self.config["group"])
-        arn = self.hook.conn.create_model_package(**package)["ModelPackageArn"]
+        arn = self.hook.api.create_model_package(**package)["ModelPackageArn"]
         description = self.wait_until_usable(arn)
         self.log.info("Registered %s: %s", arn, description["ModelApprovalStatus"])
         return {
@@ -67,7 +67,7 @@ class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
         """SageMaker validates a package after creating it, mostly at once; a failed one is a failed task."""
         deadline = time.monotonic() + VALIDATION_SECONDS
         while True:
-            description: dict[str, Any] = self.hook.conn.describe_model_package(ModelPackageName=arn)
+            description: dict[str, Any] = self.hook.api.describe_model_package(ModelPackageName=arn)
             if description["ModelPackageStatus"] == "Completed":
                 return description
             if description["ModelPackageStatus"] == "Failed" or time.monotonic() > deadline:

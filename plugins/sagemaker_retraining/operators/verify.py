@@ -40,12 +40,15 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
         sample = [json.loads(line) for line in self.hook.read_bytes(self.config["sample_uri"]).splitlines()]
         if not sample:
             raise AirflowFailException(f"{self.config['sample_uri']}: the sample is empty, nothing can be verified")
-        runtime = AwsBaseHook(client_type="sagemaker-runtime", **self._hook_parameters).conn
+        runtime: Any = AwsBaseHook(client_type="sagemaker-runtime", **self._hook_parameters).conn
         seconds, wrong, differences = [], [], []
         for row in sample:
             started = time.perf_counter()
             answer = runtime.invoke_endpoint(
-                EndpointName=self.config["endpoint"], ContentType=row["content_type"], Accept="text/csv", Body=row["body"]
+                EndpointName=self.config["endpoint"],
+                ContentType=row["content_type"],
+                Accept="text/csv",
+                Body=row["body"],
             )["Body"].read()
             seconds.append(time.perf_counter() - started)
             online = float(answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
@@ -17,7 +18,7 @@ DECIDED_BY = "decided_by"
 
 
 class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
-    """Goes on when the version is Approved; Rejected skips or fails what follows; the deadline never approves.
+    """Goes on when the version is Approved; Rejected skips what follows; the deadline fails, it never approves.
 
     The registry is the only source of truth: every door (CLI, SageMaker Studio, boto3, an event rule) ends as
     UpdateModelPackage. Returns `{model_package_arn, status, by, reason, at}`.
@@ -32,20 +33,16 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
         model_package_arn: str,
         poll_seconds: float,
         timeout_seconds: float,
-        on_rejected: Literal["skip", "fail"] = "skip",
-        on_timeout: Literal["skip", "fail"] = "fail",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.model_package_arn = model_package_arn
         self.poll_seconds = poll_seconds
         self.timeout_seconds = timeout_seconds
-        self.on_rejected = on_rejected
-        self.on_timeout = on_timeout
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look once on the worker, then from the triggerer, for days if it must be."""
-        package = self.hook.conn.describe_model_package(ModelPackageName=self.model_package_arn)
+        package = self.hook.api.describe_model_package(ModelPackageName=self.model_package_arn)
         if package["ModelApprovalStatus"] != "PendingManualApproval":
             return self.decide(package)
         self.log.info("Waiting for a decision on %s", self.model_package_arn)
@@ -63,9 +60,9 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """A decision, or the deadline."""
         if event["status"] == "timeout":
-            message = f"{self.model_package_arn}: no decision in {self.timeout_seconds / 3600:g} h; not approved"
-            raise AirflowSkipException(message) if self.on_timeout == "skip" else AirflowFailException(message)
-        return self.decide(self.hook.conn.describe_model_package(ModelPackageName=self.model_package_arn))
+            hours = self.timeout_seconds / 3600
+            raise AirflowFailException(f"{self.model_package_arn}: no decision in {hours:g} h; not approved")
+        return self.decide(self.hook.api.describe_model_package(ModelPackageName=self.model_package_arn))
 
     def decide(self, package: dict[str, Any]) -> dict[str, Any]:
         """Who decided what and why; raises for a rejection."""
@@ -74,7 +71,7 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
         self.log.info("%s", said)
         if decision["status"] == "Approved":
             return decision
-        raise AirflowFailException(said) if self.on_rejected == "fail" else AirflowSkipException(said)
+        raise AirflowSkipException(said)
 
 
 def decision_of(package: dict[str, Any]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class PollTrigger(BaseTrigger):
     """
 
     def __init__(self, *, poll_seconds: float, deadline: float, hook_parameters: dict[str, Any]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.poll_seconds = poll_seconds
         self.deadline = deadline
         self.hook_parameters = hook_parameters

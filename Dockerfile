@@ -1,0 +1,20 @@
+# The same set of packages as on a laptop, on Airflow's own image. Not built in this project's CI: it has no Docker.
+FROM apache/airflow:3.3.2-python3.11 AS airflow
+COPY locks/run-py311.txt /tmp/requirements.txt
+RUN pip install --no-cache-dir --no-deps --require-hashes -r /tmp/requirements.txt
+ENV PYTHONPATH=/opt/airflow:/opt/airflow/plugins
+COPY --chown=airflow:0 dags /opt/airflow/dags
+COPY --chown=airflow:0 plugins /opt/airflow/plugins
+COPY --chown=airflow:0 include /opt/airflow/include
+
+# The local SageMaker, and beside it the environment in which it runs job scripts.
+FROM airflow AS local-sagemaker
+USER root
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/* \
+    && install -d -o airflow -g 0 /state
+USER airflow
+COPY locks/jobs.txt /tmp/jobs.txt
+RUN python -m venv /opt/airflow/.venv-jobs \
+    && /opt/airflow/.venv-jobs/bin/pip install --no-cache-dir --no-deps --require-hashes -r /tmp/jobs.txt
+ENTRYPOINT ["python", "-m"]
+CMD ["include.sagemaker_local", "--host", "0.0.0.0", "--port", "5005", "--state", "/state", "--python", "/opt/airflow/.venv-jobs/bin/python"]

@@ -1,0 +1,66 @@
+MODEL ?= flight_delay
+PERIOD ?= 2013-11
+REVIEW ?= auto
+PYTHON ?=
+
+BIN = .venv/bin
+# The Python that set-up runs with; every target below first brings its environment up to date, which is quick.
+set_up = @python=$$(sh include/laptop/find_python.sh "$(PYTHON)") && "$$python" include/laptop/setup.py
+UV = .venv-uv/bin/uv pip compile --quiet --generate-hashes --custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run up down test lint bench backtest lock clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install everything that make test needs
+	$(set_up) dev
+
+run: ## Retrain MODEL=flight_delay on PERIOD=2013-11 end to end; REVIEW=manual waits for your approval
+	@python=$$(sh include/laptop/find_python.sh "$(PYTHON)") && "$$python" -m include.laptop.arguments "$(MODEL)" "$(PERIOD)" "$(REVIEW)"
+	$(set_up) run
+	@$(BIN)/python -m include.laptop.run "$(MODEL)" "$(PERIOD)" "$(REVIEW)"
+
+up: ## Start Airflow and the local SageMaker and leave them running (AIRFLOW_PORT, SAGEMAKER_PORT)
+	$(set_up) run
+	@$(BIN)/python -m include.laptop.stack up
+
+down: ## Stop what make up started
+	$(set_up) run
+	@$(BIN)/python -m include.laptop.stack down
+
+test: ## Run all tests
+	$(set_up) dev
+	@$(BIN)/python -m pytest
+
+lint: ## Check style, types, layers and the models' YAML
+	$(set_up) dev
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m sagemaker_retraining lint
+
+bench: ## Measure the local SageMaker and write .local/bench.json
+	$(set_up) run
+	@$(BIN)/python -m include.laptop.bench
+
+backtest: ## AUC of MODEL month by month, each trained on the months before it
+	$(set_up) run
+	@.venv-jobs/bin/python include/models/$(MODEL)/backtest.py
+
+lock: ## Resolve the locks anew from requirements*.txt
+	$(set_up) dev
+	@mkdir -p .local
+	@grep -v '^sagemaker==' requirements.txt > .local/requirements-run.txt
+	@for minor in 11 12; do \
+		$(UV) --python-version 3.$$minor requirements.txt requirements-local.txt requirements-dev.txt -o locks/dev-py3$$minor.txt && \
+		$(UV) --python-version 3.$$minor -c locks/dev-py3$$minor.txt .local/requirements-run.txt requirements-local.txt -o locks/run-py3$$minor.txt || exit 1; \
+	done
+	@$(UV) --universal --python-version 3.11 requirements-jobs.txt -o locks/jobs.txt
+	@grep '^uv==' locks/dev-py311.txt | sed 's/ .*//' | $(UV) --universal --python-version 3.11 - -o locks/uv.txt
+
+clean: ## Stop everything and remove the environments and all local state
+	@if [ -f .local/stack.json ]; then $(BIN)/python -m include.laptop.stack down; fi
+	rm -rf .venv .venv-jobs .venv-uv .local .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

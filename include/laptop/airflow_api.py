@@ -1,0 +1,116 @@
+"""The few calls of Airflow's REST API that the driver needs (https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+FINISHED = {"success", "failed", "upstream_failed", "skipped", "removed"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of a run: `state` as Airflow words it ("" when not yet scheduled), `tries`, and `seconds` it has taken."""
+
+    id: str
+    state: str
+    tries: int
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def seconds(self) -> float:
+        """From its first start to its end, or to now while it runs; waiting deferred counts."""
+        if self.started_at is None:
+            return 0.0
+        end = self.ended_at or datetime.now(self.started_at.tzinfo)
+        return max(0.0, (end - self.started_at).total_seconds())
+
+
+class AirflowApi:
+    """A logged-in client. Raises httpx.HTTPError for what fails."""
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self._http = httpx.Client(base_url=url, trust_env=False, timeout=30)
+        answer = self._http.post("/auth/token", json={"username": user, "password": password})
+        answer.raise_for_status()
+        self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """GET under /api/v2; None when it does not exist."""
+        answer = self._http.get(f"/api/v2/{path}", params=parameters)
+        if answer.status_code == 404:
+            return None
+        answer.raise_for_status()
+        return answer.json()
+
+    def import_errors(self) -> dict[str, str]:
+        """DAG files that Airflow could not load: file name → traceback."""
+        return {error["filename"]: error["stack_trace"] for error in self.get("importErrors")["import_errors"]}
+
+    def has_dag(self, dag_id: str) -> bool:
+        """Whether Airflow has read the DAG."""
+        return self.get(f"dags/{dag_id}") is not None
+
+    def unpause(self, dag_id: str) -> None:
+        """Let its runs start."""
+        self._http.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
+
+    def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
+        """Start a run by hand, with no logical date, as the UI's form does when the date is left out."""
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
+        self._http.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body).raise_for_status()
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """queued, running, success or failed."""
+        return str(self.get(f"dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def task_order(self, dag_id: str) -> list[str]:
+        """Task ids, each after those it depends on."""
+        following = {task["task_id"]: task["downstream_task_ids"] for task in self.get(f"dags/{dag_id}/tasks")["tasks"]}
+        waiting = {task: sum(task in after for after in following.values()) for task in following}
+        order: list[str] = []
+        while waiting:
+            ready = [task for task, count in waiting.items() if count == 0]
+            order += ready
+            for task in ready:
+                del waiting[task]
+                for after in following[task]:
+                    waiting[after] -= 1
+        return order
+
+    def tasks(self, dag_id: str, run_id: str) -> dict[str, Task]:
+        """All tasks of a run."""
+        found = self.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
+        return {item["task_id"]: task_from(item) for item in found}
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
+        """What the task returned, or None when it has not."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
+        entry = self.get(path, deserialize=False, stringify=False)
+        value = None if entry is None else entry["value"]
+        return json.loads(value) if isinstance(value, str) and value.startswith(("{", "[")) else value
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+
+def task_from(item: dict[str, Any]) -> Task:
+    """A Task of a taskInstances item."""
+    return Task(
+        id=item["task_id"],
+        state=item["state"] or "",
+        tries=item["try_number"],
+        started_at=moment(item["start_date"]),
+        ended_at=moment(item["end_date"]),
+    )
+
+
+def moment(text: str | None) -> datetime | None:
+    """A time of the API."""
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,98 @@
+"""What the driver reads from SageMaker about a run: its jobs, the training's log, the endpoint, the capture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError
+
+from include.laptop.aws import client
+from include.laptop.layout import Addresses
+
+JOB_STEPS = {"preprocess": "processing", "train": "training", "evaluate": "processing"}
+
+
+@dataclass
+class SageMaker:
+    """The SageMaker of the stack, asked as any boto3 program would."""
+
+    where: Addresses
+
+    def __post_init__(self) -> None:
+        self.api = client("sagemaker", self.where)
+        self.s3 = client("s3", self.where)
+
+    def job_detail(self, step: str, name: str) -> str:
+        """`Training (interrupted once)`: what the job of a step does now; empty when there is none yet."""
+        try:
+            if JOB_STEPS[step] == "processing":
+                return str(self.api.describe_processing_job(ProcessingJobName=name)["ProcessingJobStatus"])
+            job = self.api.describe_training_job(TrainingJobName=name)
+        except ClientError:
+            return ""
+        count = interruptions(job)
+        times = f", {count} Spot interruption{'s' if count > 1 else ''}" if count else ""
+        return f"{job['SecondaryStatus']}{times}"
+
+    def resume_line(self, training_job: str) -> str | None:
+        """The line of the training's CloudWatch log that says from where it went on after the interruption."""
+        logs = client("logs", self.where)
+        pages = logs.get_paginator("filter_log_events").paginate(
+            logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{training_job}/"
+        )
+        lines = [event["message"].strip() for page in pages for event in page["events"]]
+        resumed = [line for line in lines if "resum" in line.lower() and "round" in line.lower()]
+        return resumed[-1] if resumed else None
+
+    def invoke(self, endpoint: str, row: dict[str, Any]) -> str:
+        """The endpoint's answer to one row of the sample."""
+        runtime = client("sagemaker-runtime", self.where)
+        answer = runtime.invoke_endpoint(
+            EndpointName=endpoint, ContentType=row["content_type"], Accept="text/csv", Body=row["body"]
+        )
+        return str(answer["Body"].read().decode().strip())
+
+    def capture_objects(self, endpoint: str) -> int:
+        """How many objects data capture has written for the endpoint."""
+        capture = self.api.describe_endpoint(EndpointName=endpoint).get("DataCaptureConfig")
+        if not capture:
+            return 0
+        bucket, prefix = bucket_and_key(capture["DestinationS3Uri"].rstrip("/") + f"/{endpoint}/")
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return sum(page["KeyCount"] for page in pages)
+
+    def read(self, uri: str) -> bytes:
+        """An object of S3."""
+        bucket, key = bucket_and_key(uri)
+        return bytes(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    def sample_row(self, uri: str) -> dict[str, Any]:
+        """The first row of a run's sample: what to send, and what the evaluation predicted for it."""
+        row: dict[str, Any] = json.loads(self.read(uri).splitlines()[0])
+        return row
+
+
+def interruptions(job: dict[str, Any]) -> int:
+    """How often Spot took the machine away from a described training job."""
+    return sum(change["Status"] == "Interrupted" for change in job.get("SecondaryStatusTransitions", []))
+
+
+def bucket_and_key(uri: str) -> tuple[str, str]:
+    """`s3://bucket/key` → (bucket, key)."""
+    parts = urlsplit(uri)
+    return parts.netloc, parts.path.lstrip("/")
+
+
+def request_names(plan: dict[str, Any]) -> Callable[[str], str | None]:
+    """Step → name of its job, out of the plan."""
+    keys = {"processing": "ProcessingJobName", "training": "TrainingJobName"}
+
+    def name_of(step: str) -> str | None:
+        request = plan.get(step)
+        return request.get(keys[JOB_STEPS[step]]) if isinstance(request, dict) else None
+
+    return name_of

@@ -1,0 +1,152 @@
+"""What a run came to: collected from Airflow and SageMaker, and written to `.local/last-run.json`."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from include.laptop.airflow_api import AirflowApi
+from include.laptop.arguments import Arguments
+from include.laptop.jobs import JOB_STEPS, SageMaker, interruptions, request_names
+from include.laptop.layout import LAST_RUN, REPORTS, LaptopError
+
+CAPTURE_SECONDS = 20
+
+
+@dataclass
+class Result:
+    """The members of last-run.json; `phases` is seconds per phase, `error` why a run did not end well."""
+
+    model: str
+    period: str
+    dag_id: str
+    run_id: str
+    state: str = "not started"
+    seconds: float = 0.0
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    jobs: list[dict[str, Any]] = field(default_factory=list)
+    metrics: dict[str, Any] = field(default_factory=lambda: {"challenger": None, "champion": None})
+    model_package_arn: str | None = None
+    approval: dict[str, Any] | None = None
+    endpoint: dict[str, Any] | None = None
+    prediction: dict[str, Any] | None = None
+    report: str | None = None
+    resumed: str | None = None
+    memory_bytes: int | None = None
+    phases: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+
+    def write(self) -> None:
+        """Replace last-run.json as a whole."""
+        LAST_RUN.parent.mkdir(parents=True, exist_ok=True)
+        draft = LAST_RUN.with_suffix(".tmp")
+        draft.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        draft.replace(LAST_RUN)
+
+
+def new_result(arguments: Arguments) -> Result:
+    """An empty result with a run id that no other run has."""
+    moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    run_id = f"make_run__{arguments.period}__{moment}.{time.time_ns() // 1_000_000 % 1000:03d}"
+    return Result(arguments.model, arguments.period, arguments.dag_id, run_id)
+
+
+def collect(result: Result, api: AirflowApi, sagemaker: SageMaker) -> None:
+    """Fill the result from a run that has ended, however it ended."""
+    result.state = api.run_state(result.dag_id, result.run_id)
+    tasks = api.tasks(result.dag_id, result.run_id)
+    result.tasks = {
+        name: {"state": tasks[name].state, "tries": tasks[name].tries, "seconds": round(tasks[name].seconds, 1)}
+        for name in api.task_order(result.dag_id)
+        if name in tasks
+    }
+
+    def returned(task: str) -> dict[str, Any]:
+        value = api.xcom(result.dag_id, result.run_id, task)
+        return value if isinstance(value, dict) else {}
+
+    plan = returned("plan")
+    result.jobs = [job for step in JOB_STEPS if (job := describe_job(sagemaker, step, request_names(plan)(step)))]
+    gate = returned("quality_gate")
+    result.metrics = {"challenger": gate.get("challenger"), "champion": gate.get("champion")}
+    result.model_package_arn = returned("register").get("model_package_arn")
+    result.approval = {key: returned("approval").get(key) for key in ("status", "by", "reason")}
+    if training := next((job for job in result.jobs if job["step"] == "train"), None):
+        result.resumed = sagemaker.resume_line(training["name"])
+    result.report = save_report(result, sagemaker, plan)
+    deployed = returned("deploy")
+    if result.state == "success":
+        result.prediction = predict(sagemaker, plan["verify"])
+        result.endpoint = describe_endpoint(sagemaker, deployed)
+
+
+def describe_job(sagemaker: SageMaker, step: str, name: str | None) -> dict[str, Any] | None:
+    """A job's line in last-run.json, None when it was never started. Of processing all seconds are billed."""
+    try:
+        if name is None:
+            return None
+        if JOB_STEPS[step] == "processing":
+            job = sagemaker.api.describe_processing_job(ProcessingJobName=name)
+            seconds = round((job["ProcessingEndTime"] - job["ProcessingStartTime"]).total_seconds())
+            status, billable = job["ProcessingJobStatus"], seconds
+        else:
+            job = sagemaker.api.describe_training_job(TrainingJobName=name)
+            status, seconds = job["TrainingJobStatus"], job.get("TrainingTimeInSeconds", 0)
+            billable = job.get("BillableTimeInSeconds", seconds)
+    except (ClientError, KeyError):
+        return None
+    return {
+        "step": step,
+        "name": name,
+        "status": status,
+        "training_seconds": seconds,
+        "billable_seconds": billable,
+        "savings_pct": round(100 * (1 - billable / seconds), 1) if seconds else 0.0,
+        "interruptions": interruptions(job),
+    }
+
+
+def predict(sagemaker: SageMaker, verify: dict[str, Any]) -> dict[str, Any]:
+    """Ask the endpoint about a real row and compare with what the evaluation computed for it.
+
+    Raises LaptopError when they differ by more than the model's tolerance.
+    """
+    row = sagemaker.sample_row(verify["sample_uri"])
+    online = float(sagemaker.invoke(verify["endpoint"], row))
+    if not abs(online - row["prediction"]) <= verify["tolerance"]:
+        raise LaptopError(f"{verify['endpoint']} answers {online} where the evaluation computed {row['prediction']}.")
+    return {"input": row["body"], "online": online, "offline": row["prediction"]}
+
+
+def describe_endpoint(sagemaker: SageMaker, deployed: dict[str, Any]) -> dict[str, Any]:
+    """The endpoint as it is now. Raises LaptopError unless it serves the wanted configuration and captures."""
+    name = deployed["endpoint"]
+    endpoint = sagemaker.api.describe_endpoint(EndpointName=name)
+    deadline = time.monotonic() + CAPTURE_SECONDS
+    while not (objects := sagemaker.capture_objects(name)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    status, config = endpoint["EndpointStatus"], endpoint["EndpointConfigName"]
+    if status != "InService" or config != deployed["endpoint_config"]:
+        raise LaptopError(f"{name} is {status} on {config}, wanted InService on {deployed['endpoint_config']}.")
+    if not objects:
+        raise LaptopError(f"{name} has captured nothing in S3 after {CAPTURE_SECONDS} s.")
+    return {"name": name, "status": status, "config": config, "capture_objects": objects}
+
+
+def save_report(result: Result, sagemaker: SageMaker, plan: dict[str, Any]) -> str | None:
+    """Copy the evaluation's HTML report out of S3; None when the run did not get that far."""
+    outputs = plan.get("evaluate", {}).get("ProcessingOutputConfig", {}).get("Outputs", [])
+    uris = [output["S3Output"]["S3Uri"] for output in outputs if output["OutputName"] == "report"]
+    try:
+        html = sagemaker.read(f"{uris[0].rstrip('/')}/report.html")
+    except (IndexError, ClientError):
+        return None
+    file: Path = REPORTS / result.run_id / "report.html"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(html)
+    return str(file)

@@ -1,0 +1,208 @@
+"""`make run`: one retraining of a real model on this machine, from nothing to a prediction of the endpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+from include.laptop import reviewer, seeds, stack, task_logs
+from include.laptop.airflow_api import AirflowApi, Task
+from include.laptop.arguments import Arguments, parse
+from include.laptop.components import DIRECT, get_json
+from include.laptop.jobs import JOB_STEPS, SageMaker, request_names
+from include.laptop.layout import LAST_RUN, Addresses, LaptopError
+from include.laptop.progress import Progress
+from include.laptop.result import collect, new_result
+from include.laptop.summary import print_summary
+
+POLL_SECONDS = 0.7
+DAG_SECONDS = 60
+
+
+class Driver:
+    """One run. `result` grows as the run goes on and is written whatever happens."""
+
+    def __init__(self, arguments: Arguments, console: Console) -> None:
+        self.arguments = arguments
+        self.console = console
+        self.result = new_result(arguments)
+
+    def run(self) -> int:
+        """Start the stack, run, stop what was started, tell. Exit status 0 only when the whole chain ended well."""
+        started = time.monotonic()
+        status = 1
+        try:
+            with self.phase("start"):
+                running = stack.attach_or_start([self.arguments.model], self.say_ready)
+            try:
+                self.retrain(running.where)
+                status = 0
+            finally:
+                with self.phase("stop"):
+                    running.stop()
+        except LaptopError as error:
+            self.result.error, status = str(error), error.status
+        except (httpx.HTTPError, BotoCoreError, ClientError) as error:
+            self.result.error = f"{type(error).__name__}: {error}; logs in .local/logs."
+        except KeyboardInterrupt:
+            self.result.error, self.result.state, status = "Interrupted; everything is stopped.", "interrupted", 130
+        self.result.seconds = round(time.monotonic() - started, 1)
+        self.result.write()
+        print_summary(self.console, self.result)
+        return status
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Measure a part of the run."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.result.phases[name] = round(time.monotonic() - started, 1)
+
+    def say_ready(self, name: str, seconds: float) -> None:
+        """What has become ready while the stack starts."""
+        self.console.print(f"  {name} ready after {seconds:.1f} s", highlight=False)
+
+    def retrain(self, where: Addresses) -> None:
+        """Trigger the DAG and see it through. Raises LaptopError when it does not end well."""
+        self.check_period(where)
+        sagemaker = SageMaker(where)
+        api = AirflowApi(where.airflow, "admin", "admin")
+        with contextlib.closing(api), interrupt_spot(where, self.arguments):
+            with self.phase("dag"):
+                self.wait_for_dag(api)
+            api.unpause(self.arguments.dag_id)
+            api.trigger(self.arguments.dag_id, self.result.run_id, {"period": self.arguments.period})
+            self.console.print(
+                f"Run {self.result.run_id}: {where.airflow}/dags/{self.arguments.dag_id}", highlight=False
+            )
+            with self.phase("run"):
+                self.follow(api, sagemaker)
+            with self.phase("check"):
+                collect(self.result, api, sagemaker)
+        self.result.memory_bytes = (get_json(f"{where.sagemaker}/_local/health") or {}).get("memory_rss_bytes")
+        self.raise_unless_well()
+
+    def check_period(self, where: Addresses) -> None:
+        """Raise LaptopError for a month that has no data here, which the DAG would wait for."""
+        months = seeds.months(where, self.arguments.model)
+        if self.arguments.period not in months[1:]:
+            there = f"{months[1]} to {months[-1]}" if len(months) > 1 else "none"
+            raise LaptopError(
+                f"PERIOD={self.arguments.period} cannot be retrained here: it needs its own data and a month before "
+                f"it; possible periods are {there}.",
+                2,
+            )
+
+    def wait_for_dag(self, api: AirflowApi) -> None:
+        """Until Airflow has read the DAG. Raises LaptopError with its import error, or after a minute."""
+        deadline = time.monotonic() + DAG_SECONDS
+        while not api.has_dag(self.arguments.dag_id):
+            for file, trace in api.import_errors().items():
+                if file.endswith(f"{self.arguments.model}.py"):
+                    raise LaptopError(f"Airflow cannot load {file}:\n{trace}")
+            if time.monotonic() > deadline:
+                raise LaptopError(f"Airflow has no DAG {self.arguments.dag_id} after {DAG_SECONDS} s; see .local/logs.")
+            time.sleep(0.3)
+
+    def follow(self, api: AirflowApi, sagemaker: SageMaker) -> None:
+        """Show the progress, and play the reviewer, until the run has ended."""
+        dag_id, run_id = self.arguments.dag_id, self.result.run_id
+        reviewed = False
+        with Progress(self.console, api.task_order(dag_id)) as progress:
+            while True:
+                state = api.run_state(dag_id, run_id)
+                tasks = api.tasks(dag_id, run_id)
+                progress.show(tasks, self.details(api, sagemaker, tasks))
+                if state in ("success", "failed"):
+                    return
+                if not reviewed and waits_for_review(tasks):
+                    progress.say(self.review(api, sagemaker))
+                    reviewed = True
+                time.sleep(POLL_SECONDS)
+
+    def details(self, api: AirflowApi, sagemaker: SageMaker, tasks: dict[str, Task]) -> dict[str, str]:
+        """Task → what its SageMaker job does."""
+        started = [step for step in JOB_STEPS if step in tasks and tasks[step].state not in ("", "scheduled", "queued")]
+        if not started:
+            return {}
+        plan = api.xcom(self.arguments.dag_id, self.result.run_id, "plan") or {}
+        names = {step: request_names(plan)(step) for step in started}
+        return {step: sagemaker.job_detail(step, name) for step, name in names.items() if name}
+
+    def review(self, api: AirflowApi, sagemaker: SageMaker) -> str:
+        """Approve, or say how a person does."""
+        arn = api.xcom(self.arguments.dag_id, self.result.run_id, "register")["model_package_arn"]
+        if self.arguments.review == "manual":
+            return reviewer.instructions(sagemaker, arn)
+        gate = api.xcom(self.arguments.dag_id, self.result.run_id, "quality_gate") or {}
+        return reviewer.approve(sagemaker, arn, gate)
+
+    def raise_unless_well(self) -> None:
+        """Raise LaptopError for a run that failed, with the failed task's log, or that stopped before the end."""
+        failed = [name for name, task in self.result.tasks.items() if task["state"] == "failed"]
+        if failed:
+            lines = task_logs.last_lines(self.arguments.dag_id, self.result.run_id, failed[0])
+            self.console.print(f"\nThe last lines of {failed[0]}:", highlight=False)
+            for line in lines:
+                self.console.print(f"  {line}", highlight=False, markup=False)
+            raise LaptopError(f"{failed[0]} failed: {task_logs.reason(lines)}")
+        undone = [name for name, task in self.result.tasks.items() if task["state"] != "success"]
+        if self.result.state != "success" or undone:
+            raise LaptopError(f"The run is {self.result.state}, and not all tasks succeeded: {', '.join(undone)}.")
+
+
+def waits_for_review(tasks: dict[str, Task]) -> bool:
+    """Whether the version is registered and the approval task waits for a decision."""
+    approval = tasks.get("approval")
+    return approval is not None and approval.state in ("running", "deferred", "up_for_reschedule")
+
+
+@contextlib.contextmanager
+def interrupt_spot(where: Addresses, arguments: Arguments) -> Iterator[None]:
+    """Have Spot take the machine away once, after the first checkpoint of this run's training."""
+    address = f"{where.sagemaker}/_local/spot"
+    before = get_json(address) or {"rules": []}
+    job = f"{arguments.model.replace('_', '-')}-train-{arguments.period.replace('-', '')}-*"
+    rule = {"job": job, "after_checkpoints": 1, "gap_seconds": 1.0, "times": 1}
+    put_json(address, {**before, "rules": [rule]})
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            put_json(address, before)
+
+
+def put_json(url: str, body: dict[str, Any]) -> None:
+    """PUT to the local SageMaker's own control address."""
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="PUT")  # noqa: S310 (our own)
+    DIRECT.open(request, timeout=5).close()
+
+
+def main(arguments: list[str]) -> int:
+    """`python -m include.laptop.run MODEL PERIOD REVIEW`."""
+    console = Console()
+    try:
+        chosen = parse(*arguments)
+        stack.check_not_in_use()
+    except LaptopError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.status
+    LAST_RUN.unlink(missing_ok=True)
+    console.print(f"Retraining {chosen.model} on {chosen.period}", highlight=False)
+    return Driver(chosen, console).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,69 @@
+"""The summary for people at the end of `make run`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+
+from include.laptop.layout import LAST_RUN, ROOT
+from include.laptop.result import Result
+
+
+def print_summary(console: Console, result: Result) -> None:
+    """Everything that is known about the run, a line each; on failure the reason comes last, where the eye is."""
+    console.print()
+    for heading, text in lines(result):
+        console.print(f"{heading:<12} {text}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{'for programs':<12} {LAST_RUN.relative_to(ROOT)}", highlight=False)
+    if result.error:
+        console.print(f"\n{result.error}", style="red", highlight=False, markup=False, soft_wrap=True)
+
+
+def lines(result: Result) -> list[tuple[str, str]]:
+    """(heading, text) of what is known."""
+    found = [("run", f"{result.run_id}: {result.state}")]
+    if result.metrics["challenger"]:
+        found.append(("challenger", metrics_text(result.metrics["challenger"])))
+        champion = result.metrics["champion"]
+        found.append(("champion", metrics_text(champion) if champion else "none yet, this is the first version"))
+    found += [spot_line(job) for job in result.jobs if job["step"] == "train"]
+    if result.resumed:
+        found.append(("", result.resumed))
+    if result.model_package_arn:
+        found.append(("version", result.model_package_arn))
+    if result.approval and result.approval["status"]:
+        found.append(("approval", "{status} by {by}: {reason}".format(**result.approval)))
+    if result.endpoint:
+        found.append(
+            ("endpoint", "{name} is {status} on {config}; {capture_objects} capture objects".format(**result.endpoint))
+        )
+    if result.prediction:
+        found.append(("prediction", "{online} (the evaluation computed {offline})".format(**result.prediction)))
+    if result.memory_bytes:
+        found.append(("memory", f"local SageMaker {result.memory_bytes / 1000**2:.0f} MB"))
+    found.append(("time", time_text(result)))
+    if result.report:
+        found.append(("report", result.report))
+    return found
+
+
+def metrics_text(metrics: dict[str, Any]) -> str:
+    """`auc 0.6712, accuracy 0.8123`."""
+    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+
+
+def spot_line(job: dict[str, Any]) -> tuple[str, str]:
+    """What Spot did to the training and what it saved."""
+    times = "once" if job["interruptions"] == 1 else f"{job['interruptions']} times"
+    return "spot", (
+        f"{job['training_seconds']} s of training, {job['billable_seconds']} s billed: "
+        f"{job['savings_pct']:.0f} % saved; interrupted {times}"
+    )
+
+
+def time_text(result: Result) -> str:
+    """Total, phases, and the tasks that took a second or more."""
+    phases = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in result.phases.items())
+    tasks = ", ".join(f"{name} {task['seconds']:.0f} s" for name, task in result.tasks.items() if task["seconds"] >= 1)
+    return f"{result.seconds:.0f} s: {phases}" + (f" ({tasks})" if tasks else "")

@@ -1,0 +1,108 @@
+"""Serve the model: the functions that SageMaker's inference toolkit calls. Imports nothing of its siblings.
+
+Requests are `text/csv` (one flight per line, no header, columns in the order of `features.json`, an empty field is a
+missing value) or `application/json` (`{"instances": [{"carrier": "UA", …}]}`, a column that is left out is missing).
+Answers are the probability that each flight arrives 15 or more minutes late, at full precision: one per line in CSV,
+`{"predictions": [{"probability": 0.1234}]}` in JSON.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xgboost as xgb
+
+CSV, JSON = "text/csv", "application/json"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded artefact: the booster, its columns in order and, for categorical ones, the code of each known value."""
+
+    booster: xgb.Booster
+    columns: list[str]
+    codes: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Parsed flights, one list of texts or numbers each: in the model's column order, or by name."""
+
+    rows: list[list[Any]] | list[dict[str, Any]]
+
+
+def model_fn(model_dir: str) -> Model:
+    """Load what train.py wrote."""
+    described = json.loads((Path(model_dir) / "features.json").read_text())
+    booster = xgb.Booster({"nthread": 1}, model_file=Path(model_dir) / "model.ubj")
+    codes = {name: {value: code for code, value in enumerate(known)} for name, known in described["encodings"].items()}
+    return Model(booster, described["columns"], codes)
+
+
+def input_fn(body: str | bytes, content_type: str) -> Rows:
+    """Parse a request. Raises ValueError that says what would be right."""
+    text = body.decode() if isinstance(body, bytes | bytearray) else body
+    kind = media_type(content_type)
+    if kind == CSV:
+        rows: list[Any] = [row for row in csv.reader(text.splitlines()) if row]
+    elif kind == JSON:
+        document = json.loads(text)
+        rows = document.get("instances") if isinstance(document, dict) else None
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ValueError('a JSON request must look like {"instances": [{"<column>": <value>, …}, …]}')
+    else:
+        raise ValueError(f"content type {content_type!r} is not supported; send {CSV} or {JSON}")
+    if not rows:
+        raise ValueError("the request holds no rows; send at least one flight")
+    return Rows(rows)
+
+
+def predict_fn(data: Rows, model: Model) -> np.ndarray:
+    """The probability of arriving late for each row, float32. Raises ValueError that names row and column."""
+    values = np.array([encode(row, number, model) for number, row in enumerate(data.rows, 1)], dtype=np.float32)
+    return model.booster.inplace_predict(values, validate_features=False)
+
+
+def output_fn(prediction: np.ndarray, accept: str) -> str:
+    """The answer in the wanted format. Raises ValueError for a format that is not offered."""
+    probabilities = [float(value) for value in prediction]
+    kind = media_type(accept)
+    if kind in (CSV, "*/*"):
+        return "".join(f"{value!r}\n" for value in probabilities)
+    if kind == JSON:
+        return json.dumps({"predictions": [{"probability": value} for value in probabilities]})
+    raise ValueError(f"accept {accept!r} is not offered; ask for {CSV} or {JSON}")
+
+
+def media_type(header: str) -> str:
+    """The type in a Content-Type or Accept header, without its parameters."""
+    return header.split(";")[0].strip().lower()
+
+
+def encode(row: list[str] | dict[str, Any], number: int, model: Model) -> list[float]:
+    """One row as numbers, in the model's column order."""
+    if isinstance(row, dict):
+        row = [row.get(name) for name in model.columns]
+    elif len(row) != len(model.columns):
+        raise ValueError(
+            f"row {number} has {len(row)} columns; expected {len(model.columns)}: {', '.join(model.columns)}"
+        )
+    return [code_of(value, name, number, model.codes) for name, value in zip(model.columns, row, strict=True)]
+
+
+def code_of(value: Any, name: str, number: int, codes: dict[str, dict[str, int]]) -> float:
+    """One value as a number; missing values, and categories not seen in training, are NaN."""
+    if value is None or value == "":
+        return math.nan
+    if name in codes:
+        return codes[name].get(str(value), math.nan)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"row {number}, column {name}: {value!r} is not a number") from None

@@ -1,0 +1,160 @@
+"""Raw months → train, validation and test sets for one period; runs as a SageMaker processing job.
+
+Reads `INPUT/raw/period=YYYY-MM/{flights,weather,airports}.parquet`: the period's month is the test set, every earlier
+month is history, of which the last tenth of the days is the validation set. Writes `OUTPUT/{train,validation,test}/`,
+each one parquet file with `date`, the features and `late`, and `test/facts.json` with what was counted on the way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+from features import COLUMNS, FEATURES, TARGET, build
+
+VALIDATION_SHARE = 0.1
+MESSAGE_LENGTH = 1024
+"""SageMaker cuts a job's exit message here."""
+
+TEXT_COLUMNS = {"carrier", "origin", "dest", "time_hour", "faa", "tzone"}
+
+
+class BadInput(Exception):
+    """The raw data cannot be used; the message names the file and column, and says what would be right."""
+
+
+def main() -> int:
+    """Run the job. On bad input: the reason on standard error and in `/opt/ml/output/message`, exit status 1."""
+    arguments = parse_arguments()
+    try:
+        prepare(arguments.period, arguments.input, arguments.output)
+    except BadInput as error:
+        print(f"Error: {error}", file=sys.stderr, flush=True)
+        message = arguments.output.parent.parent / "output" / "message"
+        message.parent.mkdir(parents=True, exist_ok=True)
+        message.write_text(str(error)[:MESSAGE_LENGTH])
+        return 1
+    return 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The job's arguments; the folders default to where SageMaker puts them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--period", required=True, metavar="YYYY-MM", help="the month to test on")
+    parser.add_argument("--input", type=Path, default=Path("/opt/ml/processing/input"))
+    parser.add_argument("--output", type=Path, default=Path("/opt/ml/processing/output"))
+    return parser.parse_args()
+
+
+def prepare(period: str, input_dir: Path, output_dir: Path) -> None:
+    """Read, build features, split and write. Raises BadInput."""
+    months = available_months(input_dir / "raw", period)
+    print(f"Reading {len(months)} months, {months[0]} to {months[-1]}", flush=True)
+    raw = {table: read_table(input_dir / "raw", months, table) for table in COLUMNS}
+    print(f"Building {len(FEATURES)} features for {len(raw['flights']):,} scheduled flights", flush=True)
+    rows = build(raw["flights"], raw["weather"], raw["airports"])
+    sets = split(rows, period)
+    for name, part in sets.items():
+        folder = output_dir / name
+        folder.mkdir(parents=True, exist_ok=True)
+        part.to_parquet(folder / f"{name}.parquet", index=False)
+        first, last = part["date"].min(), part["date"].max()
+        print(f"{name}: {len(part):,} flights, {first:%Y-%m-%d} to {last:%Y-%m-%d}, {part[TARGET].mean():.1%} late")
+    (output_dir / "test" / "facts.json").write_text(json.dumps(facts(rows, sets, period), indent=2))
+
+
+def available_months(raw_dir: Path, period: str) -> list[str]:
+    """The months to read, oldest first: the period's own and every earlier one found in `raw_dir`."""
+    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", period):
+        raise BadInput(f"--period is {period!r}; it must be a month written YYYY-MM, such as 2013-11")
+    found = sorted(folder.name.removeprefix("period=") for folder in raw_dir.glob("period=????-??") if folder.is_dir())
+    if period not in found:
+        raise BadInput(f"{raw_dir}/period={period}: no such folder; found {', '.join(found) or 'no months at all'}")
+    months = [month for month in found if month <= period]
+    if len(months) == 1:
+        raise BadInput(
+            f"{raw_dir}: no month before {period}; the model learns from earlier months, so the first period is one later"
+        )
+    return months
+
+
+def read_table(raw_dir: Path, months: Iterable[str], table: str) -> pd.DataFrame:
+    """One table over all months, validated. Raises BadInput."""
+    files = [raw_dir / f"period={month}" / f"{table}.parquet" for month in months]
+    return pd.concat([read_file(file, COLUMNS[table]) for file in files], ignore_index=True)
+
+
+def read_file(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """The wanted columns of one parquet file; every one must be there, with numbers where numbers belong."""
+    if not file.is_file():
+        raise BadInput(f"{file}: missing; each month needs flights.parquet, weather.parquet and airports.parquet")
+    try:
+        table = pd.read_parquet(file)
+    except (OSError, ValueError) as error:  # pyarrow's own errors are both
+        raise BadInput(f"{file}: not a readable parquet file ({error})") from error
+    if missing := [name for name in columns if name not in table.columns]:
+        raise BadInput(f"{file}: no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
+    if table.empty:
+        raise BadInput(f"{file}: has no rows; expected a month of data")
+    for name in columns:
+        check_column(file, table[name])
+    return table[list(columns)]
+
+
+def check_column(file: Path, column: pd.Series) -> None:
+    """Numbers must be numbers and times must be times; only weather and `arr_delay` may be missing."""
+    optional = column.name == "arr_delay" or file.stem != "flights"
+    if not optional and column.isna().any():
+        raise BadInput(f"{file}: column {column.name} is empty in {column.isna().sum():,} rows; every flight must have it")
+    if column.name == "time_hour":
+        wrong = column[pd.to_datetime(column, utc=True, errors="coerce").isna()]
+        expected = "a time in UTC such as 2013-11-01T10:00:00Z"
+    elif column.name in TEXT_COLUMNS:
+        return
+    else:
+        wrong = column[pd.to_numeric(column, errors="coerce").isna() & column.notna()]
+        expected = "a number"
+        if wrong.empty and not pd.api.types.is_numeric_dtype(column):
+            raise BadInput(f"{file}: column {column.name} holds text; expected numbers (type {column.dtype})")
+    if not wrong.empty:
+        raise BadInput(f"{file}: column {column.name}, row {wrong.index[0]}: {wrong.iloc[0]!r} is not {expected}")
+
+
+def split(rows: pd.DataFrame, period: str) -> dict[str, pd.DataFrame]:
+    """Flights that arrived, as train, validation (the last tenth of the days of history) and test (the period)."""
+    arrived = rows[rows[TARGET].notna()].drop(columns="settled")
+    month = arrived["date"].dt.strftime("%Y-%m")
+    history, test = arrived[month < period], arrived[month == period]
+    if test.empty:
+        raise BadInput(f"period={period}/flights.parquet: no flight of {period} has an arr_delay; nothing to test on")
+    days = sorted(history["date"].unique())
+    cut = max(1, round(len(days) * VALIDATION_SHARE))
+    train, validation = history[history["date"] < days[-cut]], history[history["date"] >= days[-cut]]
+    sets = {"train": train, "validation": validation, "test": test}
+    for name, part in sets.items():
+        if part[TARGET].nunique() < 2:
+            raise BadInput(f"the {name} set has {len(part):,} flights, but not both late and punctual ones; "
+                           "a model needs examples of both")  # fmt: skip
+    return sets
+
+
+def facts(rows: pd.DataFrame, sets: dict[str, pd.DataFrame], period: str) -> dict[str, object]:
+    """What the report says about the data: rows per set, and the test month's flights that never arrived."""
+    month = rows["date"].dt.strftime("%Y-%m") == period
+    return {
+        "period": period,
+        "rows": {name: len(part) for name, part in sets.items()},
+        "late_share": {name: float(part[TARGET].mean()) for name, part in sets.items()},
+        "history": [f"{rows['date'].min():%Y-%m-%d}", f"{rows.loc[~month, 'date'].max():%Y-%m-%d}"],
+        "scheduled": int(month.sum()),
+        "cancelled_or_diverted": int(rows.loc[month, TARGET].isna().sum()),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""The executor of endpoints: brings deployments up in the background, swaps them, ends them, and answers invocations."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from typing import Any
+
+from include.sagemaker_local.endpoints import state
+from include.sagemaker_local.endpoints.capture import Capture
+from include.sagemaker_local.endpoints.deployment import Builder, Deployment
+from include.sagemaker_local.endpoints.invoke import HttpResponse, Invoker, check_size
+from include.sagemaker_local.endpoints.metrics import Metrics
+from include.sagemaker_local.endpoints.model_data import DeploymentError
+from include.sagemaker_local.errors import AwsError
+from include.sagemaker_local.operations.tags import delete_all_tags
+from include.sagemaker_local.service import Context
+
+log = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 1.0
+METRICS_EVERY = 5
+"""Metrics go out with every fifth flush."""
+SHUTDOWN_DRAIN_SECONDS = 5
+
+
+class EndpointRunner:
+    """One per server. Every create, update and delete runs in a thread of its own; the endpoint's status, changed
+    atomically in the store before the thread starts, keeps a second operation on the same endpoint out."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._closing = threading.Event()
+        self._metrics = Metrics(ctx)
+        self._capture = Capture(ctx, ctx.settings.state / "capture")
+        self._invoker = Invoker(ctx.settings, self._capture, self._metrics)
+        self._builder = Builder(ctx, self._closing)
+        self._live: dict[str, Deployment] = {}
+        self._workers: set[threading.Thread] = set()
+        self._flusher = threading.Thread(target=self._flush_regularly, name="endpoint-flusher", daemon=True)
+        self._flusher.start()
+        self._recover()
+
+    def create(self, name: str) -> None:
+        """Bring up a new endpoint, whose status is Creating."""
+        self._in_background(self._create, name)
+
+    def update(self, name: str) -> None:
+        """Replace the deployment of an endpoint, whose status is Updating."""
+        self._in_background(self._update, name)
+
+    def reweigh(self, name: str) -> None:
+        """Share requests by the weights now in the store, and end the update that changed them."""
+        body = state.set_status(self._ctx, name, "InService")
+        self._live[name].weigh(state.weights(body))
+
+    def delete(self, name: str) -> None:
+        """End an endpoint, whose status is Deleting."""
+        self._in_background(self._delete, name)
+
+    def invoke(self, environ: dict[str, Any], name: str, body: bytes) -> HttpResponse:
+        """InvokeEndpoint; `environ` is the WSGI environ, whose headers are the operation's parameters. Raises AwsError."""
+        check_size(body)
+        while True:
+            deployment = self._live.get(name)
+            if deployment is None:
+                raise self._not_live(name)
+            variant, server = self._invoker.choose(deployment, environ)
+            if server.acquire():  # else it was replaced a moment ago: take its successor
+                break
+        try:
+            return self._invoker.forward(deployment, variant, environ, body)
+        finally:
+            server.release()
+
+    def _not_live(self, name: str) -> AwsError:
+        body = self._ctx.store.get("endpoint", name)
+        if body and body["EndpointStatus"] in ("InService", "Updating", "SystemUpdating"):
+            return AwsError(
+                "ServiceUnavailable", f"Endpoint {name} is starting or stopping with the server.", status=503
+            )
+        return AwsError("ValidationError", f"Endpoint {name} of account {self._ctx.settings.account} not found.")
+
+    def shutdown(self) -> None:
+        """End all containers after their requests in flight, and bring captured events and metrics to their place.
+
+        The endpoints' statuses stay, so that the next start brings them up again.
+        """
+        self._closing.set()
+        for worker in list(self._workers):
+            worker.join()
+        stopping = [
+            threading.Thread(target=self._live.pop(name).stop, args=(SHUTDOWN_DRAIN_SECONDS,))
+            for name in list(self._live)
+        ]
+        for thread in stopping:
+            thread.start()
+        for thread in [*stopping, self._flusher]:
+            thread.join()
+        self._capture.flush()
+        self._metrics.flush()
+
+    def _in_background(self, work: Callable[[str], None], name: str) -> None:
+        def run() -> None:
+            try:
+                work(name)
+            except Exception:
+                log.exception("endpoint %s: %s", name, work.__name__)
+            finally:
+                self._workers.discard(threading.current_thread())
+
+        worker = threading.Thread(target=run, name=f"endpoint-{name}", daemon=True)
+        self._workers.add(worker)
+        worker.start()
+
+    def _create(self, name: str) -> None:
+        body = self._body(name)
+        state.announce(self._ctx, body)
+        deployment = self._bring_up(name, body["_Pending"], partial(self._end_failed, name))
+        if deployment:
+            self._live[name] = deployment
+            deployment.weigh(state.weights(self._in_service(name, state.deployed)))
+
+    def _restart(self, name: str) -> None:
+        """After a restart of the server: bring up again what served before."""
+        body = self._body(name)
+        deployment = self._bring_up(name, body["_Deployed"], partial(self._end_failed, name))
+        if deployment:
+            deployment.weigh(state.weights(body))
+            self._live[name] = deployment
+            self._in_service(name, lambda body: None)
+
+    def _update(self, name: str) -> None:
+        body = self._body(name)
+        state.announce(self._ctx, body)
+        deployment = self._bring_up(name, body["_Pending"], partial(self._end_rolled_back, name))
+        if deployment:
+            old_plan = body["_Deployed"]
+            state.deployed(body)
+            deployment.weigh(state.weights(body))
+            old, self._live[name] = self._live[name], deployment
+            old.stop()
+            self._capture.flush()
+            self._in_service(name, state.deployed)
+            self._builder.remove(name, old_plan)
+
+    def _bring_up(self, name: str, plan: state.Plan, failed: Callable[[str], None]) -> Deployment | None:
+        """The running deployment; or None after telling `failed` why not, unless it is the server that ends."""
+        try:
+            return self._builder.bring_up(name, plan)
+        except DeploymentError as error:
+            reason = str(error)
+        except Exception:
+            log.exception("endpoint %s could not be brought up", name)
+            reason = state.INTERNAL_ERROR
+        if not self._closing.is_set():
+            failed(reason)
+        return None
+
+    def _end_failed(self, name: str, reason: str) -> None:
+        def change(body: state.Body) -> None:
+            body["FailureReason"] = reason
+
+        state.set_status(self._ctx, name, "Failed", change)
+
+    def _end_rolled_back(self, name: str, reason: str) -> None:
+        self._in_service(name, partial(state.rolled_back, reason=reason))
+
+    def _in_service(self, name: str, change: Callable[[state.Body], None]) -> state.Body:
+        return state.set_status(self._ctx, name, "InService", change)
+
+    def _delete(self, name: str) -> None:
+        body = self._body(name)
+        state.announce(self._ctx, body)
+        deployment = self._live.pop(name, None)
+        if deployment:
+            deployment.stop()
+        self._capture.flush()
+        shutil.rmtree(self._builder.directory(name), ignore_errors=True)
+        delete_all_tags(self._ctx, body["EndpointArn"])
+        self._ctx.store.delete("endpoint", name)
+
+    def _body(self, name: str) -> state.Body:
+        body = self._ctx.store.get("endpoint", name)
+        if body is None:
+            raise KeyError(f"endpoint {name}")
+        return body
+
+    def _recover(self) -> None:
+        """Endpoints of the last run: those that served come up again, half-done creates and deletes are done again, and
+        half-done updates end on the old config."""
+        self._remove_unused()
+        for body in self._ctx.store.list("endpoint"):
+            name, status = body["EndpointName"], body["EndpointStatus"]
+            if status == "Creating":
+                self.create(name)
+            elif status == "Deleting":
+                self.delete(name)
+            elif status != "Failed":
+                undo = partial(state.rolled_back, reason=state.RESTARTED) if "_Pending" in body else lambda body: None
+                state.set_status(self._ctx, name, "SystemUpdating", undo)
+                self._in_background(self._restart, name)
+
+    def _remove_unused(self) -> None:
+        used = set()
+        for body in self._ctx.store.list("endpoint"):
+            used |= {(body["EndpointName"], body[key]["Id"]) for key in ("_Deployed", "_Pending") if key in body}
+        for directory in self._builder.directory("").glob("*/*"):
+            if (directory.parent.name, directory.name) not in used:
+                shutil.rmtree(directory, ignore_errors=True)
+
+    def _flush_regularly(self) -> None:
+        for tick in count(1):
+            if self._closing.wait(FLUSH_SECONDS):
+                return
+            try:
+                self._capture.flush()
+                if tick % METRICS_EVERY == 0:
+                    self._metrics.flush()
+            except Exception:
+                log.exception("flushing captured events and metrics")

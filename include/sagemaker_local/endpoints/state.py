@@ -1,0 +1,146 @@
+"""An endpoint's row in the store: the plan of a deployment, the Describe members that follow from it, status changes.
+
+`_Deployed` is the plan that serves, `_Pending` the one being brought up. A plan is complete in itself (variants, containers,
+capture), so that neither an update nor a restart depends on configs and models that may have been deleted since.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from include.sagemaker_local.endpoints.model_data import serving_container
+from include.sagemaker_local.events import emit, epoch_ms
+from include.sagemaker_local.operations.tags import tags_of
+from include.sagemaker_local.service import Context
+
+Body = dict[str, Any]
+Plan = dict[str, Any]
+
+INTERNAL_ERROR = "Request to service failed. If failure persists after retry, contact customer support."
+RESTARTED = "The update was rolled back: the local SageMaker was restarted while it ran."
+
+
+def make_plan(ctx: Context, config: Body) -> Plan:
+    """Everything needed to bring up an endpoint config. Raises AwsError when a model of it cannot be served."""
+    variants = config["ProductionVariants"]
+    return {
+        "Id": uuid.uuid4().hex[:12],
+        "EndpointConfigName": config["EndpointConfigName"],
+        "ProductionVariants": [{**variant} for variant in variants],
+        "Containers": {variant["VariantName"]: serving_container(ctx, variant["ModelName"]) for variant in variants},
+        "DataCaptureConfig": config.get("DataCaptureConfig"),
+    }
+
+
+def retain(plan: Plan, body: Body, excluded: list[str]) -> None:
+    """UpdateEndpoint's RetainAllVariantProperties: what the running endpoint has wins over the new config."""
+    running = {variant["VariantName"]: variant for variant in body["ProductionVariants"]}
+    for variant in plan["ProductionVariants"]:
+        before = running.get(variant["VariantName"], {})
+        for name, initial in (
+            ("DesiredWeight", "InitialVariantWeight"),
+            ("DesiredInstanceCount", "InitialInstanceCount"),
+        ):
+            if name in before and name not in excluded:
+                variant[initial] = before[name]
+    if "DataCaptureConfig" not in excluded:
+        plan["DataCaptureConfig"] = body["_Deployed"]["DataCaptureConfig"]
+
+
+def pending_summary(plan: Plan) -> Body:
+    """Describe's PendingDeploymentSummary."""
+    started = time.time()
+    status = [{"Status": "Creating", "StartTime": started}]
+    variants = [{**summary, "VariantStatus": status} for summary in _variants(plan)]
+    return {"EndpointConfigName": plan["EndpointConfigName"], "ProductionVariants": variants, "StartTime": started}
+
+
+def weights(body: Body) -> dict[str, float]:
+    """How requests are shared among the variants."""
+    return {variant["VariantName"]: variant["CurrentWeight"] for variant in body["ProductionVariants"]}
+
+
+def deployed(body: Body) -> None:
+    """Make the pending plan the one that serves."""
+    plan: Plan = body.pop("_Pending")
+    body.pop("PendingDeploymentSummary", None)
+    body.update(
+        _Deployed=plan,
+        EndpointConfigName=plan["EndpointConfigName"],
+        ProductionVariants=_variants(plan),
+        DataCaptureConfig=_capture(plan["DataCaptureConfig"]),
+        LastDeploymentConfig=plan.get("DeploymentConfig"),
+        FailureReason=None,
+    )
+
+
+def rolled_back(body: Body, reason: str) -> None:
+    """Drop the pending plan; the endpoint goes on with the old one and says why."""
+    body.pop("_Pending", None)
+    body.pop("PendingDeploymentSummary", None)
+    body["FailureReason"] = reason
+
+
+def _variants(plan: Plan) -> list[Body]:
+    return [
+        _variant(variant, plan["Containers"][variant["VariantName"]]["Image"]) for variant in plan["ProductionVariants"]
+    ]
+
+
+def _variant(variant: Body, image: str) -> Body:
+    weight = variant.get("InitialVariantWeight", 1.0)
+    count = variant.get("InitialInstanceCount", 0 if "ServerlessConfig" in variant else 1)
+    summary = {
+        "VariantName": variant["VariantName"],
+        "DeployedImages": [{"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": time.time()}],
+        "CurrentWeight": weight,
+        "DesiredWeight": weight,
+        "CurrentInstanceCount": count,
+        "DesiredInstanceCount": count,
+    }
+    if "ServerlessConfig" in variant:
+        summary.update(
+            CurrentServerlessConfig=variant["ServerlessConfig"], DesiredServerlessConfig=variant["ServerlessConfig"]
+        )
+    return summary
+
+
+def _capture(config: Body | None) -> Body | None:
+    if config is None:
+        return None
+    enabled = config.get("EnableCapture", True)
+    return {
+        "EnableCapture": enabled,
+        "CaptureStatus": "Started" if enabled else "Stopped",
+        "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
+        "DestinationS3Uri": config["DestinationS3Uri"],
+        "KmsKeyId": config.get("KmsKeyId", ""),
+    }
+
+
+def set_status(ctx: Context, name: str, status: str, change: Callable[[Body], None] = lambda body: None) -> Body:
+    """Apply `change` and the new status as one step, and tell EventBridge."""
+
+    def both(body: Body) -> None:
+        change(body)
+        body["EndpointStatus"] = status
+        body["LastModifiedTime"] = time.time()
+
+    body = ctx.store.update("endpoint", name, both)
+    announce(ctx, body)
+    return body
+
+
+def announce(ctx: Context, body: Body) -> None:
+    """The `SageMaker Endpoint State Change` event of the status in `body`, upper snake case as AWS has it there."""
+    detail = {
+        **epoch_ms(body, "CreationTime", "LastModifiedTime"),
+        "EndpointStatus": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", body["EndpointStatus"]).upper(),
+        "Tags": {tag["Key"]: tag["Value"] for tag in tags_of(ctx, body["EndpointArn"])},
+    }
+    given = {name: value for name, value in detail.items() if value is not None}
+    emit(ctx, "SageMaker Endpoint State Change", body["EndpointArn"], given)

@@ -1,0 +1,64 @@
+"""A running job process with its own /opt/ml: what a Docker container is on SageMaker."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from include.sagemaker_local.jobs import isolation
+
+
+class Container:
+    """Starts `command` with this environment for the job in `directory` (made by `isolation.prepare`).
+
+    `on_line` gets every line of its output, `on_exit` is called once, after the last line; both from a thread of
+    the container's. When this server dies, however it dies, the process and all its children die with it.
+    """
+
+    def __init__(
+        self,
+        mode: str,
+        directory: Path,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        on_line: Callable[[str], None],
+        on_exit: Callable[[], None],
+    ) -> None:
+        self.exit_code: int | None = None
+        self._on_line, self._on_exit = on_line, on_exit
+        self._process = subprocess.Popen(
+            isolation.launch(mode, directory, [isolation.localise(mode, directory, part) for part in command]),
+            env={name: isolation.localise(mode, directory, value) for name, value in environment.items()},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+        self._reader = threading.Thread(target=self._read, name=f"container-{self.pid}", daemon=True)
+        self._reader.start()
+
+    def terminate(self) -> None:
+        """SIGTERM to the job's first process only, as `docker stop` sends it."""
+        self._control(b"T")
+
+    def kill(self) -> None:
+        """SIGKILL to everything in the container."""
+        self._control(b"K")
+
+    def _control(self, byte: bytes) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # it has ended already
+            os.write(self._process.stdin.fileno(), byte)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._on_line(line.decode("utf-8", "replace").rstrip("\r\n"))
+        self.exit_code = self._process.wait()
+        self._process.stdout.close()
+        self._on_exit()

@@ -1,0 +1,103 @@
+"""A job in the store: its status, its secondary statuses, and the event that every change makes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from include.sagemaker_local.events import emit
+from include.sagemaker_local.operations.tags import tags_of
+from include.sagemaker_local.service import Context
+
+Body = dict[str, Any]
+
+TRAINING = "training-job"
+PROCESSING = "processing-job"
+PREFIX = {TRAINING: "Training", PROCESSING: "Processing"}
+"""What the members of a job's kind begin with: TrainingJobName, ProcessingJobName, …"""
+RUNNING = ("InProgress", "Stopping")
+RESTARTED = (
+    "InternalServerError: We encountered an internal error.  Please try again. "
+    "(the local SageMaker was restarted while the job ran)"
+)
+MAX_REASON = 1024
+
+
+class JobRecord:
+    """The stored body of one job; `change` and what builds on it save a change and tell EventBridge of it."""
+
+    def __init__(self, ctx: Context, kind: str, name: str) -> None:
+        self._ctx, self._kind, self._name = ctx, kind, name
+        self._prefix = PREFIX[kind]
+
+    @property
+    def body(self) -> Body:
+        """The job as it is stored now."""
+        body = self._ctx.store.get(self._kind, self._name)
+        if body is None:
+            raise KeyError(f"{self._kind} {self._name}")
+        return body
+
+    @property
+    def arn(self) -> str:
+        """The job's ARN."""
+        return self._ctx.arn(self._kind, self._name)
+
+    @property
+    def running(self) -> bool:
+        """True until the job has a terminal status."""
+        return self.body[f"{self._prefix}JobStatus"] in RUNNING
+
+    def change(self, mutate: Callable[[Body], None]) -> Body:
+        """Apply a change, set LastModifiedTime, and send the state change event."""
+
+        def apply(body: Body) -> None:
+            mutate(body)
+            body["LastModifiedTime"] = time.time()
+
+        body = self._ctx.store.update(self._kind, self._name, apply)
+        self.announce(body)
+        return body
+
+    def announce(self, body: Body) -> None:
+        """Send the event of the job's present state: its description with times in milliseconds, and its tags."""
+        tags = {tag["Key"]: tag["Value"] for tag in tags_of(self._ctx, self.arn)}
+        detail = milliseconds({**body, "Tags": tags})
+        emit(self._ctx, f"SageMaker {self._prefix} Job State Change", self.arn, detail)
+
+    def fail(self, reason: str) -> Body:
+        """Make the job Failed, for this reason."""
+        return self.end("Failed", "Failed", "Training job failed", FailureReason=reason[:MAX_REASON])
+
+    def end(self, status: str, secondary: str, message: str, **members: Any) -> Body:
+        """Make the job's status a terminal one. `secondary` and `message` are a training job's last transition."""
+
+        def mutate(body: Body) -> None:
+            now = time.time()
+            body[f"{self._prefix}JobStatus"] = status
+            body.setdefault(f"{self._prefix}EndTime", now)
+            body.update(members)
+            if self._kind == TRAINING:
+                enter(body, secondary, message, now)
+                body["SecondaryStatusTransitions"][-1]["EndTime"] = now
+
+        return self.change(mutate)
+
+
+def enter(body: Body, secondary: str, message: str, now: float) -> None:
+    """Begin a secondary status of a training job; the one before ends at the same moment."""
+    transitions = body.setdefault("SecondaryStatusTransitions", [])
+    if transitions:
+        transitions[-1]["EndTime"] = now
+    transitions.append({"Status": secondary, "StartTime": now, "StatusMessage": message})
+    body["SecondaryStatus"] = secondary
+
+
+def milliseconds(value: Any, name: str = "") -> Any:
+    """A copy of a body, or of a part of it named `name`, with its times as events carry them: whole milliseconds."""
+    if isinstance(value, dict):
+        return {member: milliseconds(part, member) for member, part in value.items()}
+    if isinstance(value, list):
+        return [milliseconds(part, name) for part in value]
+    return int(value * 1000) if isinstance(value, float) and name.endswith(("Time", "Timestamp")) else value

@@ -1,0 +1,129 @@
+"""Between S3 and a job's directories: inputs come down before it starts, outputs go up after it ended."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from include.sagemaker_local.jobs.errors import JobError
+
+Fetch = tuple[str, str, str]
+"""A bucket, a key in it, and the relative path of the file it becomes."""
+
+
+class NoObjectsError(Exception):
+    """Nothing is at this S3 address: there is no such bucket or key, or no key begins with the prefix."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.url = url
+
+
+def split_s3(url: str) -> tuple[str, str]:
+    """Bucket and key of `s3://bucket/key`; the key may be empty."""
+    bucket, _, key = url.partition("://")[2].partition("/")
+    return bucket, key
+
+
+def objects_of(s3: Any, data_type: str, url: str) -> list[Fetch]:
+    """The objects that an S3Prefix or ManifestFile input means. Raises NoObjectsError, or JobError for a bad manifest."""
+    try:
+        fetches = _of_manifest(s3, url) if data_type == "ManifestFile" else _of_prefix(s3, url)
+    except ClientError as error:
+        raise NoObjectsError(url) from error
+    if not fetches:
+        raise NoObjectsError(url)
+    return fetches
+
+
+def _of_prefix(s3: Any, url: str) -> list[Fetch]:
+    bucket, prefix = split_s3(url)
+    return [(bucket, key, _below(prefix, key)) for key in keys(s3, bucket, prefix) if not key.endswith("/")]
+
+
+def _below(prefix: str, key: str) -> str:
+    """A key's path below the prefix; a prefix that ends inside a name (`data/part-`) keeps whole names."""
+    rest = key[len(prefix) :]
+    if rest and (prefix.endswith("/") or rest.startswith("/") or not prefix):
+        return rest.lstrip("/")
+    return key[prefix.rfind("/") + 1 :]
+
+
+def keys(s3: Any, bucket: str, prefix: str) -> Iterator[str]:
+    """All keys that begin with the prefix."""
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for item in page.get("Contents", ()):
+            yield item["Key"]
+
+
+def _of_manifest(s3: Any, url: str) -> list[Fetch]:
+    """A manifest is `[{"prefix": "s3://…/"}, "relative/key", …]`; the relative keys stay the files' paths."""
+    bucket, key = split_s3(url)
+    try:
+        head, *names = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        bucket, prefix = split_s3(head["prefix"])
+        return [(bucket, f"{prefix}{name}", name) for name in names if isinstance(name, str)]
+    except (ValueError, TypeError, KeyError) as error:
+        raise JobError(
+            f'ClientError: Data download failed: the manifest file {url} is not of the form [{{"prefix": "s3://…"}}, '
+            f'"relative key", …]: {error}'
+        ) from error
+
+
+def download(s3: Any, fetches: list[Fetch], target: Path, *, gzipped: bool = False) -> int:
+    """Fetch the objects into the folder, decompressing them when `gzipped`; returns the bytes written.
+
+    Raises NoObjectsError for one that is not there.
+    """
+    total = 0
+    for bucket, key, name in fetches:
+        path = (target / name).resolve()
+        if not path.is_relative_to(target.resolve()):
+            raise JobError(f"ClientError: Data download failed: the key {name} leads out of its folder.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            body = s3.get_object(Bucket=bucket, Key=key)["Body"]
+        except ClientError as error:
+            raise NoObjectsError(f"s3://{bucket}/{key}") from error
+        with path.open("wb") as file:
+            shutil.copyfileobj(gzip.GzipFile(fileobj=body) if gzipped else body, file, 1 << 20)
+        total += path.stat().st_size
+    return total
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The regular files below a folder, in order; symbolic links are not followed and not uploaded."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def upload_folder(s3: Any, folder: Path, url: str) -> None:
+    """Put every file of the folder under the S3 prefix."""
+    for path in files_in(folder):
+        upload(s3, path, join(url, path.relative_to(folder).as_posix()))
+
+
+def upload(s3: Any, path: Path, url: str) -> None:
+    """Put one file; large ones in parts."""
+    bucket, key = split_s3(url)
+    s3.upload_file(str(path), bucket, key)
+
+
+def upload_archive(s3: Any, folder: Path, archive: Path, url: str) -> None:
+    """Put the folder's content as one tar.gz, made at `archive`."""
+    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+        for path in sorted(folder.iterdir()):
+            tar.add(path, arcname=path.name)
+    upload(s3, archive, url)
+    archive.unlink()
+
+
+def join(url: str, name: str) -> str:
+    """`name` below the S3 prefix `url`, with exactly one slash between."""
+    return f"{url.rstrip('/')}/{name}"

@@ -1,0 +1,155 @@
+"""CreateEndpoint, UpdateEndpoint, UpdateEndpointWeightsAndCapacities, DescribeEndpoint, ListEndpoints, DeleteEndpoint."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from include.sagemaker_local.endpoints import state
+from include.sagemaker_local.errors import AwsError, validation_error
+from include.sagemaker_local.listing import page
+from include.sagemaker_local.operations.tags import check_tags, save_tags
+from include.sagemaker_local.service import Context, Request, Response, operation
+
+
+@operation("CreateEndpoint")
+def create_endpoint(ctx: Context, request: Request) -> Response:
+    """Record the endpoint as Creating and start bringing it up."""
+    check_tags(request.get("Tags", []))
+    name, now = request["EndpointName"], time.time()
+    arn = ctx.arn("endpoint", name)
+    plan = state.make_plan(ctx, _config(ctx, request["EndpointConfigName"]))
+    plan["DeploymentConfig"] = request.get("DeploymentConfig")
+    body = {
+        "EndpointName": name,
+        "EndpointArn": arn,
+        "EndpointConfigName": plan["EndpointConfigName"],
+        "EndpointStatus": "Creating",
+        "CreationTime": now,
+        "LastModifiedTime": now,
+        "_Pending": plan,
+    }
+    if not ctx.store.insert("endpoint", name, body):
+        raise validation_error(f'Cannot create already existing endpoint "{arn}".')
+    save_tags(ctx, arn, request)
+    ctx.endpoints.create(name)
+    return {"EndpointArn": arn}
+
+
+@operation("UpdateEndpoint")
+def update_endpoint(ctx: Context, request: Request) -> Response:
+    """Record the wanted deployment and start bringing it up beside the one that serves."""
+    name = request["EndpointName"]
+    plan = state.make_plan(ctx, _config(ctx, request["EndpointConfigName"]))
+
+    def change(body: dict[str, Any]) -> None:
+        _require_in_service(body)
+        if request.get("RetainAllVariantProperties"):
+            excluded = request.get("ExcludeRetainedVariantProperties", [])
+            state.retain(plan, body, [item["VariantPropertyType"] for item in excluded])
+        retained = body.get("LastDeploymentConfig") if request.get("RetainDeploymentConfig") else None
+        plan["DeploymentConfig"] = request.get("DeploymentConfig", retained)
+        body["_Pending"] = plan
+        body["PendingDeploymentSummary"] = state.pending_summary(plan)
+        _updating(body)
+
+    body = _change(ctx, name, change)
+    ctx.endpoints.update(name)
+    return {"EndpointArn": body["EndpointArn"]}
+
+
+@operation("UpdateEndpointWeightsAndCapacities")
+def update_weights_and_capacities(ctx: Context, request: Request) -> Response:
+    """Change how requests are shared; instance counts are recorded (one container serves whatever the count)."""
+    name = request["EndpointName"]
+
+    def change(body: dict[str, Any]) -> None:
+        _require_in_service(body)
+        variants = {variant["VariantName"]: variant for variant in body["ProductionVariants"]}
+        for wanted in request["DesiredWeightsAndCapacities"]:
+            if wanted["VariantName"] not in variants:
+                raise validation_error(
+                    f'Could not find variant "{wanted["VariantName"]}" of endpoint "{body["EndpointArn"]}".'
+                )
+            variant = variants[wanted["VariantName"]]
+            if "DesiredWeight" in wanted:
+                variant["DesiredWeight"] = variant["CurrentWeight"] = wanted["DesiredWeight"]
+            if "DesiredInstanceCount" in wanted:
+                variant["DesiredInstanceCount"] = variant["CurrentInstanceCount"] = wanted["DesiredInstanceCount"]
+        _updating(body)
+
+    body = _change(ctx, name, change)
+    state.announce(ctx, body)
+    ctx.endpoints.reweigh(name)
+    return {"EndpointArn": body["EndpointArn"]}
+
+
+@operation("DescribeEndpoint")
+def describe_endpoint(ctx: Context, request: Request) -> Response:
+    """The endpoint as it is now."""
+    return _endpoint(ctx, request["EndpointName"])
+
+
+@operation("ListEndpoints")
+def list_endpoints(ctx: Context, request: Request) -> Response:
+    """A page of endpoints, newest first."""
+    return page(request, ctx.store.list("endpoint"), member="Endpoints", name="EndpointName", status="EndpointStatus")
+
+
+@operation("DeleteEndpoint")
+def delete_endpoint(ctx: Context, request: Request) -> Response:
+    """Take the endpoint out of service; its config and model stay."""
+    name = request["EndpointName"]
+
+    def change(body: dict[str, Any]) -> None:
+        if body["EndpointStatus"] not in ("InService", "Failed"):
+            raise _in_progress(body)
+        body["EndpointStatus"] = "Deleting"
+        body["LastModifiedTime"] = time.time()
+
+    _change(ctx, name, change)
+    ctx.endpoints.delete(name)
+    return {}
+
+
+def _config(ctx: Context, name: str) -> dict[str, Any]:
+    config = ctx.store.get("endpoint-config", name)
+    if config is None:
+        raise validation_error(f'Could not find endpoint configuration "{ctx.arn("endpoint-config", name)}".')
+    return config
+
+
+def _endpoint(ctx: Context, name: str) -> dict[str, Any]:
+    body = ctx.store.get("endpoint", name)
+    if body is None:
+        raise _not_found(ctx, name)
+    return body
+
+
+def _change(ctx: Context, name: str, change: Any) -> dict[str, Any]:
+    try:
+        return ctx.store.update("endpoint", name, change)
+    except KeyError as error:
+        raise _not_found(ctx, name) from error
+
+
+def _not_found(ctx: Context, name: str) -> AwsError:
+    return validation_error(f'Could not find endpoint "{ctx.arn("endpoint", name)}".')
+
+
+def _in_progress(body: dict[str, Any]) -> AwsError:
+    return validation_error(f'Cannot update in-progress endpoint "{body["EndpointArn"]}".')
+
+
+def _require_in_service(body: dict[str, Any]) -> None:
+    if body["EndpointStatus"] == "Failed":
+        raise validation_error(
+            f'Cannot update endpoint "{body["EndpointArn"]}" in status Failed; it can only be deleted.'
+        )
+    if body["EndpointStatus"] != "InService":
+        raise _in_progress(body)
+
+
+def _updating(body: dict[str, Any]) -> None:
+    body["EndpointStatus"] = "Updating"
+    body["LastModifiedTime"] = time.time()

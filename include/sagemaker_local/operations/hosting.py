@@ -1,0 +1,171 @@
+"""Models and endpoint configurations: what an endpoint is made of."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from include.sagemaker_local.errors import AwsError, validation_error
+from include.sagemaker_local.listing import page
+from include.sagemaker_local.operations.model_data import require_model_data
+from include.sagemaker_local.operations.registry import require_model_package
+from include.sagemaker_local.operations.roles import require_role
+from include.sagemaker_local.operations.tags import check_tags, delete_all_tags, save_tags
+from include.sagemaker_local.service import Context, Request, Response, operation
+
+MODEL = "model"
+CONFIG = "endpoint-config"
+
+
+@operation("CreateModel")
+def create_model(context: Context, request: Request) -> Response:
+    """Store a model after checking that its role, artefacts and model packages exist."""
+    name = request["ModelName"]
+    arn = context.arn(MODEL, name)
+    containers = [
+        *request.get("Containers", []),
+        *([request["PrimaryContainer"]] if "PrimaryContainer" in request else []),
+    ]
+    if not containers or ("Containers" in request and "PrimaryContainer" in request):
+        raise validation_error("You must provide either a PrimaryContainer or Containers, but not both.")
+    check_tags(request.get("Tags", []))
+    if context.store.get(MODEL, name) is not None:
+        raise _exists("model", arn)
+    if "ExecutionRoleArn" in request:
+        require_role(context, request["ExecutionRoleArn"])
+    for container in containers:
+        _check_container(context, container)
+    body = {**request, "ModelArn": arn, "CreationTime": time.time()}
+    body.setdefault("EnableNetworkIsolation", False)
+    if not context.store.insert(MODEL, name, body):
+        raise _exists("model", arn)
+    save_tags(context, arn, request)
+    return {"ModelArn": arn}
+
+
+def _check_container(context: Context, container: dict[str, Any]) -> None:
+    if "ModelPackageName" in container:
+        if "Image" in container or "ModelDataUrl" in container:
+            raise validation_error("A container with ModelPackageName must have neither Image nor ModelDataUrl.")
+        package = require_model_package(context, container["ModelPackageName"])
+        for packaged in package.get("InferenceSpecification", {}).get("Containers", []):
+            require_model_data(context, packaged)
+    elif "Image" not in container:
+        raise validation_error("A container must have either Image or ModelPackageName.")
+    else:
+        require_model_data(context, container)
+
+
+@operation("DescribeModel")
+def describe_model(context: Context, request: Request) -> Response:
+    """The model."""
+    return _require(context, MODEL, request["ModelName"], "model")
+
+
+@operation("ListModels")
+def list_models(context: Context, request: Request) -> Response:
+    """The models, filtered, sorted and paged."""
+    return page(request, context.store.list(MODEL), member="Models", name="ModelName")
+
+
+@operation("DeleteModel")
+def delete_model(context: Context, request: Request) -> Response:
+    """Forget the model; its artefacts stay, and so do endpoints that serve it."""
+    return _delete(context, MODEL, request["ModelName"], "model")
+
+
+@operation("CreateEndpointConfig")
+def create_endpoint_config(context: Context, request: Request) -> Response:
+    """Store a configuration after checking its variants and that their models exist."""
+    name = request["EndpointConfigName"]
+    arn = context.arn(CONFIG, name)
+    check_tags(request.get("Tags", []))
+    if context.store.get(CONFIG, name) is not None:
+        raise _exists("endpoint configuration", arn)
+    variants = [*request["ProductionVariants"], *request.get("ShadowProductionVariants", [])]
+    _check_variants(request, variants)
+    for variant in variants:
+        _check_variant(context, variant)
+    body = {
+        **request,
+        "ProductionVariants": [{"InitialVariantWeight": 1.0, **variant} for variant in request["ProductionVariants"]],
+        "EndpointConfigArn": arn,
+        "CreationTime": time.time(),
+    }
+    if "DataCaptureConfig" in request:
+        body["DataCaptureConfig"] = {"EnableCapture": True, **request["DataCaptureConfig"]}
+    if not context.store.insert(CONFIG, name, body):
+        raise _exists("endpoint configuration", arn)
+    save_tags(context, arn, request)
+    return {"EndpointConfigArn": arn}
+
+
+def _check_variants(request: Request, variants: list[dict[str, Any]]) -> None:
+    names = [variant["VariantName"] for variant in variants]
+    if len(set(names)) < len(names):
+        raise validation_error(f"Production variant names must be unique: {', '.join(names)}")
+    shadows = request.get("ShadowProductionVariants", [])
+    if shadows and (len(shadows), len(request["ProductionVariants"])) != (1, 1):
+        raise validation_error("Shadow tests need exactly one production variant and one shadow production variant.")
+    if "DataCaptureConfig" in request and any("ServerlessConfig" in variant for variant in variants):
+        raise validation_error("Data capture is not supported for serverless endpoints.")
+
+
+def _check_variant(context: Context, variant: dict[str, Any]) -> None:
+    name = variant["VariantName"]
+    if "ModelName" not in variant:
+        raise validation_error(f"ModelName is required for production variant {name}.")
+    _require(context, MODEL, variant["ModelName"], "model")
+    instances = ("InstanceType" in variant, "InitialInstanceCount" in variant)
+    if "ServerlessConfig" in variant:
+        if any(instances):
+            raise validation_error(
+                f"Production variant {name} has a ServerlessConfig: InstanceType and InitialInstanceCount do not go with it."
+            )
+        memory = variant["ServerlessConfig"]["MemorySizeInMB"]
+        if memory % 1024:
+            raise validation_error(
+                f"MemorySizeInMB of production variant {name} is {memory}; it must be 1024, 2048, 3072, 4096, 5120 or 6144."
+            )
+    elif "InstancePools" not in variant and not all(instances):
+        raise validation_error(f"Production variant {name} needs InstanceType and InitialInstanceCount.")
+
+
+@operation("DescribeEndpointConfig")
+def describe_endpoint_config(context: Context, request: Request) -> Response:
+    """The configuration."""
+    return _require(context, CONFIG, request["EndpointConfigName"], "endpoint configuration")
+
+
+@operation("ListEndpointConfigs")
+def list_endpoint_configs(context: Context, request: Request) -> Response:
+    """The configurations, filtered, sorted and paged."""
+    return page(request, context.store.list(CONFIG), member="EndpointConfigs", name="EndpointConfigName")
+
+
+@operation("DeleteEndpointConfig")
+def delete_endpoint_config(context: Context, request: Request) -> Response:
+    """Forget the configuration; AWS too allows that while an endpoint uses it."""
+    return _delete(context, CONFIG, request["EndpointConfigName"], "endpoint configuration")
+
+
+def _require(context: Context, kind: str, name: str, noun: str) -> dict[str, Any]:
+    body = context.store.get(kind, name)
+    if body is None:
+        raise _missing(context, kind, name, noun)
+    return body
+
+
+def _delete(context: Context, kind: str, name: str, noun: str) -> Response:
+    if not context.store.delete(kind, name):
+        raise _missing(context, kind, name, noun)
+    delete_all_tags(context, context.arn(kind, name))
+    return {}
+
+
+def _missing(context: Context, kind: str, name: str, noun: str) -> AwsError:
+    return validation_error(f'Could not find {noun} "{context.arn(kind, name)}".')
+
+
+def _exists(noun: str, arn: str) -> AwsError:
+    return validation_error(f'Cannot create already existing {noun} "{arn}".')

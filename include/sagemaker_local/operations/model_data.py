@@ -1,0 +1,47 @@
+"""Model artefacts that requests name: they must be in S3."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError
+
+from include.sagemaker_local.errors import validation_error
+from include.sagemaker_local.service import Context
+
+
+def require_model_data(context: Context, container: dict[str, Any]) -> str | None:
+    """The ETag of a container's `ModelDataUrl`, None when it names no single object.
+
+    Raises ValidationException when the object, or anything under a ModelDataSource prefix, does not exist.
+    """
+    if url := container.get("ModelDataUrl"):
+        return _etag(context, url)
+    if url := container.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri"):
+        bucket, key = _split(url)
+        try:
+            found = context.client("s3").list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)["KeyCount"]
+        except ClientError:
+            found = 0
+        if not found:
+            raise _missing(url)
+    return None
+
+
+def _etag(context: Context, url: str) -> str:
+    bucket, key = _split(url)
+    try:
+        etag: str = context.client("s3").head_object(Bucket=bucket, Key=key)["ETag"]
+    except ClientError:
+        raise _missing(url) from None
+    return etag.strip('"')
+
+
+def _split(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.netloc, parts.path.lstrip("/")
+
+
+def _missing(url: str) -> Exception:
+    return validation_error(f"Could not find model data at {url}.")

@@ -1,0 +1,109 @@
+"""`lint`: is everything right that can be known before a job starts?"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sagemaker_retraining.cli.plan import preview
+from sagemaker_retraining.config import (
+    ConfigError,
+    environment_names,
+    load_environment,
+    load_model,
+    model_folder,
+    model_names,
+    project_root,
+)
+from sagemaker_retraining.period import Period
+from sagemaker_retraining.plan import code_files
+from sagemaker_retraining.requests import RequestError, deployment_requests, validate
+
+EPILOG = """\
+Checks model.yaml and the environments' files, that the scripts are there and are Python, and every request of a run
+against SageMaker's service model. Nothing is sent. Exit status 1 when something is wrong.
+
+examples:
+  %(prog)s
+  %(prog)s churn --env prod
+"""
+_STEPS = {"preprocess": "CreateProcessingJob", "train": "CreateTrainingJob", "evaluate": "CreateProcessingJob"}
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "lint",
+        help="check models and environments",
+        description="Check models in environments, without sending anything.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("models", nargs="*", metavar="model", help="models to check; default all")
+    parser.add_argument("--env", help="environment to check them in; default each of include/environments/")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print problems, one a line with its place; 1 when there is one."""
+    root = project_root()
+    models = arguments.models or model_names(root)
+    environments = [arguments.env] if arguments.env else environment_names(root)
+    found = [problem for name in environments for problem in environment_problems(name, root)]
+    usable = [] if found else environments
+    for model in models:
+        model_folder(model, root)  # a misspelt name on the command line ends the check here
+        found += syntax_problems(model, root)
+        found += [problem for environment in usable for problem in model_problems(model, environment, root)]
+    for problem in dict.fromkeys(found):
+        sys.stdout.write(f"{problem}\n")
+    if not found:
+        sys.stdout.write(f"ok: {', '.join(models)} in {', '.join(environments)}\n")
+    return 1 if found else 0
+
+
+def environment_problems(name: str, root: Path) -> list[str]:
+    """What is wrong with an environment's file."""
+    try:
+        load_environment(name, root)
+    except ConfigError as error:
+        return error.problems
+    return []
+
+
+def model_problems(model: str, environment: str, root: Path) -> list[str]:
+    """What is wrong with a model's YAML, and with the requests it leads to."""
+    try:
+        config = load_model(model, root, environment)
+        requests = preview(model, environment, Period.parse(config.first_period), root)
+    except ConfigError as error:
+        return error.problems
+    arn = f"arn:aws:sagemaker:us-east-1:{'0' * 12}:model-package/{requests['approval']['group']}/1"
+    problems: list[str] = []
+    for operation, request in [
+        *((operation, requests[step]) for step, operation in _STEPS.items()),
+        ("CreateModelPackageGroup", requests["register"]["group"]),
+        ("CreateModelPackage", requests["register"]["package"]),
+        *deployment_requests(requests["deploy"], arn).items(),
+    ]:
+        try:
+            for warning in validate(operation, request):
+                sys.stderr.write(f"warning: {model} in {environment}: {warning}\n")
+        except RequestError as error:
+            problems += [f"{model} in {environment}: {problem}" for problem in error.problems]
+    return problems
+
+
+def syntax_problems(model: str, root: Path) -> Iterator[str]:
+    """Scripts that Python cannot read: found here, not on a machine that bills."""
+    folder = model_folder(model, root)
+    for name in code_files(folder):
+        if name.endswith(".py"):
+            file = str((folder / name).relative_to(root.parent))
+            try:
+                compile((folder / name).read_bytes(), file, "exec", dont_inherit=True)
+            except (SyntaxError, ValueError) as error:
+                yield f"{file}:{getattr(error, 'lineno', None) or 1}: is not Python: {getattr(error, 'msg', error)}"

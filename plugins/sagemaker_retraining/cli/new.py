@@ -1,0 +1,78 @@
+"""`new`: a model that runs as it is, to be changed step by step into one's own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from sagemaker_retraining.config import ConfigError, model_names, project_root
+from sagemaker_retraining.config.rules import ModelName
+
+SKELETON = Path(__file__).parent / "skeleton"
+# The templates' names end in .txt so that no tool takes them for code of this package.
+SUFFIX = ".txt"
+DAG_FILE = '''"""The Airflow DAG `{name}_retraining`; what it does is in `include/models/{name}/model.yaml`."""
+
+from sagemaker_retraining.dags import retraining_dag
+
+dag = retraining_dag("{name}")
+'''
+EPILOG = """\
+Writes include/models/<model>/ (model.yaml, the four scripts that run in SageMaker, sample data for a laptop) and
+dags/<model>.py. It lints clean and runs at once; then put your data and your model in.
+
+examples:
+  %(prog)s churn
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "new",
+        help="add a model",
+        description="Add a model that runs as it is.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", help="its name: 2 to 30 of a-z, 0-9 and _")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the files and say what to do next."""
+    name = arguments.model
+    root = project_root()
+    written = write_model(name, root)
+    for path in written:
+        sys.stdout.write(f"wrote {path.relative_to(root.parent)}\n")
+    sys.stdout.write(f"next: python -m sagemaker_retraining lint {name}; make run MODEL={name}\n")
+    return 0
+
+
+def write_model(name: str, root: Path) -> list[Path]:
+    """The model's folder and its DAG file. Raises ConfigError for a bad name or one that is taken."""
+    try:
+        TypeAdapter(ModelName).validate_python(name)
+    except ValidationError as error:
+        raise ConfigError([str(error.errors()[0]["ctx"]["error"])]) from error
+    dag_file = root.parent / "dags" / f"{name}.py"
+    if name in model_names(root):
+        raise ConfigError([f"include/models/{name} is there already; choose another name or change its files"])
+    if dag_file.exists():
+        raise ConfigError([f"dags/{dag_file.name} is there already; choose another name"])
+    texts = {root / "models" / name / file.name.removesuffix(SUFFIX): file.read_text() for file in _templates()}
+    if dag_file.parent.is_dir():
+        texts[dag_file] = DAG_FILE
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("{name}", name).replace("{slug}", name.replace("_", "-")))
+    return list(texts)
+
+
+def _templates() -> list[Path]:
+    return sorted(SKELETON.glob(f"*{SUFFIX}"))

@@ -1,0 +1,62 @@
+"""`plan`: what a run would do and send, as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sagemaker_retraining.config import load_environment, load_model, model_folder, project_root
+from sagemaker_retraining.period import Period, resolve_period
+from sagemaker_retraining.plan import build_plan, package_code
+from sagemaker_retraining.requests import build_requests
+
+EPILOG = """\
+The same as plan.json of a run: names, places in S3, tags, and the complete request of every step. Nothing is sent.
+The champion, the Git revision and the run's own id are known only in a run; here the run is called `preview`.
+
+examples:
+  %(prog)s flight_delay --period 2013-11
+  %(prog)s flight_delay --env prod | jq .train.StoppingCondition
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "plan",
+        help="print the plan of a run",
+        description="Print what a run would do.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", help="a folder of include/models/")
+    parser.add_argument("--period", metavar="YYYY-MM", help="month the run is about; default the last complete month")
+    parser.add_argument("--env", help="environment; default RETRAINING_ENV, else local")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the plan."""
+    period = resolve_period(param=arguments.period, run_after=datetime.now(UTC))
+    requests = preview(arguments.model, arguments.env, period, project_root())
+    sys.stdout.write(json.dumps(requests, indent=2, ensure_ascii=False) + "\n")
+    return 0
+
+
+def preview(model: str, environment: str | None, period: Period, root: Path) -> dict[str, Any]:
+    """The plan and requests of a run called `preview`."""
+    return build_requests(
+        build_plan(
+            load_model(model, root, environment),
+            load_environment(environment, root),
+            period,
+            dag_id=f"{model}_retraining",
+            run_id="preview",
+            git_sha="preview",
+            code=package_code(model_folder(model, root)),
+        )
+    )

@@ -1,0 +1,169 @@
+"""From the files under `include/` to checked configuration objects."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from sagemaker_retraining.config.environment import EnvironmentConfig
+from sagemaker_retraining.config.messages import did_you_mean, explain
+from sagemaker_retraining.config.model import ModelConfig, Section
+from sagemaker_retraining.config.source import ConfigError, Source, read_yaml
+
+LOCK_FILE = "images.lock.yaml"
+INFERENCE_SCRIPT = "inference.py"
+_Section = TypeVar("_Section", bound=Section)
+
+
+def project_root(environ: Mapping[str, str] = os.environ) -> Path:
+    """The folder with `models/` and `environments/`: `$RETRAINING_HOME/include`, else the one near this package.
+
+    On MWAA `include/` rides inside `plugins/` or `dags/`. Raises ConfigError when there is none.
+    """
+    if home := environ.get("RETRAINING_HOME"):
+        places = [Path(home) / "include"]
+    else:
+        plugins = Path(__file__).resolve().parents[2]
+        places = [plugins.parent / "include", plugins / "include", plugins.parent / "dags" / "include"]
+    for place in places:
+        if (place / "models").is_dir():
+            return place
+    tried = ", ".join(str(place / "models") for place in places)
+    raise ConfigError([f"no models found: looked for {tried}; set RETRAINING_HOME to the folder that holds include/"])
+
+
+def environment_name(environ: Mapping[str, str] = os.environ) -> str:
+    """`RETRAINING_ENV`, by default `local`."""
+    return environ.get("RETRAINING_ENV") or "local"
+
+
+def model_names(root: Path | None = None) -> list[str]:
+    """The folders under `include/models/`, sorted."""
+    folder = (root or project_root()) / "models"
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(("_", ".")))
+
+
+def environment_names(root: Path | None = None) -> list[str]:
+    """The files under `include/environments/`, sorted."""
+    return sorted(path.stem for path in ((root or project_root()) / "environments").glob("*.yaml"))
+
+
+def model_folder(name: str, root: Path | None = None) -> Path:
+    """`include/models/<name>`. Raises ConfigError when there is no such folder."""
+    root = root or project_root()
+    if name not in model_names(root):
+        hint = did_you_mean(name, model_names(root), "there are")
+        raise ConfigError([f"{_shown(root)}/models/{name}: there is no such model; {hint}"])
+    return root / "models" / name
+
+
+def load_environment(name: str | None = None, root: Path | None = None) -> EnvironmentConfig:
+    """`include/environments/<name>.yaml`, by default that of `RETRAINING_ENV`. Raises ConfigError."""
+    root = root or project_root()
+    name = name or environment_name()
+    source = _environment_source(name, root)
+    environment = _parse(EnvironmentConfig, source)
+    problems = []
+    if environment.environment != name:
+        place = source.place(("environment",))
+        problems.append(f"{place}: environment: {environment.environment!r} differs from the file's name {name!r}")
+    known = model_names(root)
+    for model in environment.models:
+        if model not in known:
+            place = source.place(("models", model))
+            problems.append(f"{place}: models.{model}: unknown model; {did_you_mean(model, known, 'there are')}")
+    if problems:
+        raise ConfigError(problems)
+    return environment
+
+
+def load_model(name: str, root: Path | None = None, environment: str | None = None) -> ModelConfig:
+    """`include/models/<name>/model.yaml` as it is in `environment` (by default that of `RETRAINING_ENV`).
+
+    The environment's `models.<name>` is laid over it and the image is resolved to the region's URI.
+    Raises ConfigError with one line for each problem.
+    """
+    root = root or project_root()
+    folder = model_folder(name, root)
+    where = load_environment(environment, root)
+    overrides = _environment_source(where.environment, root).below(("models", name))
+    source = read_yaml(folder / "model.yaml", f"{_shown(folder, root)}/model.yaml").overlay(overrides)
+    config = _parse(ModelConfig, source)
+    problems = [
+        *_name_problems(config, source, folder.name, where.environment),
+        *_script_problems(config, source, folder),
+    ]
+    uri, image_problem = _image_uri(config, source, where.region, root)
+    if problems := problems + image_problem:
+        raise ConfigError(problems)
+    return config.model_copy(update={"image": config.image.model_copy(update={"uri": uri})})
+
+
+def _environment_source(name: str, root: Path) -> Source:
+    path = root / "environments" / f"{name}.yaml"
+    if name not in environment_names(root):
+        hint = did_you_mean(name, environment_names(root), "there are")
+        raise ConfigError([f"{_shown(path, root)}: there is no environment {name!r} (RETRAINING_ENV); {hint}"])
+    return read_yaml(path, _shown(path, root))
+
+
+def _parse(cls: type[_Section], source: Source) -> _Section:
+    try:
+        return cls.model_validate(source.data)
+    except ValidationError as error:
+        raise ConfigError(explain(error, cls, source)) from error
+
+
+def _name_problems(config: ModelConfig, source: Source, folder: str, environment: str) -> list[str]:
+    problems = []
+    if config.model != folder:
+        problems.append(
+            f"{source.place(('model',))}: model: {config.model!r} differs from its folder's name {folder!r}"
+        )
+    # Names of models and endpoint configs are the endpoint's with 11 characters more; SageMaker allows 63.
+    names = [(("deploy", "endpoint"), config.endpoint, 52), (("register", "group"), config.group, 63)]
+    for key, template, longest in names:
+        name = template.replace("{env}", environment)
+        if len(name) > longest:
+            problems.append(
+                f"{source.place(key)}: {'.'.join(key)}: {name!r} has {len(name)} characters; at most {longest} fit"
+            )
+    return problems
+
+
+def _script_problems(config: ModelConfig, source: Source, folder: Path) -> list[str]:
+    scripts = [((step, "script"), getattr(config, step).script) for step in ("preprocess", "train", "evaluate")]
+    problems = []
+    for key, script in [*scripts, (("deploy",), INFERENCE_SCRIPT)]:
+        if not (folder / script).is_file():
+            others = [path.name for path in folder.glob("*.py")]
+            problems.append(
+                f"{source.place(key)}: {'.'.join(key)}: there is no {script} in {source.file.rpartition('/')[0]}; "
+                f"{did_you_mean(script, others, 'scripts there:')}"
+            )
+    return problems
+
+
+def _image_uri(config: ModelConfig, source: Source, region: str, root: Path) -> tuple[str, list[str]]:
+    image = config.image
+    if image.uri:
+        return image.uri, []
+    lock = f"{_shown(root)}/{LOCK_FILE}"
+    found = read_yaml(root / LOCK_FILE, lock).data
+    for key, value in (("framework", image.framework), ("version", image.version), ("region", region)):
+        if value not in found:
+            place = source.place(("image", key))
+            have = ", ".join(sorted(map(str, found))) or "none"
+            fix = "add it with `python include/lock_images.py`, or give the image's uri"
+            return "", [f"{place}: image.{key}: {value!r} is not in {lock} (there: {have}); {fix}"]
+        found = found[value]
+    return str(found), []
+
+
+def _shown(path: Path, root: Path | None = None) -> str:
+    """The path as messages show it: from the project's folder on."""
+    return str(path.relative_to((root or path).parent))

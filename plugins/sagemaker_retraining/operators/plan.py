@@ -1,0 +1,97 @@
+"""The plan task's work: decide the run once, freeze its code, and write every request down."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from sagemaker_retraining.config import ConfigError, load_environment, load_model, model_folder, project_root
+from sagemaker_retraining.hooks import RetrainingHook
+from sagemaker_retraining.period import Period, resolve_period
+from sagemaker_retraining.plan import Champion, PlanError, RunPlan, build_plan, package_code
+from sagemaker_retraining.requests import build_requests
+
+UNKNOWN = "unknown"
+
+
+def create_plan(name: str, context: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan of this run as a dict of complete requests; also at `plan_uri` in S3.
+
+    What is wrong with the configuration, the month or the run fails here, before any job starts, and is not retried.
+    """
+    try:
+        model, environment = load_model(name), load_environment()
+        period = period_of(context)
+    except (ConfigError, ValueError) as error:
+        raise AirflowFailException(str(error)) from error
+    hook = RetrainingHook(aws_conn_id=environment.aws_conn_id, region_name=environment.region)
+    group = model.group.replace("{env}", environment.environment)
+    try:
+        plan = build_plan(
+            model,
+            environment,
+            period,
+            dag_id=context["dag"].dag_id,
+            run_id=context["run_id"],
+            git_sha=git_sha(),
+            code=package_code(model_folder(name)),
+            champion=find_champion(hook, group, period),
+        )
+    except PlanError as error:
+        raise AirflowFailException(str(error)) from error
+    requests = build_requests(plan)
+    upload_code(hook, plan, requests["code"])
+    body = json.dumps(requests, indent=2).encode()
+    hook.write_bytes(requests["plan_uri"], body, tags=urlencode(plan.tags), content_type="application/json")
+    return requests
+
+
+def period_of(context: Mapping[str, Any]) -> Period:
+    """The run's month. A run by hand has no dates in its context, so each of them may be absent."""
+    dag_run = context["dag_run"]
+    start, end = dag_run.data_interval_start, dag_run.data_interval_end
+    return resolve_period(
+        param=context["params"].get("period"),
+        partition_key=getattr(dag_run, "partition_key", None),
+        data_interval=(start, end) if start and end else None,
+        logical_date=dag_run.logical_date,
+        run_after=dag_run.run_after,
+    )
+
+
+def find_champion(hook: RetrainingHook, group: str, period: Period) -> Champion | None:
+    """The newest approved version that has not seen the run's month: a later one was trained on it."""
+    for package in hook.approved_versions(group):
+        trained_for = package.get("CustomerMetadataProperties", {}).get("period")
+        if trained_for is not None and trained_for <= str(period):
+            artifact = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+            return Champion(package["ModelPackageArn"], artifact, package["ModelPackageVersion"])
+    return None
+
+
+def upload_code(hook: RetrainingHook, plan: RunPlan, places: Mapping[str, str]) -> None:
+    """Put the code at its content address, once; the archive goes last, so that it says the rest is there."""
+    if hook.exists(places["archive_uri"]):
+        return
+    for path, content in plan.code.files:
+        hook.write_bytes(places["files_uri"] + path, content)
+    hook.write_bytes(places["archive_uri"], plan.code.archive())
+
+
+def git_sha(environ: Mapping[str, str] = os.environ) -> str:
+    """This project's commit: `GIT_SHA` where it was deployed without git, else git's word, `unknown` without both."""
+    if sha := environ.get("GIT_SHA"):
+        return sha
+    folder: Path = project_root()
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return UNKNOWN
+    return done.stdout.strip()

@@ -1,0 +1,250 @@
+"""What the end of a job means, what it cost, and what of it is passed on. Pure: Describe responses in.
+
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+Description = Mapping[str, Any]
+
+
+class Outcome(StrEnum):
+    """How a job ended, or that it has not."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    SPOT_TIMEOUT = "spot timeout"
+    RUNTIME_LIMIT = "runtime limit"
+    STOPPED = "stopped"
+    CAPACITY = "capacity"
+    THROTTLED = "throttled"
+    SERVICE_FAULT = "service fault"
+    ALGORITHM_ERROR = "algorithm error"
+    CLIENT_ERROR = "client error"
+
+
+class JobError(Exception):
+    """A job did not end well. `retryable`: the same request may end well the next time."""
+
+    outcome: ClassVar[Outcome]
+    retryable: ClassVar[bool] = False
+    advice: ClassVar[str] = ""
+
+
+class SpotTimeout(JobError):
+    """MaxWaitTimeInSeconds passed before the training was over, or before there was any capacity."""
+
+    outcome = Outcome.SPOT_TIMEOUT
+    retryable = True
+    advice = "it resumes from its checkpoints; raise train.spot.max_wait_seconds, or train on demand"
+
+
+class RuntimeLimit(JobError):
+    """MaxRuntimeInSeconds passed."""
+
+    outcome = Outcome.RUNTIME_LIMIT
+    advice = "raise max_runtime_seconds of the step, or give it a larger instance"
+
+
+class JobStopped(JobError):
+    """Somebody stopped the job from outside this task."""
+
+    outcome = Outcome.STOPPED
+    advice = "stopped from outside this task; clear the task to run it again"
+
+
+class CapacityError(JobError):
+    """There is no such instance to be had now."""
+
+    outcome = Outcome.CAPACITY
+    retryable = True
+    advice = "try again later, or choose another instance_type"
+
+
+class Throttled(JobError):
+    """The service was asked too often."""
+
+    outcome = Outcome.THROTTLED
+    retryable = True
+    advice = "try again later"
+
+
+class ServiceFault(JobError):
+    """SageMaker's own failure."""
+
+    outcome = Outcome.SERVICE_FAULT
+    retryable = True
+    advice = "try again"
+
+
+class AlgorithmError(JobError):
+    """The script failed."""
+
+    outcome = Outcome.ALGORITHM_ERROR
+    advice = "the script failed: see the job's log"
+
+
+class JobClientError(JobError):
+    """The request or its data was not acceptable: no such prefix, out of memory, no permission."""
+
+    outcome = Outcome.CLIENT_ERROR
+    advice = "correct the request, its data or the role"
+
+
+_ERRORS: dict[Outcome, type[JobError]] = {
+    error.outcome: error
+    for error in (
+        SpotTimeout,
+        RuntimeLimit,
+        JobStopped,
+        CapacityError,
+        Throttled,
+        ServiceFault,
+        AlgorithmError,
+        JobClientError,
+    )
+}
+_STOPPED = {"MaxWaitTimeExceeded": Outcome.SPOT_TIMEOUT, "MaxRuntimeExceeded": Outcome.RUNTIME_LIMIT}
+# The first that a FailureReason starts with, or else holds, decides; nothing of these: the platform's own failure.
+_REASONS = (
+    ("CapacityError", Outcome.CAPACITY),
+    ("AlgorithmError", Outcome.ALGORITHM_ERROR),
+    ("ThrottlingException", Outcome.THROTTLED),
+    ("InternalServerError", Outcome.SERVICE_FAULT),
+    ("ResourceLimitExceeded", Outcome.CAPACITY),
+    ("ClientError", Outcome.CLIENT_ERROR),
+)
+
+
+def classify(status: str, secondary_status: str | None = None, failure_reason: str | None = None) -> Outcome:
+    """The outcome of a job in `status`.
+
+    Raises ValueError for a status that SageMaker's API does not have.
+    """
+    if status in {"InProgress", "Stopping"}:
+        return Outcome.RUNNING
+    if status == "Completed":
+        return Outcome.COMPLETED
+    if status == "Stopped":
+        return _STOPPED.get(secondary_status or "", Outcome.STOPPED)
+    if status != "Failed":
+        raise ValueError(f"unknown job status {status!r}")
+    return _STOPPED.get(secondary_status or "") or _of_reason(failure_reason or "")
+
+
+def _of_reason(reason: str) -> Outcome:
+    """A script's own message may name any error: what the reason starts with comes first."""
+    for matches in (reason.startswith, reason.__contains__):
+        for text, outcome in _REASONS:
+            if matches(text):
+                # SageMaker reports S3's and ECR's throttling as a ClientError.
+                throttled = outcome is Outcome.CLIENT_ERROR and ("Rate exceeded" in reason or "Throttling" in reason)
+                return Outcome.THROTTLED if throttled else outcome
+    return Outcome.SERVICE_FAULT
+
+
+def outcome_of(description: Description) -> Outcome:
+    """The outcome of a described training or processing job."""
+    status = description.get("TrainingJobStatus") or description.get("ProcessingJobStatus")
+    secondary = description.get("SecondaryStatus") or _runtime_limit_of_processing(description)
+    return classify(str(status), secondary, description.get("FailureReason"))
+
+
+def _runtime_limit_of_processing(description: Description) -> str | None:
+    """A processing job has no secondary status: one that was stopped at its limit ran as long as its limit."""
+    limit = description.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
+    seconds = _seconds_between(description.get("ProcessingStartTime"), description.get("ProcessingEndTime"))
+    return "MaxRuntimeExceeded" if limit and seconds is not None and seconds >= limit else None
+
+
+def raise_for_outcome(description: Description) -> None:
+    """Raise the JobError of a described job that ended in any way but Completed.
+
+    Raises ValueError when it has not ended.
+    """
+    outcome = outcome_of(description)
+    name = description.get("TrainingJobName") or description.get("ProcessingJobName")
+    if outcome is Outcome.RUNNING:
+        raise ValueError(f"{name} has not ended")
+    if outcome is Outcome.COMPLETED:
+        return
+    error = _ERRORS[outcome]
+    said = description.get("FailureReason") or description.get("ExitMessage")
+    raise error(f"{name}: {outcome}{f': {said}' if said else ''} ({error.advice})")
+
+
+def savings_percent(training_seconds: float | None, billable_seconds: float | None) -> float | None:
+    """(1 - billable / training) * 100, one decimal, as SageMaker's console shows it; None when it never ran."""
+    if not training_seconds or billable_seconds is None:
+        return None
+    return round((1 - billable_seconds / training_seconds) * 100, 1)
+
+
+def interruptions(description: Description) -> int:
+    """How often Spot took the instance away."""
+    return sum(item["Status"] == "Interrupted" for item in description.get("SecondaryStatusTransitions", []))
+
+
+def training_result(description: Description) -> dict[str, Any]:
+    """The XCom of a training job.
+
+    `{name, arn, status, secondary_status, model_artifact, metrics, training_seconds, billable_seconds, instance_count,
+    savings_pct, interruptions, spot, started_at, ended_at}`; times are ISO 8601 in UTC, None where there is none.
+    """
+    training, billable = description.get("TrainingTimeInSeconds"), description.get("BillableTimeInSeconds")
+    return {
+        "name": description["TrainingJobName"],
+        "arn": description["TrainingJobArn"],
+        "status": description["TrainingJobStatus"],
+        "secondary_status": description.get("SecondaryStatus"),
+        "model_artifact": description.get("ModelArtifacts", {}).get("S3ModelArtifacts"),
+        "metrics": {item["MetricName"]: _finite(item["Value"]) for item in description.get("FinalMetricDataList", [])},
+        "training_seconds": training,
+        "billable_seconds": billable,
+        "instance_count": description.get("ResourceConfig", {}).get("InstanceCount"),
+        "savings_pct": savings_percent(training, billable),
+        "interruptions": interruptions(description),
+        "spot": bool(description.get("EnableManagedSpotTraining")),
+        "started_at": _iso(description.get("TrainingStartTime")),
+        "ended_at": _iso(description.get("TrainingEndTime")),
+    }
+
+
+def processing_result(description: Description) -> dict[str, Any]:
+    """The XCom of a processing job.
+
+    `{name, arn, status, exit_message, seconds, instance_count, outputs: {name: uri}, started_at, ended_at}`; the API
+    has no billable figure for processing: `seconds` times `instance_count` is what is billed.
+    """
+    start, end = description.get("ProcessingStartTime"), description.get("ProcessingEndTime")
+    outputs = description.get("ProcessingOutputConfig", {}).get("Outputs", [])
+    return {
+        "name": description["ProcessingJobName"],
+        "arn": description["ProcessingJobArn"],
+        "status": description["ProcessingJobStatus"],
+        "exit_message": description.get("ExitMessage"),
+        "seconds": _seconds_between(start, end),
+        "instance_count": description.get("ProcessingResources", {}).get("ClusterConfig", {}).get("InstanceCount"),
+        "outputs": {item["OutputName"]: item["S3Output"]["S3Uri"] for item in outputs},
+        "started_at": _iso(start),
+        "ended_at": _iso(end),
+    }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat() if moment else None
+
+
+def _seconds_between(start: datetime | None, end: datetime | None) -> float | None:
+    return round((end - start).total_seconds(), 3) if start and end else None
+
+
+def _finite(value: float) -> float | None:
+    """JSON has neither NaN nor infinity."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,20 @@
+"""From configuration and period to one run's plan: names, S3 layout, tags, code, fingerprints."""
+
+from sagemaker_retraining.plan.code import CodePackage, code_files, package_code
+from sagemaker_retraining.plan.names import clean_tag, fingerprint, short_hash, tag_list, with_generation
+from sagemaker_retraining.plan.run import Champion, PlanError, RunPlan, build_plan
+
+__all__ = [
+    "Champion",
+    "CodePackage",
+    "PlanError",
+    "RunPlan",
+    "build_plan",
+    "clean_tag",
+    "code_files",
+    "fingerprint",
+    "package_code",
+    "short_hash",
+    "tag_list",
+    "with_generation",
+]

@@ -1,0 +1,139 @@
+"""CreateProcessingJob for the steps preprocess and evaluate.
+
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateProcessingJob.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sagemaker_retraining.config.model import ProcessingStep
+from sagemaker_retraining.plan import RunPlan
+
+INPUT = "/opt/ml/processing/input"
+OUTPUT = "/opt/ml/processing/output"
+RAW_MANIFEST = "raw.manifest"
+
+
+def preprocess_request(plan: RunPlan) -> dict[str, Any]:
+    """Raw months (through the manifest that data_ready writes) → train, validation, test."""
+    step = plan.model.preprocess
+    inputs = [
+        _input("code", f"{plan.code_prefix}files/"),
+        _input("raw", plan.run_uri(RAW_MANIFEST), data_type="ManifestFile"),
+    ]
+    outputs = {name: plan.run_uri(f"preprocess/{name}/") for name in ("train", "validation", "test")}
+    return _request(plan, "preprocess", step, step.script, inputs, outputs=outputs)
+
+
+def evaluate_request(plan: RunPlan) -> dict[str, Any]:
+    """Test set, model and champion (if any) → evaluation.json, samples, report.
+
+    The input `model` is what the training job's first generation writes; the operator puts the real artefact there.
+    """
+    step = plan.model.evaluate
+    inputs = [
+        _input("code", f"{plan.code_prefix}files/"),
+        _input("test", plan.run_uri("preprocess/test/")),
+        _input("model", plan.model_artifact),
+    ]
+    if plan.champion:
+        inputs.append(_input("champion", plan.champion.artifact))
+    outputs = {name: plan.run_uri(f"{name}/") for name in ("evaluation", "report")}
+    return _request(plan, "evaluate", step, step.script, inputs, outputs=outputs)
+
+
+def _request(
+    plan: RunPlan,
+    name: str,
+    step: ProcessingStep,
+    script: str,
+    inputs: list[dict[str, Any]],
+    *,
+    outputs: dict[str, str],
+) -> dict[str, Any]:
+    environment = plan.environment
+    cluster = {
+        "InstanceType": step.instance_type,
+        "InstanceCount": step.instance_count,
+        "VolumeSizeInGB": step.volume_gb,
+    }
+    output_config: dict[str, Any] = {"Outputs": [_output(key, uri) for key, uri in outputs.items()]}
+    if environment.kms_key_arn:
+        cluster["VolumeKmsKeyId"] = output_config["KmsKeyId"] = environment.kms_key_arn
+    request: dict[str, Any] = {
+        "ProcessingJobName": plan.job_name(name),
+        "ProcessingInputs": inputs,
+        "ProcessingOutputConfig": output_config,
+        "ProcessingResources": {"ClusterConfig": cluster},
+        "StoppingCondition": {"MaxRuntimeInSeconds": step.max_runtime_seconds},
+        "AppSpecification": {
+            "ImageUri": plan.model.image.uri,
+            "ContainerEntrypoint": _entrypoint(plan, script),
+            "ContainerArguments": _arguments(plan, step),
+        },
+        "RoleArn": environment.role_arn,
+        "Tags": plan.resource_tags,
+    }
+    if step.environment:
+        request["Environment"] = dict(step.environment)
+    if network := _network(plan):
+        request["NetworkConfig"] = network
+    return request
+
+
+def _entrypoint(plan: RunPlan, script: str) -> list[str]:
+    """The script, after its packages where the model has some: only script mode installs them by itself."""
+    program = f"{INPUT}/code/{script}"
+    if not plan.code.installs_packages:
+        return ["python3", program]
+    install = f"python3 -m pip install --quiet -r {INPUT}/code/requirements.txt"
+    # ContainerArguments follow the entrypoint, so they are the shell's "$@"; the word before them is its $0.
+    return ["/bin/bash", "-c", f'{install} && exec python3 {program} "$@"', script]
+
+
+def _arguments(plan: RunPlan, step: ProcessingStep) -> list[str]:
+    pairs = {"period": str(plan.period), **{key: _text(value) for key, value in step.arguments.items()}}
+    return [part for key, value in pairs.items() for part in (f"--{key}", value)]
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _network(plan: RunPlan) -> dict[str, Any]:
+    network: dict[str, Any] = {}
+    if plan.environment.encrypt_traffic:
+        network["EnableInterContainerTrafficEncryption"] = True
+    if plan.environment.vpc:
+        network["VpcConfig"] = vpc_config(plan)
+    return network
+
+
+def vpc_config(plan: RunPlan) -> dict[str, Any]:
+    """VpcConfig as all requests have it; empty when the environment names no network."""
+    if plan.environment.vpc is None:
+        return {}
+    vpc = plan.environment.vpc
+    return {"SecurityGroupIds": list(vpc.security_group_ids), "Subnets": list(vpc.subnets)}
+
+
+def _input(name: str, uri: str, data_type: str = "S3Prefix") -> dict[str, Any]:
+    return {
+        "InputName": name,
+        "S3Input": {
+            "S3Uri": uri,
+            "LocalPath": f"{INPUT}/{name}",
+            "S3DataType": data_type,
+            "S3InputMode": "File",
+            "S3DataDistributionType": "FullyReplicated",
+            "S3CompressionType": "None",
+        },
+    }
+
+
+def _output(name: str, uri: str) -> dict[str, Any]:
+    return {
+        "OutputName": name,
+        "S3Output": {"S3Uri": uri, "LocalPath": f"{OUTPUT}/{name}", "S3UploadMode": "EndOfJob"},
+    }

@@ -1,0 +1,90 @@
+"""CreateTrainingJob in script mode.
+
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from sagemaker_retraining.plan import RunPlan
+from sagemaker_retraining.requests.processing import vpc_config
+
+CHECKPOINTS = "/opt/ml/checkpoints"
+
+
+def train_request(plan: RunPlan) -> dict[str, Any]:
+    """Channels train and validation → model.tar.gz, on Spot unless the model says otherwise.
+
+    Spot needs EnableManagedSpotTraining and MaxWaitTimeInSeconds together; SageMaker refuses one without the other.
+    """
+    step, environment = plan.model.train, plan.environment
+    resources: dict[str, Any] = {
+        "InstanceType": step.instance_type,
+        "InstanceCount": step.instance_count,
+        "VolumeSizeInGB": step.volume_gb,
+    }
+    output = {"S3OutputPath": plan.run_uri("model")}
+    if environment.kms_key_arn:
+        resources["VolumeKmsKeyId"] = output["KmsKeyId"] = environment.kms_key_arn
+    stopping = {"MaxRuntimeInSeconds": step.max_runtime_seconds}
+    request: dict[str, Any] = {
+        "TrainingJobName": plan.job_name("train"),
+        "HyperParameters": _hyperparameters(plan),
+        "AlgorithmSpecification": _algorithm(plan),
+        "RoleArn": environment.role_arn,
+        "InputDataConfig": [_channel(plan, name) for name in ("train", "validation")],
+        "OutputDataConfig": output,
+        "ResourceConfig": resources,
+        "StoppingCondition": stopping,
+        "CheckpointConfig": {"S3Uri": plan.checkpoints_uri, "LocalPath": CHECKPOINTS},
+        "Tags": plan.resource_tags,
+    }
+    if step.max_wait_seconds is not None:
+        request["EnableManagedSpotTraining"] = True
+        stopping["MaxWaitTimeInSeconds"] = step.max_wait_seconds
+    if step.environment:
+        request["Environment"] = dict(step.environment)
+    if environment.encrypt_traffic:
+        request["EnableInterContainerTrafficEncryption"] = True
+    if vpc := vpc_config(plan):
+        request["VpcConfig"] = vpc
+    return request
+
+
+def _hyperparameters(plan: RunPlan) -> dict[str, str]:
+    """The model's and script mode's own; the training toolkit reads every value as JSON."""
+    step = plan.model.train
+    values = {
+        **step.hyperparameters,
+        "sagemaker_program": step.script,
+        "sagemaker_submit_directory": f"{plan.code_prefix}sourcedir.tar.gz",
+        "sagemaker_region": plan.environment.region,
+        "sagemaker_container_log_level": logging.INFO,
+    }
+    return {key: json.dumps(value) for key, value in values.items()}
+
+
+def _algorithm(plan: RunPlan) -> dict[str, Any]:
+    algorithm: dict[str, Any] = {"TrainingImage": plan.model.image.uri, "TrainingInputMode": "File"}
+    if plan.model.train.metrics:
+        algorithm["MetricDefinitions"] = [
+            {"Name": metric.name, "Regex": metric.regex} for metric in plan.model.train.metrics
+        ]
+    return algorithm
+
+
+def _channel(plan: RunPlan, name: str) -> dict[str, Any]:
+    return {
+        "ChannelName": name,
+        "DataSource": {
+            "S3DataSource": {
+                "S3DataType": "S3Prefix",
+                "S3Uri": plan.run_uri(f"preprocess/{name}/"),
+                "S3DataDistributionType": "FullyReplicated",
+            }
+        },
+        "InputMode": "File",
+    }

@@ -1,0 +1,83 @@
+"""The DAG: it loads, has the tasks and the shape that people rely on, and a broken model breaks only its own DAG."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG, TaskGroup
+
+from sagemaker_retraining.config import ConfigError
+from sagemaker_retraining.dags import retraining_dag
+
+REPOSITORY = Path(__file__).parents[2]
+CHAIN = [
+    "plan",
+    "data_ready",
+    "preprocess",
+    "train",
+    "evaluate",
+    "quality_gate",
+    "register",
+    "approval",
+    "deploy",
+    "verify",
+]
+
+
+@pytest.fixture(scope="module")
+def dag() -> DAG:
+    return retraining_dag("flight_delay")
+
+
+def test_the_tasks_are_one_chain(dag: DAG) -> None:
+    assert sorted(dag.task_ids) == sorted(CHAIN)
+    for task, following in pairwise(CHAIN):
+        assert following in dag.get_task(task).downstream_task_ids
+    assert dag.get_task("verify").downstream_task_ids == set()
+
+
+def test_groups_do_not_change_the_ids(dag: DAG) -> None:
+    groups = {
+        name: set(group.children) for name, group in dag.task_group.children.items() if isinstance(group, TaskGroup)
+    }
+    assert groups == {
+        "build": {"data_ready", "preprocess", "train", "evaluate"},
+        "release": {"quality_gate", "register", "approval"},
+        "serve": {"deploy", "verify"},
+    }
+
+
+def test_waiting_tasks_are_deferrable(dag: DAG) -> None:
+    assert all(dag.get_task(task).deferrable for task in ("preprocess", "train", "evaluate"))
+
+
+def test_a_run_by_hand_may_name_its_month(dag: DAG) -> None:
+    assert dag.params["period"] is None
+    for good in (None, "2013-11"):
+        dag.params.get_param("period").resolve(good)
+    for bad in ("2013-13", "2013", 201311):
+        with pytest.raises(Exception, match="period"):
+            dag.params.get_param("period").resolve(bad)
+
+
+def test_a_missing_model_is_one_clear_error() -> None:
+    with pytest.raises(ConfigError, match="flight_dely"):
+        retraining_dag("flight_dely")
+
+
+def test_every_file_in_dags_loads_without_heavy_imports() -> None:
+    """A DAG file must not drag in what only jobs and tools need: each task's process pays for it."""
+    code = (
+        "import runpy, sys\n"
+        f"for path in {[str(path) for path in sorted((REPOSITORY / 'dags').glob('*.py'))]!r}:\n"
+        "    runpy.run_path(path)\n"
+        "print(sorted({'pandas', 'sagemaker', 'xgboost', 'moto', 'matplotlib'} & set(sys.modules)))"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'plugins'}"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

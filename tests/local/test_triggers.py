@@ -1,0 +1,76 @@
+"""The triggers against the local SageMaker: they end when the thing ends, and at the deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from airflow.triggers.base import TriggerEvent
+from botocore.exceptions import ClientError
+
+from sagemaker_retraining.triggers.approval import ApprovalTrigger
+from sagemaker_retraining.triggers.base import PollTrigger, is_transient
+from sagemaker_retraining.triggers.s3_object import S3ObjectTrigger
+from tests.conftest import LocalSageMaker
+
+
+@pytest.fixture
+def common(sagemaker_local: LocalSageMaker, aws_connection: None) -> dict[str, Any]:
+    hook = {"aws_conn_id": "aws_default", "region_name": "us-east-1", "verify": None, "config": None}
+    return {"poll_seconds": 0.1, "deadline": time.time() + 60, "hook_parameters": hook}
+
+
+def first_event(trigger: PollTrigger) -> Any:
+    async def run() -> TriggerEvent:
+        async for event in trigger.run():
+            return event
+        raise AssertionError("the trigger ended without an event")
+
+    return asyncio.run(run()).payload
+
+
+def test_an_object_that_is_there(sagemaker_local: LocalSageMaker, common: dict[str, Any]) -> None:
+    sagemaker_local.client("s3").put_object(Bucket=sagemaker_local.bucket, Key="trigger/_SUCCESS", Body=b"")
+    trigger = S3ObjectTrigger(bucket=sagemaker_local.bucket, key="trigger/_SUCCESS", **common)
+    assert first_event(trigger) == {"status": "found"}
+
+
+def test_the_deadline_is_a_time_not_a_count(sagemaker_local: LocalSageMaker, common: dict[str, Any]) -> None:
+    common["deadline"] = time.time() - 1
+    assert first_event(S3ObjectTrigger(bucket=sagemaker_local.bucket, key="never", **common)) == {"status": "timeout"}
+
+
+def test_a_serialized_trigger_is_the_same_trigger(common: dict[str, Any]) -> None:
+    trigger = ApprovalTrigger(model_package_arn="arn:x", **common)
+    path, arguments = trigger.serialize()
+    assert path == "sagemaker_retraining.triggers.approval.ApprovalTrigger"
+    assert ApprovalTrigger(**arguments).serialize() == (path, arguments)
+
+
+def test_a_version_that_does_not_exist_ends_the_wait(common: dict[str, Any]) -> None:
+    arn = "arn:aws:sagemaker:us-east-1:123456789012:model-package/nobody/1"
+    with pytest.raises(ClientError, match="does not exist"):
+        first_event(ApprovalTrigger(model_package_arn=arn, **common))
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "expected"),
+    [
+        ("ThrottlingException", 400, True),
+        ("ExpiredTokenException", 400, True),
+        ("InternalFailure", 500, True),
+        ("Anything", 503, True),
+        ("ValidationException", 400, False),
+        ("AccessDeniedException", 403, False),
+    ],
+)
+def test_what_passes_by_itself(code: str, status: int, expected: bool) -> None:
+    answer: Any = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    assert is_transient(ClientError(answer, "DescribeTrainingJob")) is expected
+
+
+def test_network_errors_pass_by_themselves() -> None:
+    assert is_transient(ConnectionResetError())
+    assert not is_transient(KeyError("x"))
