@@ -1,4 +1,4 @@
-"""The DAG of the model flight_delay; everything about it is in include/models/flight_delay/."""
+"""The Airflow DAG of the model flight_delay; everything about it is in include/models/flight_delay/."""
 
 from sagemaker_retraining.dags import retraining_dag
 

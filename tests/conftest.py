@@ -29,6 +29,7 @@ class LocalSageMaker:
 
     role_arn = "arn:aws:iam::123456789012:role/sagemaker-retraining-local"
     bucket = "test-bucket"
+    program: tuple[str, ...] = ("-m", "include.sagemaker_local")
 
     def __init__(self, state: Path, port: int | None = None) -> None:
         self.state = state
@@ -39,7 +40,7 @@ class LocalSageMaker:
 
     def start(self) -> LocalSageMaker:
         """Start the process and wait until it is healthy; the bucket exists afterwards."""
-        command = [sys.executable, "-m", "include.sagemaker_local", "--port", str(self.port)]
+        command = [sys.executable, *self.program, "--port", str(self.port)]
         command += ["--state", str(self.state), "--python", str(JOBS_PYTHON)]
         command += ["--stop-grace-seconds", "1"]
         with self.log.open("ab") as log:

@@ -22,6 +22,7 @@ def process_environment(addresses: Addresses) -> dict[str, str]:
     return {
         **inherited,
         MARKER: str(LOCAL),
+        "SPT_NOENV": "1",  # Airflow renames its processes; this keeps the mark readable in /proc
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'plugins'}",
         "PYTHONUNBUFFERED": "1",
         "NO_PROXY": f"{HOST},localhost",
@@ -36,16 +37,19 @@ def process_environment(addresses: Addresses) -> dict[str, str]:
 
 
 def aws_connection(addresses: Addresses) -> dict[str, object]:
-    """The Airflow connection `aws_default`: the local SageMaker, with credentials that mean nothing."""
+    """The Airflow connection `aws_default`: the local SageMaker, with credentials that mean nothing.
+
+    Airflow masks a connection's password wherever it appears in a log, so it must not be a word of any name.
+    """
     extra = {"region_name": REGION, "endpoint_url": addresses.sagemaker}
-    return {"conn_type": "aws", "login": "local", "password": "local", "extra": extra}
+    return {"conn_type": "aws", "login": "local", "password": "not-a-secret", "extra": extra}
 
 
 def airflow_settings(addresses: Addresses) -> dict[str, str]:
     """`AIRFLOW__…`: SQLite, LocalExecutor, one API worker, short waits between the scheduler's loops."""
     settings: dict[str, dict[str, object]] = {
         "core": {
-            "dags_folder": os.environ.get("RETRAINING_DAGS_FOLDER", ROOT / "dags"),
+            "dags_folder": ROOT / "dags",
             "plugins_folder": ROOT / "plugins",
             "executor": "LocalExecutor",
             "parallelism": 4,
@@ -64,7 +68,10 @@ def airflow_settings(addresses: Addresses) -> dict[str, str]:
             "secret_key": secret("api-secret"),
         },
         "api_auth": {"jwt_secret": secret("jwt-secret")},
-        "scheduler": {"scheduler_heartbeat_sec": 1, "scheduler_idle_sleep_time": 0.2, "enable_health_check": False},
+        "scheduler": {"scheduler_heartbeat_sec": 1, "scheduler_idle_sleep_time": 0.2},
+        # How late Airflow sees that a task's process has ended; the default of 5 s is half of a short task's time here,
+        # and a deferred task that comes back before that is taken for killed.
+        "workers": {"min_heartbeat_interval": 1},
         "dag_processor": {"parsing_processes": 1, "min_file_process_interval": 10, "refresh_interval": 10},
         "logging": {"base_log_folder": AIRFLOW_HOME / "logs", "logging_level": "INFO", "colored_console_log": False},
         "usage_data_collection": {"enabled": False},

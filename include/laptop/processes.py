@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -50,11 +51,11 @@ def stop(running: list[tuple[Component, subprocess.Popen[bytes]]]) -> None:
             os.killpg(process.pid, component.stop_signal)
     for component, process in running:
         remaining = max(0.0, asked + component.patience - time.monotonic())
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(remaining)
-        except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
     kill(marked_processes())
 
 

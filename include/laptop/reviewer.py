@@ -19,7 +19,7 @@ def approve(sagemaker: SageMaker, arn: str, gate: dict[str, Any]) -> str:
     if package["ModelApprovalStatus"] != PENDING:
         return f"{short(arn)} is {package['ModelApprovalStatus']} already."
     user = getpass.getuser()
-    reason = f"Approved by {user} through make run: {gate.get('reason') or 'the quality gate passed'}"
+    reason = f"make run played the reviewer: {gate.get('reason') or 'the quality gate passed'}"
     sagemaker.api.update_model_package(
         ModelPackageArn=arn,
         ModelApprovalStatus="Approved",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
 import time
 import urllib.request
@@ -51,7 +52,7 @@ class Driver:
                     running.stop()
         except LaptopError as error:
             self.result.error, status = str(error), error.status
-        except (httpx.HTTPError, BotoCoreError, ClientError) as error:
+        except (httpx.HTTPError, BotoCoreError, ClientError, OSError) as error:
             self.result.error = f"{type(error).__name__}: {error}; logs in .local/logs."
         except KeyboardInterrupt:
             self.result.error, self.result.state, status = "Interrupted; everything is stopped.", "interrupted", 130
@@ -83,9 +84,8 @@ class Driver:
                 self.wait_for_dag(api)
             api.unpause(self.arguments.dag_id)
             api.trigger(self.arguments.dag_id, self.result.run_id, {"period": self.arguments.period})
-            self.console.print(
-                f"Run {self.result.run_id}: {where.airflow}/dags/{self.arguments.dag_id}", highlight=False
-            )
+            address = f"{where.airflow}/dags/{self.arguments.dag_id}"
+            self.console.print(f"Run {self.result.run_id}: {address}", highlight=False, soft_wrap=True)
             with self.phase("run"):
                 self.follow(api, sagemaker)
             with self.phase("check"):
@@ -190,8 +190,15 @@ def put_json(url: str, body: dict[str, Any]) -> None:
     DIRECT.open(request, timeout=5).close()
 
 
+def interrupt(signum: int, frame: object) -> None:
+    """Signal handler: end in order, as after Ctrl-C."""
+    raise KeyboardInterrupt
+
+
 def main(arguments: list[str]) -> int:
     """`python -m include.laptop.run MODEL PERIOD REVIEW`."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
     console = Console()
     try:
         chosen = parse(*arguments)

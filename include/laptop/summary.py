@@ -49,8 +49,8 @@ def lines(result: Result) -> list[tuple[str, str]]:
 
 
 def metrics_text(metrics: dict[str, Any]) -> str:
-    """`auc 0.6712, accuracy 0.8123`."""
-    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+    """`auc 0.6712, accuracy 0.8123`: the first four; all are in the report."""
+    return ", ".join(f"{name} {value:.4f}" for name, value in list(metrics.items())[:4])
 
 
 def spot_line(job: dict[str, Any]) -> tuple[str, str]:

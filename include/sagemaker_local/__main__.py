@@ -61,8 +61,8 @@ def parse(arguments: list[str] | None) -> Settings:
         ipaddress.ip_address(options.host)
     except ValueError:
         raise StartError(
-            f"--host {options.host} is not an IP address; use one such as 127.0.0.1, because boto3 addresses S3 buckets "
-            f"as subdomains of a host name"
+            f"--host {options.host} is not an IP address; use one such as 127.0.0.1, because boto3 addresses S3 "
+            f"buckets as subdomains of a host name"
         ) from None
     return Settings(
         options.host,

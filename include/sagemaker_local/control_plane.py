@@ -28,7 +28,7 @@ def service_model() -> ServiceModel:
 
 
 def answer(context: Context, operation: str, body: bytes) -> Reply:
-    """The HTTP reply to one call. Never raises: what goes wrong is an error reply, and in the log if it is our fault."""
+    """The HTTP reply to one call. Never raises: what goes wrong is an error reply, and logged if it is our fault."""
     try:
         response = _perform(context, operation, body)
     except AwsError as error:
@@ -68,7 +68,7 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _filtered(value: Any, shape: Shape) -> Any:
-    """Only what the output shape knows, so that a stored body may hold more than the API shows."""
+    """Only what the output shape knows, so that a stored body may hold more than the API shows; times in whole ms."""
     if isinstance(shape, StructureShape):
         return {
             name: _filtered(member, shape.members[name])
@@ -79,7 +79,7 @@ def _filtered(value: Any, shape: Shape) -> Any:
         return [_filtered(item, shape.member) for item in value]
     if isinstance(shape, MapShape):
         return {key: _filtered(item, shape.value) for key, item in value.items()}
-    return value
+    return round(value, 3) if shape.type_name == "timestamp" else value
 
 
 def internal_failure() -> AwsError:

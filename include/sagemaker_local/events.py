@@ -15,7 +15,8 @@ log = logging.getLogger(__name__)
 def emit(context: Context, detail_type: str, resource_arn: str, detail: dict[str, Any]) -> None:
     """Put an event of source `aws.sagemaker` on the default bus; rules deliver it (SQS, SNS, Logs).
 
-    Private members (`_…`) of `detail` are left out. An event that cannot be delivered, as on AWS, fails nothing: it is logged.
+    Private members (`_…`) of `detail` are left out. An event that cannot be delivered fails nothing, as on AWS; it is
+    logged.
     """
     public = {name: value for name, value in detail.items() if not name.startswith("_")}
     entry = {

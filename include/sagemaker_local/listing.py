@@ -58,7 +58,7 @@ def _matches(request: Request, body: Body, name: str, status: str) -> bool:
         return False
     for option, (member, after) in _TIMES.items():
         if option in request:
-            limit, moment = epoch(request[option]), body.get(member, body["CreationTime"])
+            limit, moment = epoch(request[option]), _moment(body, member)
             if moment < limit if after else moment > limit:
                 return False
     return True
@@ -73,8 +73,13 @@ def _sort_member(request: Request, name: str, status: str) -> str:
 
 
 def _time(request: Request, body: Body) -> float:
-    member = request.get("SortBy", "CreationTime")
-    return float(body.get(member, body["CreationTime"]))
+    return _moment(body, request.get("SortBy", "CreationTime"))
+
+
+def _moment(body: Body, member: str) -> float:
+    """A time of a body, to the millisecond that clients see; never modified counts as modified when created."""
+    moment: float = body[member] if member in body else body["CreationTime"]
+    return round(moment, 3)
 
 
 def _offset(request: Request) -> int:

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from moto.events.utils import EventTemplateParser
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from include.sagemaker_local.control_plane import error_reply, internal_failure
@@ -20,6 +21,8 @@ from include.sagemaker_local.web import Environ, Reply, call
 log = logging.getLogger(__name__)
 SAVE_SECONDS = 1.0
 """A change is on disk after this time at most (or ten times what saving takes, if that is longer)."""
+_EVENT = EventTemplateParser.DEFAULT_EVENT_INPUT_TEMPLATE
+_EVENT_WITH_ACCOUNT = _EVENT.replace('"region"', '"account": "<account>", "region"')
 _READS = re.compile(r"(Get|List|Describe|Filter|BatchGet|Test)")
 
 
@@ -30,6 +33,7 @@ class MotoApp:
     """
 
     def __init__(self, directory: Path) -> None:
+        EventTemplateParser.DEFAULT_EVENT_INPUT_TEMPLATE = _EVENT_WITH_ACCOUNT  # moto delivers events without it
         self._app = DomainDispatcherApplication(create_backend_app)
         self._turn = threading.RLock()
         self._state = MotoState(directory)
@@ -56,10 +60,11 @@ class MotoApp:
                 self._changed.set()
 
     def close(self) -> None:
-        """Save and stop saving."""
+        """Save a last time, and stop saving. Raises what goes wrong."""
         self._closing.set()
         self._changed.set()
         self._saver.join()
+        self._state.save(self._turn)
 
     def _save_changes(self) -> None:
         pause = SAVE_SECONDS
@@ -68,7 +73,6 @@ class MotoApp:
             self._closing.wait(pause)
             self._changed.clear()
             pause = max(SAVE_SECONDS, 10 * self._save())
-        self._save()
 
     def _save(self) -> float:
         """Write a snapshot; the seconds it took. A failure (such as a full disk) is logged and tried again."""

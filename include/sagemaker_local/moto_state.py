@@ -16,36 +16,40 @@ import pickle
 import sys
 import threading
 import time
+from collections import defaultdict
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import IO, Any
+from types import FunctionType, SimpleNamespace
+from typing import IO, Any, cast
 
 import moto.s3.models
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
-from moto.backends import get_backend
+from moto import backends as moto_backends
 from moto.s3.models import FakeKey, s3_backends
 from moto.s3.utils import _VersionedKeyStore
 
 log = logging.getLogger(__name__)
 SERVICES = ("s3", "logs", "events", "iam", "sts", "ecr", "cloudwatch", "sns", "sqs", "kms", "ssm", "secretsmanager")
+_SSM_TAGS = "SimpleSystemManagerBackend.__init__.<locals>.<lambda>"
 _LOCK, _RLOCK = type(threading.Lock()), type(threading.RLock())
 
 
 class MotoState:
-    """The durable state of moto in `directory`: `snapshot.pickle` and `bodies/`. There is one per process, as of moto."""
+    """The durable state of moto in `directory`: `snapshot.pickle` and `bodies/`. One per process, as moto itself."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._snapshot = directory / "snapshot.pickle"
         self._bodies = directory / "bodies"
         self._bodies.mkdir(parents=True, exist_ok=True)
-        moto.s3.models.tempfile = SimpleNamespace(SpooledTemporaryFile=lambda *_, **__: Body(self._bodies))
+        spool = SimpleNamespace(SpooledTemporaryFile=lambda *_, **__: Body(self._bodies))
+        setattr(moto.s3.models, "tempfile", spool)  # noqa: B010  (mypy does not let a module be replaced)
 
     def load(self) -> None:
-        """Put the saved state into moto and remove bodies nothing refers to. Raises ValueError for a broken snapshot."""
+        """Put the saved state into moto, remove unused bodies. Raises ValueError for a snapshot that is broken."""
         used: set[str] = set()
         if self._snapshot.exists():
             try:
@@ -64,7 +68,7 @@ class MotoState:
     def save(self, turn: AbstractContextManager[Any]) -> float:
         """Write the snapshot, whole or not at all; moto must stand still during `turn`. Returns the seconds that took.
 
-        The snapshot is flushed to the disk itself; bodies are left to the operating system, which a kill -9 does not touch.
+        The snapshot is flushed to the disk itself; bodies are left to the operating system, which survives a kill -9.
         """
         buffer = io.BytesIO()
         with turn:
@@ -83,17 +87,21 @@ class MotoState:
 def _backends() -> dict[str, dict[str, dict[str, Any]]]:
     """service → account → region → backend, of those in use: asking for the others would load them (ssm: 90 MB)."""
     return {
-        service: {account: dict(dict.items(regions)) for account, regions in dict.items(get_backend(service))}
+        service: {account: dict(dict.items(regions)) for account, regions in dict.items(_backend(service))}
         for service in SERVICES
         if f"moto.{service}.models" in sys.modules
     }
+
+
+def _backend(service: str) -> Any:
+    return cast("Any", moto_backends.get_backend)(service)
 
 
 def _put(backends: dict[str, dict[str, dict[str, Any]]]) -> None:
     for service, accounts in backends.items():
         for account, regions in accounts.items():
             for region, backend in regions.items():
-                dict.__setitem__(get_backend(service)[account], region, backend)
+                dict.__setitem__(_backend(service)[account], region, backend)
                 if service == "s3":
                     for name, bucket in backend.buckets.items():
                         s3_backends.bucket_accounts[name] = (bucket.partition, bucket.account_id)
@@ -159,8 +167,17 @@ class _Pickler(pickle.Pickler):
             return threading.Lock, ()
         if isinstance(obj, _RLOCK):
             return threading.RLock, ()
-        if isinstance(obj, RSAPrivateKey | EllipticCurvePrivateKey):  # of KMS
-            return load_der_private_key, (obj.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()), None)
+        return self._of_other_services(obj)
+
+    @staticmethod
+    def _of_other_services(obj: Any) -> Any:
+        if isinstance(obj, RSAPrivateKey | EllipticCurvePrivateKey):  # KMS
+            return _load_key, (obj.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),)
+        if isinstance(obj, defaultdict) and type(obj) is not defaultdict:  # SSM, whose __init__ takes other arguments
+            state = (obj.default_factory, vars(obj))
+            return type(obj).__new__, (type(obj),), state, None, iter(dict.items(obj)), _fill_defaultdict
+        if isinstance(obj, FunctionType) and obj.__qualname__ == _SSM_TAGS:
+            return partial, (defaultdict, dict)
         return NotImplemented
 
 
@@ -177,9 +194,18 @@ class _Unpickler(pickle.Unpickler):
         return Body(self._bodies, pid)
 
 
+def _load_key(der: bytes) -> Any:
+    return load_der_private_key(der, None)
+
+
 def _fill_versions(store: _VersionedKeyStore, items: list[tuple[str, list[Any]]]) -> None:
     for key, versions in items:
         dict.__setitem__(store, key, versions)
+
+
+def _fill_defaultdict(filled: defaultdict[Any, Any], state: tuple[Any, dict[str, Any]]) -> None:
+    filled.default_factory, attributes = state
+    vars(filled).update(attributes)
 
 
 def _fill_key(key: FakeKey, state: dict[str, Any]) -> None:

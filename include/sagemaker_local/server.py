@@ -16,8 +16,10 @@ from urllib.parse import unquote
 
 from include.sagemaker_local import __version__
 from include.sagemaker_local.control_plane import TARGET, answer, error_reply, internal_failure
+from include.sagemaker_local.endpoints.runner import EndpointRunner
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.identity import ACCESS_KEY, access_key
+from include.sagemaker_local.jobs.runner import JobRunner
 from include.sagemaker_local.moto_app import MotoApp
 from include.sagemaker_local.operations.roles import create_default_role
 from include.sagemaker_local.service import Context, Settings
@@ -25,37 +27,14 @@ from include.sagemaker_local.store import Store
 from include.sagemaker_local.web import Clients, Environ, Reply, read_body, web_server
 
 log = logging.getLogger(__name__)
-
-try:  # TEMPORARY while these are being written
-    from include.sagemaker_local.jobs.runner import JobRunner
-except ImportError:
-    log.exception("no JobRunner yet")
-
-    class JobRunner:  # type: ignore
-        isolation = "none"
-
-        def __init__(self, context): ...
-        def local_api(self, path, method, body):
-            return 404, {"error": f"{path} does not exist"}
-
-        def shutdown(self): ...
-
-
-try:
-    from include.sagemaker_local.endpoints.runner import EndpointRunner
-except ImportError:
-    log.exception("no EndpointRunner yet")
-
-    class EndpointRunner:  # type: ignore
-        def __init__(self, context): ...
-        def shutdown(self): ...
-
-
 _INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
 
 
 class Server:
-    """The local SageMaker of one state directory. Raises OSError with a plain sentence when it cannot have its port or state."""
+    """The local SageMaker of one state directory.
+
+    Raises OSError or ValueError, with a plain sentence, when it cannot have its port or its state.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._lock_file = _lock(settings)
@@ -122,7 +101,7 @@ class Server:
         return {
             "status": "ok",
             "version": __version__,
-            "isolation": getattr(self.context.jobs, "isolation", "unknown"),
+            "isolation": self.context.jobs.isolation,
             "python": str(settings.python),
             "state": str(settings.state),
             "memory_rss_bytes": _resident_bytes(),

@@ -16,9 +16,12 @@ Response = dict[str, Any]
 class Jobs(Protocol):
     """The executor of processing and training jobs (include/sagemaker_local/jobs)."""
 
+    isolation: str
+
     def start_processing(self, name: str) -> None: ...
     def start_training(self, name: str) -> None: ...
     def stop(self, kind: str, name: str) -> None: ...
+    def local_api(self, path: str, method: str, body: bytes) -> tuple[int, dict[str, Any]]: ...
     def shutdown(self) -> None: ...
 
 
@@ -56,7 +59,7 @@ class Settings:
 
 @dataclass
 class Context:
-    """Everything an operation may touch. `client(service)` is a boto3 client of this very server (s3, logs, events, iam, …)."""
+    """Everything an operation may touch. `client(service)` is a boto3 client of this very server (s3, logs, iam, …)."""
 
     settings: Settings
     store: Store

@@ -13,7 +13,7 @@ Body = dict[str, Any]
 
 
 class Store:
-    """Resources by (kind, name); a body is a JSON dict in the shape of the Describe response, times as epoch seconds."""
+    """Resources by (kind, name); a body is JSON in the shape of the Describe response, times as epoch seconds."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

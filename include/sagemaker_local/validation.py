@@ -133,7 +133,7 @@ def _number(value: Any) -> bool:
 
 
 def _integer(value: Any) -> bool:
-    return _number(value) and value == int(value)
+    return _number(value) and float(value).is_integer()
 
 
 def _timestamp(value: Any) -> bool:

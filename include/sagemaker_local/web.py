@@ -6,7 +6,7 @@ import io
 import tempfile
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import boto3
@@ -26,12 +26,12 @@ SPOOL_BYTES = 8 * 1024 * 1024
 """Request bodies above this size wait on disk, not in memory."""
 
 
-class Gateway(wsgi.Gateway_10):  # type: ignore[misc]
+class Gateway(wsgi.Gateway_10):
     """Adds to the environ what moto needs to see: the path before it was decoded, metadata names with underscores."""
 
-    def get_environ(self) -> Environ:
+    def get_environ(self) -> Environ:  # type: ignore[override]
         """The WSGI environ of the request."""
-        environ: Environ = super().get_environ()
+        environ: Environ = super().get_environ()  # type: ignore[no-untyped-call]
         environ["RAW_URI"] = environ["REQUEST_URI"]
         names = (key.decode("latin-1") for key in self.req.inheaders)
         environ[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = _preserved(names)
@@ -65,7 +65,7 @@ def web_server(host: str, port: int, app: WsgiApp) -> wsgi.Server:
 
 def read_body(environ: Environ) -> Any:
     """Take the whole request body off the connection, as a seekable file; replaces `wsgi.input`."""
-    body = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)
+    body = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115  (the caller closes it)
     source = environ["wsgi.input"]
     length = environ.get("CONTENT_LENGTH")
     remaining = int(length) if length else (1 << 62 if environ.get("wsgi.input_terminated") else 0)
@@ -107,7 +107,7 @@ class Clients:
 
     def __init__(self, url: str, region: str, app: WsgiApp) -> None:
         self._url = url
-        self._region = region
+        self._session = boto3.Session("local", "local", region_name=region)
         self._app = app
         self._lock = threading.Lock()
         self._clients: dict[str, Any] = {}
@@ -120,18 +120,21 @@ class Clients:
             return self._clients[service]
 
     def _make(self, service: str) -> Any:
-        session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=self._region)  # noqa: S106
         config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
-        client = session.client(service, endpoint_url=self._url, config=config)
+        client: Any = cast("Any", self._session).client(service, endpoint_url=self._url, config=config)
         client.meta.events.register("before-send", self._send)
         return client
 
     def _send(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         status, headers, body = call(self._app, _environ(request))
         raw = urllib3.HTTPResponse(
-            io.BytesIO(body), headers, status, preload_content=False, request_method=request.method
+            io.BytesIO(body),
+            urllib3.HTTPHeaderDict(headers),
+            status,
+            preload_content=False,
+            request_method=request.method,
         )
-        return AWSResponse(request.url, status, raw.headers, raw)
+        return AWSResponse(request.url, status, cast("Any", raw.headers), raw)
 
 
 def _environ(request: AWSPreparedRequest) -> Environ:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from airflow.sdk.exceptions import ParamValidationError
 from airflow.sdk import DAG, TaskGroup
 
 from sagemaker_retraining.config import ConfigError
@@ -61,7 +62,7 @@ def test_a_run_by_hand_may_name_its_month(dag: DAG) -> None:
     for good in (None, "2013-11"):
         dag.params.get_param("period").resolve(good)
     for bad in ("2013-13", "2013", 201311):
-        with pytest.raises(Exception, match="period"):
+        with pytest.raises(ParamValidationError):
             dag.params.get_param("period").resolve(bad)
 
 

@@ -1,4 +1,4 @@
-"""A tiny model to deploy in endpoint tests: y = factor * x, with a model that can be slow, fail to load, or fail to predict."""
+"""A tiny model for endpoint tests, y = factor * x, that can be slow, not load, not predict, or end its container."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import json, os, time
 def model_fn(model_dir):
     with open(os.path.join(model_dir, "model.json")) as file:
         model = json.load(file)
-    print("model_fn factor", model["factor"])
+    print("model_fn", model_dir, "factor", model["factor"])
     if model.get("broken"):
         raise RuntimeError("this model does not load")
     return model
@@ -124,7 +124,8 @@ class Kit:
             found: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=name)
             return found if found["EndpointStatus"] in ("InService", "Failed") else None
 
-        return wait_for(describe, f"endpoint {name} to settle")
+        found: dict[str, Any] = wait_for(describe, f"endpoint {name} to settle")
+        return found
 
     def delete(self, name: str) -> None:
         """Delete, and wait until it is gone."""

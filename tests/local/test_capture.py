@@ -1,10 +1,11 @@
-"""Data capture: every sampled request is in S3 once, in SageMaker's layout and format, across updates, and after a kill."""
+"""Data capture: each sampled request is in S3 once, in SageMaker's layout and format, across updates and restarts."""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -175,8 +176,6 @@ def test_invocations_are_cloudwatch_metrics(kit: Kit) -> None:
     cloudwatch = kit.server.client("cloudwatch")
 
     def total(metric: str) -> float:
-        from datetime import UTC, datetime, timedelta
-
         now = datetime.now(UTC)
         points = cloudwatch.get_metric_statistics(
             Namespace="AWS/SageMaker",

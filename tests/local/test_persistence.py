@@ -1,4 +1,4 @@
-"""What survives a stop, and a kill -9: S3 with all versions, IAM, logs, rules, queues, tags, and SageMaker's own state."""
+"""What survives a stop, and a kill -9: S3 with all versions, IAM, logs, rules, queues, tags, SageMaker's resources."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def fill(server: LocalSageMaker) -> None:
 
 
 def content(server: LocalSageMaker) -> dict[str, Any]:
-    """What clients see of it, down to ids, ETags and dates; messages in queues are taken by test_a_queued_message."""
+    """What clients see of it, down to ids, ETags and dates; not messages in queues: looking takes them."""
     s3, bucket = server.client("s3"), server.bucket
     versions = s3.list_object_versions(Bucket=bucket)
     newest = s3.get_object(Bucket=bucket, Key="versioned")
@@ -186,9 +186,9 @@ def test_memory_stays_small_with_a_years_data(make_sagemaker_local: Make) -> Non
     server = make_sagemaker_local().start()
     s3 = server.client("s3")
     for month in range(12):
-        s3.put_object(Bucket=server.bucket, Key=f"raw/period=2013-{month + 1:02}/f.parquet", Body=bytes([month]) * 2_500_000)
+        s3.put_object(Bucket=server.bucket, Key=f"raw/{month}.parquet", Body=bytes([month]) * 2_500_000)
     for month in range(12):
-        s3.get_object(Bucket=server.bucket, Key=f"raw/period=2013-{month + 1:02}/f.parquet")["Body"].read()
+        s3.get_object(Bucket=server.bucket, Key=f"raw/{month}.parquet")["Body"].read()
     assert server.health()["memory_rss_bytes"] < 400_000_000
     server.stop()
     assert (server.state / "aws/snapshot.pickle").stat().st_size < 1_000_000

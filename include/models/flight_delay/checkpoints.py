@@ -1,4 +1,4 @@
-"""Training checkpoints: written so that a kill at any moment leaves a usable one, read so that a broken one does no harm."""
+"""Training checkpoints: a kill at any moment leaves a usable one, and a broken one does no harm."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ NAME = re.compile(r"checkpoint-(\d{6})\.ubj")
 
 
 def save_checkpoint(booster: xgb.Booster, folder: Path, fingerprint: str) -> xgb.Booster:
-    """Save `booster` under the number of its rounds, drop all but the last KEEP; the model as read back from the file."""
+    """Save `booster` under the number of its rounds, drop all but the last KEEP; the model as read back."""
     folder.mkdir(parents=True, exist_ok=True)
     booster.set_attr(fingerprint=fingerprint)
     file = folder / f"checkpoint-{booster.num_boosted_rounds():06}.ubj"
-    # A failed read must not pass for a good one: the file appears under its name only when it is complete.
+    # The file appears under its name only when it is complete.
     partial = file.with_name(file.name + IGNORED)
     partial.write_bytes(booster.save_raw("ubj"))
     partial.replace(file)

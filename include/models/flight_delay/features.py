@@ -109,8 +109,8 @@ def add_weather(rows: pd.DataFrame, weather: pd.DataFrame) -> pd.DataFrame:
     seen["hour"] = pd.to_datetime(seen["time_hour"], utc=True) + pd.Timedelta(hours=1)  # the hour it may be used from
     seen = seen.drop(columns="time_hour").drop_duplicates(["origin", "hour"]).sort_values("hour")
     for name, (column, how) in WEATHER_6H.items():
-        window = seen.set_index("hour").groupby("origin")[column].rolling("6h").agg(how).rename(name).reset_index()
-        seen = seen.merge(window, on=["origin", "hour"]).sort_values("hour")
+        window = seen.set_index("hour").groupby("origin")[column].rolling("6h").agg(how)
+        seen = seen.merge(window.round(4).rename(name).reset_index(), on=["origin", "hour"]).sort_values("hour")
     recent = pd.Timedelta(hours=2)
     return pd.merge_asof(rows.sort_values("hour", kind="stable"), seen, on="hour", by="origin", tolerance=recent)
 

@@ -1,9 +1,10 @@
 """Serve the model: the functions that SageMaker's inference toolkit calls. Imports nothing of its siblings.
 
 Requests are `text/csv` (one flight per line, no header, columns in the order of `features.json`, an empty field is a
-missing value) or `application/json` (`{"instances": [{"carrier": "UA", …}]}`, a column that is left out is missing).
-Answers are the probability that each flight arrives 15 or more minutes late, at full precision: one per line in CSV,
-`{"predictions": [{"probability": 0.1234}]}` in JSON.
+missing value) or `application/json` (`{"instances": [{"carrier": "UA", …}]}`, null is a missing value; columns that the
+model does not know are ignored, so that one request suits two models). Answers are the probability that each flight
+arrives 15 or more minutes late, at full precision: one per line in CSV, `{"predictions": [{"probability": 0.1234}]}`
+in JSON.
 """
 
 from __future__ import annotations
@@ -82,13 +83,15 @@ def output_fn(prediction: np.ndarray, accept: str) -> str:
 
 def media_type(header: str) -> str:
     """The type in a Content-Type or Accept header, without its parameters."""
-    return header.split(";")[0].strip().lower()
+    return header.split(";", maxsplit=1)[0].strip().lower()
 
 
 def encode(row: list[str] | dict[str, Any], number: int, model: Model) -> list[float]:
     """One row as numbers, in the model's column order."""
     if isinstance(row, dict):
-        row = [row.get(name) for name in model.columns]
+        if absent := [name for name in model.columns if name not in row]:
+            raise ValueError(f"row {number} has no {', '.join(absent)}; send null for a value that is not known")
+        row = [row[name] for name in model.columns]
     elif len(row) != len(model.columns):
         raise ValueError(
             f"row {number} has {len(row)} columns; expected {len(model.columns)}: {', '.join(model.columns)}"

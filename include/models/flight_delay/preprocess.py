@@ -1,8 +1,8 @@
 """Raw months → train, validation and test sets for one period; runs as a SageMaker processing job.
 
 Reads `INPUT/raw/period=YYYY-MM/{flights,weather,airports}.parquet`: the period's month is the test set, every earlier
-month is history, of which the last tenth of the days is the validation set. Writes `OUTPUT/{train,validation,test}/`,
-each one parquet file with `date`, the features and `late`, and `test/facts.json` with what was counted on the way.
+month is history, of which the last week is the validation set. Writes `OUTPUT/{train,validation,test}/`,
+each one parquet file with `date`, the features and `late`, and `test/_facts.json` with what was counted on the way.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from pathlib import Path
 import pandas as pd
 from features import COLUMNS, FEATURES, TARGET, build
 
-VALIDATION_SHARE = 0.1
+VALIDATION_DAYS = 7
+"""Enough to measure on; more would keep the newest days, the most useful ones, from training."""
+
 MESSAGE_LENGTH = 1024
 """SageMaker cuts a job's exit message here."""
 
@@ -65,7 +67,7 @@ def prepare(period: str, input_dir: Path, output_dir: Path) -> None:
         part.to_parquet(folder / f"{name}.parquet", index=False)
         first, last = part["date"].min(), part["date"].max()
         print(f"{name}: {len(part):,} flights, {first:%Y-%m-%d} to {last:%Y-%m-%d}, {part[TARGET].mean():.1%} late")
-    (output_dir / "test" / "facts.json").write_text(json.dumps(facts(rows, sets, period), indent=2))
+    (output_dir / "test" / "_facts.json").write_text(json.dumps(facts(rows, sets, period), indent=2))
 
 
 def available_months(raw_dir: Path, period: str) -> list[str]:
@@ -78,7 +80,7 @@ def available_months(raw_dir: Path, period: str) -> list[str]:
     months = [month for month in found if month <= period]
     if len(months) == 1:
         raise BadInput(
-            f"{raw_dir}: no month before {period}; the model learns from earlier months, so the first period is one later"
+            f"{raw_dir}: no month before {period}; the model learns from earlier months, so start with a later period"
         )
     return months
 
@@ -110,7 +112,8 @@ def check_column(file: Path, column: pd.Series) -> None:
     """Numbers must be numbers and times must be times; only weather and `arr_delay` may be missing."""
     optional = column.name == "arr_delay" or file.stem != "flights"
     if not optional and column.isna().any():
-        raise BadInput(f"{file}: column {column.name} is empty in {column.isna().sum():,} rows; every flight must have it")
+        missing = int(column.isna().sum())
+        raise BadInput(f"{file}: column {column.name} is empty in {missing:,} rows; every flight must have it")
     if column.name == "time_hour":
         wrong = column[pd.to_datetime(column, utc=True, errors="coerce").isna()]
         expected = "a time in UTC such as 2013-11-01T10:00:00Z"
@@ -126,15 +129,14 @@ def check_column(file: Path, column: pd.Series) -> None:
 
 
 def split(rows: pd.DataFrame, period: str) -> dict[str, pd.DataFrame]:
-    """Flights that arrived, as train, validation (the last tenth of the days of history) and test (the period)."""
+    """Flights that arrived, as train, validation (the last week of history) and test (the period)."""
     arrived = rows[rows[TARGET].notna()].drop(columns="settled")
     month = arrived["date"].dt.strftime("%Y-%m")
     history, test = arrived[month < period], arrived[month == period]
     if test.empty:
         raise BadInput(f"period={period}/flights.parquet: no flight of {period} has an arr_delay; nothing to test on")
-    days = sorted(history["date"].unique())
-    cut = max(1, round(len(days) * VALIDATION_SHARE))
-    train, validation = history[history["date"] < days[-cut]], history[history["date"] >= days[-cut]]
+    cut = history["date"].max() - pd.Timedelta(days=VALIDATION_DAYS)
+    train, validation = history[history["date"] <= cut], history[history["date"] > cut]
     sets = {"train": train, "validation": validation, "test": test}
     for name, part in sets.items():
         if part[TARGET].nunique() < 2:

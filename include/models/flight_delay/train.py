@@ -1,8 +1,8 @@
 """Train the model with XGBoost; runs in SageMaker's script mode, on Spot instances.
 
-Training goes in blocks of `checkpoint_every` rounds. After each block the model is saved to `/opt/ml/checkpoints`, and the
-next block starts from what was saved. An interrupted job therefore does exactly what an uninterrupted one does, and its
-final model is the same.
+Training goes in blocks of `checkpoint_every` rounds. After each block the model is saved to `/opt/ml/checkpoints`, and
+the next block starts from what was saved. An interrupted job therefore does exactly what an uninterrupted one does, and
+its final model is the same.
 
 The artefact holds `model.ubj`, `features.json` (columns, encodings, threshold, importance) and `code/inference.py`.
 """
@@ -20,6 +20,10 @@ import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+# Read when XGBoost loads: threads that wait for each other sleep instead of spinning. On a machine that does other work
+# too, such as a laptop that runs Airflow, spinning makes training many times slower.
+os.environ["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import pandas as pd
@@ -47,8 +51,8 @@ def main() -> int:
     return 0
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Hyperparameters as the training toolkit passes them, folders from its environment."""
+def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
+    """Hyperparameters as the training toolkit passes them, folders from its environment; defaults as in model.yaml."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     hyper = parser.add_argument_group("hyperparameters")
     hyper.add_argument("--num_round", type=int, default=400, help="trees")
@@ -65,7 +69,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--validation", type=Path, default=os.environ.get("SM_CHANNEL_VALIDATION", data / "validation"))
     parser.add_argument("--model_dir", type=Path, default=os.environ.get("SM_MODEL_DIR", ml / "model"))
     parser.add_argument("--checkpoint_dir", type=Path, default=ml / "checkpoints")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given)
     for name in ("num_round", "checkpoint_every", "max_depth"):
         if getattr(arguments, name) < 1:
             parser.error(f"--{name} is {getattr(arguments, name)}; it must be at least 1")
@@ -85,7 +89,7 @@ class StopRequest:
 
 
 def read_set(folder: Path) -> pd.DataFrame:
-    """All parquet files of a channel. Raises SystemExit with a sentence when the channel is not what preprocess writes."""
+    """All parquet files of a channel. Raises SystemExit when they are not what preprocess.py writes."""
     files = sorted(Path(folder).glob("*.parquet"))
     if not files:
         raise SystemExit(f"{folder}: no parquet file; this channel must hold what preprocess.py writes")
@@ -112,8 +116,8 @@ def booster_params(arguments: argparse.Namespace) -> dict[str, Any]:
     """XGBoost's own parameters, of the hyperparameters."""
     names = ("max_depth", "eta", "min_child_weight", "subsample", "colsample_bytree", "seed")
     threads = int(os.environ.get("SM_NUM_CPUS") or os.cpu_count() or 1)
-    fixed = {"objective": "binary:logistic", "tree_method": "hist", "eval_metric": ["logloss", "auc"], "nthread": threads}
-    return fixed | {name: getattr(arguments, name) for name in names}
+    fixed = {"objective": "binary:logistic", "tree_method": "hist", "eval_metric": ["logloss", "auc"]}
+    return fixed | {"nthread": threads} | {name: getattr(arguments, name) for name in names}
 
 
 def fit(
@@ -126,17 +130,16 @@ def fit(
     """The model after `num_round` rounds, from the newest valid checkpoint on; None when stopped before the end."""
     params, rounds = booster_params(arguments), arguments.num_round
     dtrain, dvalidation = matrix(train, encodings), matrix(validation, encodings)
-    fingerprint = run_fingerprint(params, arguments, dtrain)
+    fingerprint = run_fingerprint(params, arguments, train)
     saved = newest_checkpoint(arguments.checkpoint_dir, fingerprint)
     done = saved.num_boosted_rounds() if saved else 0
     print(f"Resuming from checkpoint at round {done} of {rounds}" if saved else "Starting from round 0", flush=True)
     while done < rounds:
         block = min(arguments.checkpoint_every, rounds - done)
-        progress = Progress(rounds)
         block_params = params | {"seed": arguments.seed + done}  # a block's randomness depends on where it starts only
         booster = xgb.train(
             block_params, dtrain, block, evals=[(dvalidation, "validation")], verbose_eval=False, xgb_model=saved,
-            callbacks=[progress],
+            callbacks=[Progress(done, rounds)],
         )  # fmt: skip
         saved = save_checkpoint(booster, arguments.checkpoint_dir, fingerprint)
         done += block
@@ -148,26 +151,26 @@ def fit(
 class Progress(xgb.callback.TrainingCallback):
     """Prints a line every few rounds; `model.yaml` tells SageMaker how to read the metrics from it."""
 
-    def __init__(self, rounds: int) -> None:
-        self.rounds = rounds
+    def __init__(self, done: int, rounds: int) -> None:
+        self.before, self.rounds = done, rounds
         self.started = time.monotonic()
 
     def after_iteration(self, model: xgb.Booster, epoch: int, evals_log: dict[str, Any]) -> bool:
-        """Called by XGBoost with the number of the round, from 0; False means go on."""
-        done = epoch + 1
+        """Called by XGBoost with the number of the round in its block, from 0; False means go on."""
+        done = self.before + epoch + 1
         if done % PROGRESS_EVERY == 0 or done == self.rounds:
             metrics = {name: values[-1] for name, values in evals_log["validation"].items()}
             text = " ".join(f"validation-{name}:{value:.5f}" for name, value in metrics.items())
-            print(f"[{done}/{self.rounds}] {text} ({time.monotonic() - self.started:.1f} s in this block)", flush=True)
+            seconds = (time.monotonic() - self.started) / (epoch + 1)
+            print(f"[{done}/{self.rounds}] {text} ({seconds:.3f} s a round)", flush=True)
         return False
 
 
-def run_fingerprint(params: dict[str, Any], arguments: argparse.Namespace, dtrain: xgb.DMatrix) -> str:
+def run_fingerprint(params: dict[str, Any], arguments: argparse.Namespace, train: pd.DataFrame) -> str:
     """Which hyperparameters and data a checkpoint belongs to."""
     settings = params | {"num_round": arguments.num_round, "checkpoint_every": arguments.checkpoint_every}
     digest = hashlib.sha256(json.dumps([settings, FEATURES, xgb.__version__], sort_keys=True).encode())
-    digest.update(np.ascontiguousarray(dtrain.get_data().data).tobytes())
-    digest.update(dtrain.get_label().tobytes())
+    digest.update(pd.util.hash_pandas_object(train[[*FEATURES, TARGET]], index=False).to_numpy().tobytes())
     return digest.hexdigest()[:16]
 
 

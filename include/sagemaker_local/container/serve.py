@@ -1,8 +1,8 @@
 """The model server of one endpoint variant: what runs where AWS would run the serving container.
 
-Run under the job environment's Python as `python serve.py`. It follows SageMaker's contract for such a container:
-the model is in /opt/ml/model (`SAGEMAKER_BASE_DIR` replaces /opt/ml), the code in its `code/` folder, `GET /ping` answers
-200 once the model is loaded, `POST /invocations` predicts. The prediction itself is AWS's own sagemaker-inference toolkit.
+Run under the job environment's Python as `python serve.py`. It follows SageMaker's contract for such a container: the
+model is in /opt/ml/model (`SAGEMAKER_BASE_DIR` replaces /opt/ml), the code in its `code/` folder, `GET /ping` answers
+200 once the model is loaded, `POST /invocations` predicts. The prediction itself is AWS's sagemaker-inference toolkit.
 This file needs nothing of the project, so that it can run in an environment that has only the toolkit.
 """
 
@@ -54,7 +54,7 @@ class ModelContext:
 
 
 class Model:
-    """A loaded model. Predictions run one at a time, as in one worker of AWS's model server: user code need not be thread-safe."""
+    """A loaded model. Predictions run one at a time, as in a worker of AWS's: user code need not be thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -63,7 +63,7 @@ class Model:
         self._service.initialize(self._context)
 
     def predict(self, body: bytes, headers: dict[str, str]) -> tuple[int, str, bytes]:
-        """(HTTP status, content type, body) of the answer; an exception in user code is a 500 with its message and traceback."""
+        """(HTTP status, content type, body) of the answer; an exception in user code is a 500 with its traceback."""
         with self._lock:
             self._context.begin(headers)
             answer: Any = self._service.handle([{"body": body}], self._context)[0]
@@ -73,7 +73,7 @@ class Model:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """HTTP/1.1 with keep-alive; an answer leaves in one write, so that no client waits for a delayed acknowledgement."""
+    """HTTP/1.1 with keep-alive; an answer leaves in one write: no client waits for a delayed acknowledgement."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1
@@ -117,8 +117,7 @@ class Server(ThreadingMixIn, TCPServer):
 
 
 def main() -> None:
-    """Load the model, then listen. A model that does not load ends the process with its traceback on standard output."""
-    sys.stderr = sys.stdout
+    """Load the model, then listen. A model that does not load ends the process, with a traceback on standard output."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # needed where this is PID 1, which ignores it otherwise
     code_dir = Path(os.environ.get("SAGEMAKER_SUBMIT_DIRECTORY") or environment.code_dir)
     sys.path.insert(0, str(code_dir if code_dir.is_dir() else Path(environment.code_dir)))

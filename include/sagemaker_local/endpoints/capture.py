@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from include.sagemaker_local.service import Context
 
 log = logging.getLogger(__name__)
@@ -130,7 +128,7 @@ class Capture:
         self._closed: list[Path] = sorted(directory.glob("*.jsonl"))
 
     def record(self, config: CaptureConfig, stream: str, line: bytes, at: datetime) -> None:
-        """Keep one event; `stream` is `<endpoint>/<variant>`. An object holds events of one hour only, as its key says."""
+        """Keep one event; `stream` is `<endpoint>/<variant>`. An object holds events of the hour in its key."""
         with self._lock:
             spool = self._open.get((stream, config))
             if spool is None or spool.hour != (at.date(), at.hour):
@@ -151,16 +149,13 @@ class Capture:
                     self._finish(spool)
                 self._open.clear()
                 waiting, self._closed = self._closed, []
-            failed: list[Path] = []
             refused: set[str] = set()
-            for path in waiting:
-                if not self._upload(path, refused):
-                    failed.append(path)
+            failed = [path for path in waiting if not self._upload(path, refused)]
             with self._lock:
                 self._closed = failed + self._closed
 
     def _upload(self, path: Path, refused: set[str]) -> bool:
-        """Store one spool; `refused` collects the buckets that failed in this round, so that each is tried only once."""
+        """Store one spool. `refused` collects the buckets that failed in this round: each is tried only once."""
         header, _, events = path.read_bytes().partition(b"\n")
         try:
             target = json.loads(header)
@@ -181,7 +176,7 @@ class Capture:
                     ContentType="application/jsonlines",
                     **encryption,
                 )
-        except (ClientError, BotoCoreError) as error:
+        except Exception as error:
             log.warning("data capture: s3://%s/%s: %s; will be tried again", target["Bucket"], target["Key"], error)
             refused.add(target["Bucket"])
             return False

@@ -96,11 +96,11 @@ class Builder:
         directory = self.directory(endpoint) / deployment / variant
         if not (directory / "ml" / "model").exists():  # after a restart it is there already
             self._prepare(directory, container["ModelDataUrl"])
-        settings, reserved = self._ctx.settings, _reserve_port()
-        environ = launch.environment(settings, container, reserved.getsockname()[1])
+        reserved = _reserve_port()
+        environ = launch.environment(self._ctx, directory, container, reserved.getsockname()[1])
         stream = f"{variant}/i-{uuid.uuid4().hex[:17]}"
         logs = LogStream(self._ctx, f"/aws/sagemaker/Endpoints/{endpoint}", stream)
-        server = ModelServer(reserved, partial(launch.start, settings, directory, environ), logs)
+        server = ModelServer(reserved, partial(launch.start, self._ctx, directory, environ), logs)
         server.start()
         return server
 
@@ -109,7 +109,7 @@ class Builder:
         part = directory / "ml" / "model.part"
         shutil.rmtree(part, ignore_errors=True)
         unpack_model(self._ctx, model_data, part)
-        launch.prepare(self._ctx.settings, directory)
+        launch.prepare(self._ctx, directory)
         part.rename(directory / "ml" / "model")
 
 

@@ -16,8 +16,8 @@ MAX_BODY_BYTES = 6_291_456
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
 TIMED_OUT = (
-    "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for each "
-    "container in Amazon CloudWatch, resolve the issue, and try again."
+    "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for "
+    "each container in Amazon CloudWatch, resolve the issue, and try again."
 )
 
 HttpResponse = tuple[int, list[tuple[str, str]], bytes]
@@ -44,14 +44,12 @@ class Invoker:
         return wanted, deployment.servers[wanted]
 
     def forward(self, deployment: Deployment, variant: str, environ: dict[str, Any], body: bytes) -> HttpResponse:
-        """Ask the variant's container. Raises ModelError for what the model refuses, ServiceUnavailable without answer."""
+        """Ask the variant's container. Raises ModelError for the model's errors, ServiceUnavailable without answer."""
         headers = _container_headers(environ)
         at = now()
         answer = self._ask(deployment, variant, headers, body)
         if answer.status >= 400:
-            raise _model_error(
-                self._settings, deployment.endpoint, answer.status, answer.body.decode(errors="replace")
-            )
+            raise _model_error(self._settings, deployment.endpoint, answer.status, answer.body.decode(errors="replace"))
         config = deployment.capture
         if config is not None and config.sampled():
             request = Payload(headers["Content-Type"], body)

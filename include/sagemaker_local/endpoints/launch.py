@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from include.sagemaker_local.jobs import isolation
 from include.sagemaker_local.jobs.container import Container
-from include.sagemaker_local.service import Settings
+from include.sagemaker_local.service import Context
 
 SERVE = Path(__file__).resolve().parent.parent / "container" / "serve.py"
 
-_mode = cache(isolation.probe)
 
-
-def prepare(settings: Settings, directory: Path) -> None:
+def prepare(ctx: Context, directory: Path) -> None:
     """Make a new container's directory; its `ml` becomes /opt/ml."""
     isolation.prepare(directory)
-    isolation.localise_files(_mode(settings.python), directory, directory / "ml")
+    isolation.localise_files(ctx.jobs.isolation, directory, directory / "ml")
 
 
-def environment(settings: Settings, container: dict[str, Any], port: int) -> dict[str, str]:
-    """What a serving container finds in its environment; `container` is a `serving_container`."""
+def environment(ctx: Context, directory: Path, container: dict[str, Any], port: int) -> dict[str, str]:
+    """What a serving container finds in its environment; `container` is a `serving_container`.
+
+    One OpenMP thread, as in AWS's own containers: for single rows, more threads cost more than they bring.
+    """
+    settings = ctx.settings
     return {
         "PATH": f"{settings.python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        "HOME": os.environ.get("HOME", "/"),
+        "HOME": str(directory / "work"),
+        "TMPDIR": str(directory / "tmp"),
+        "OMP_NUM_THREADS": "1",
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "SAGEMAKER_BASE_DIR": isolation.ML,
@@ -36,18 +39,19 @@ def environment(settings: Settings, container: dict[str, Any], port: int) -> dic
         "AWS_ENDPOINT_URL": settings.url,
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_EC2_METADATA_DISABLED": "true",
         **container["Environment"],
         "SAGEMAKER_BIND_TO_PORT": str(port),
     }
 
 
 def start(
-    settings: Settings,
+    ctx: Context,
     directory: Path,
     environ: dict[str, str],
     on_line: Callable[[str], None],
     on_exit: Callable[[], None],
 ) -> Container:
     """Start the model server in a directory made by `prepare`."""
-    command = [str(settings.python), "-P", str(SERVE)]
-    return Container(_mode(settings.python), directory, command, environ, on_line=on_line, on_exit=on_exit)
+    command = [str(ctx.settings.python), "-P", str(SERVE)]
+    return Container(ctx.jobs.isolation, directory, command, environ, on_line=on_line, on_exit=on_exit)

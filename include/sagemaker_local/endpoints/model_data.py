@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError
 
 from include.sagemaker_local.errors import validation_error
+from include.sagemaker_local.operations.registry import require_model_package
 from include.sagemaker_local.service import Context
 
 
@@ -19,7 +20,7 @@ class DeploymentError(Exception):
 
 
 def serving_container(ctx: Context, model_name: str) -> dict[str, Any]:
-    """`{"Image", "ModelDataUrl", "Environment"}` of a model; a model made from a model package has the package's container.
+    """`{"Image", "ModelDataUrl", "Environment"}` of a model; one made from a model package has the package's container.
 
     Raises AwsError when the model, or its package, does not exist or needs what is not supported here.
     """
@@ -29,7 +30,7 @@ def serving_container(ctx: Context, model_name: str) -> dict[str, Any]:
     containers = [model["PrimaryContainer"]] if model.get("PrimaryContainer") else model.get("Containers", [])
     if len(containers) != 1:
         raise validation_error(
-            f'Model "{model_name}" has {len(containers)} containers; the local SageMaker serves models with exactly one.'
+            f'Model "{model_name}" has {len(containers)} containers; the local SageMaker serves models with one only.'
         )
     container = containers[0]
     if not container.get("ModelPackageName"):
@@ -42,7 +43,7 @@ def _container(definition: dict[str, Any], environment: dict[str, str]) -> dict[
     source = definition.get("ModelDataSource", {}).get("S3DataSource", {})
     if source.get("CompressionType") == "None":
         raise validation_error(
-            f'ModelDataSource "{source.get("S3Uri")}": the local SageMaker serves model archives (CompressionType Gzip) only.'
+            f'ModelDataSource "{source.get("S3Uri")}" has CompressionType None; the local SageMaker serves Gzip only.'
         )
     return {
         "Image": definition.get("Image", ""),
@@ -52,14 +53,8 @@ def _container(definition: dict[str, Any], environment: dict[str, str]) -> dict[
 
 
 def _package_container(ctx: Context, package: str) -> dict[str, Any]:
-    """The first container of a package's InferenceSpecification; `package` is an ARN or `<group>/<version>`."""
-    name = package.partition("model-package/")[2] or package
-    body = ctx.store.get("model-package", name) or next(
-        (found for found in ctx.store.list("model-package") if found["ModelPackageArn"].lower() == package.lower()),
-        None,
-    )
-    if body is None:
-        raise validation_error(f"ModelPackage {ctx.arn('model-package', name)} does not exist.")
+    """The first container of a package's InferenceSpecification; `package` is an ARN or a name."""
+    body = require_model_package(ctx, package)
     containers: list[dict[str, Any]] = body.get("InferenceSpecification", {}).get("Containers", [])
     if not containers:
         raise validation_error(f"ModelPackage {body['ModelPackageArn']} has no InferenceSpecification to deploy.")
@@ -67,7 +62,7 @@ def _package_container(ctx: Context, package: str) -> dict[str, Any]:
 
 
 def unpack_model(ctx: Context, url: str | None, directory: Path) -> None:
-    """Stream a model.tar.gz from S3 into `directory`. Raises DeploymentError when it is missing or not such an archive."""
+    """Stream a model.tar.gz from S3 into `directory`. Raises DeploymentError when it is missing or not an archive."""
     directory.mkdir(parents=True, exist_ok=True)
     if not url:
         return
@@ -76,8 +71,9 @@ def unpack_model(ctx: Context, url: str | None, directory: Path) -> None:
         content = ctx.client("s3").get_object(Bucket=address.netloc, Key=address.path.lstrip("/"))["Body"]
     except ClientError as error:
         raise DeploymentError(
-            f'Failed to download model data for container "container_1" from URL: "{url}". Please ensure that there is an '
-            "object located at the URL and that the role passed to CreateModel has permissions to download the object."
+            f'Failed to download model data for container "container_1" from URL: "{url}". Please ensure that '
+            "there is an object located at the URL and that the role passed to CreateModel has permissions to download "
+            "the object."
         ) from error
     try:
         with tarfile.open(fileobj=content, mode="r|gz", bufsize=1 << 20) as archive:

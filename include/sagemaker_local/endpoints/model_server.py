@@ -16,6 +16,7 @@ PING_SECONDS = 2
 PING_EVERY_SECONDS = 0.03
 INVOCATION_SECONDS = 60
 TERM_SECONDS = 30
+KILL_SECONDS = 10
 RESTART_SECONDS = 1.0
 
 Launch = Callable[[Callable[[str], None], Callable[[], None]], Container]
@@ -88,17 +89,25 @@ class ModelServer:
     def _keep_running(self) -> None:
         """Run the container, and again when it dies after it has been healthy, until we are stopped."""
         while not self._stop.is_set():
-            ended = threading.Event()
-            self._container = self._launch(self._logs.write, ended.set)
-            if self._stop.is_set():
-                self._container.kill()
-            ended.wait()
-            if not self._stop.is_set():
-                self._logs.write(f"The container exited with exit code {self._container.exit_code}.")
+            self._run_once()
             if not self._healthy:
                 self._ended.set()
                 return
             self._stop.wait(RESTART_SECONDS)
+
+    def _run_once(self) -> None:
+        ended = threading.Event()
+        try:
+            self._container = container = self._launch(self._logs.write, ended.set)
+        except OSError as error:
+            self._logs.write(f"The container could not be started: {error}")
+            return
+        if self._stop.is_set():
+            container.kill()
+        ended.wait()
+        self._connections.clear()
+        if not self._stop.is_set():
+            self._logs.write(f"The container exited with exit code {container.exit_code}.")
 
     def acquire(self) -> bool:
         """Announce a request; False when this server is being retired (the caller then takes its successor)."""
@@ -145,7 +154,7 @@ class ModelServer:
             self._keeper.join(TERM_SECONDS)
         if container is not None and self._keeper.is_alive():
             container.kill()
-        self._keeper.join()
+        self._keeper.join(KILL_SECONDS)
         self._reserved.close()
         self._logs.close()
         for connection in self._connections:

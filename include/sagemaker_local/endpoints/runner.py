@@ -1,4 +1,4 @@
-"""The executor of endpoints: brings deployments up in the background, swaps them, ends them, and answers invocations."""
+"""The executor of endpoints: brings deployments up, swaps and ends them in the background, and answers invocations."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class EndpointRunner:
         self._in_background(self._delete, name)
 
     def invoke(self, environ: dict[str, Any], name: str, body: bytes) -> HttpResponse:
-        """InvokeEndpoint; `environ` is the WSGI environ, whose headers are the operation's parameters. Raises AwsError."""
+        """InvokeEndpoint; the headers in the WSGI environ are the operation's parameters. Raises AwsError."""
         check_size(body)
         while True:
             deployment = self._live.get(name)
@@ -86,7 +86,7 @@ class EndpointRunner:
         return AwsError("ValidationError", f"Endpoint {name} of account {self._ctx.settings.account} not found.")
 
     def shutdown(self) -> None:
-        """End all containers after their requests in flight, and bring captured events and metrics to their place.
+        """End all containers after their requests in flight; bring captured events and metrics to their place.
 
         The endpoints' statuses stay, so that the next start brings them up again.
         """
@@ -122,16 +122,16 @@ class EndpointRunner:
         state.announce(self._ctx, body)
         deployment = self._bring_up(name, body["_Pending"], partial(self._end_failed, name))
         if deployment:
-            self._live[name] = deployment
-            deployment.weigh(state.weights(self._in_service(name, state.deployed)))
+            state.deployed(body)
+            self._publish(name, deployment, body)
+            self._in_service(name, state.deployed)
 
     def _restart(self, name: str) -> None:
         """After a restart of the server: bring up again what served before."""
         body = self._body(name)
         deployment = self._bring_up(name, body["_Deployed"], partial(self._end_failed, name))
         if deployment:
-            deployment.weigh(state.weights(body))
-            self._live[name] = deployment
+            self._publish(name, deployment, body)
             self._in_service(name, lambda body: None)
 
     def _update(self, name: str) -> None:
@@ -139,14 +139,18 @@ class EndpointRunner:
         state.announce(self._ctx, body)
         deployment = self._bring_up(name, body["_Pending"], partial(self._end_rolled_back, name))
         if deployment:
-            old_plan = body["_Deployed"]
+            old, old_plan = self._live[name], body["_Deployed"]
             state.deployed(body)
-            deployment.weigh(state.weights(body))
-            old, self._live[name] = self._live[name], deployment
+            self._publish(name, deployment, body)
             old.stop()
             self._capture.flush()
             self._in_service(name, state.deployed)
             self._builder.remove(name, old_plan)
+
+    def _publish(self, name: str, deployment: Deployment, body: state.Body) -> None:
+        """From here on requests go to this deployment, shared as `body` says."""
+        deployment.weigh(state.weights(body))
+        self._live[name] = deployment
 
     def _bring_up(self, name: str, plan: state.Plan, failed: Callable[[str], None]) -> Deployment | None:
         """The running deployment; or None after telling `failed` why not, unless it is the server that ends."""
@@ -170,8 +174,8 @@ class EndpointRunner:
     def _end_rolled_back(self, name: str, reason: str) -> None:
         self._in_service(name, partial(state.rolled_back, reason=reason))
 
-    def _in_service(self, name: str, change: Callable[[state.Body], None]) -> state.Body:
-        return state.set_status(self._ctx, name, "InService", change)
+    def _in_service(self, name: str, change: Callable[[state.Body], None]) -> None:
+        state.set_status(self._ctx, name, "InService", change)
 
     def _delete(self, name: str) -> None:
         body = self._body(name)

@@ -1,7 +1,7 @@
 """An endpoint's row in the store: the plan of a deployment, the Describe members that follow from it, status changes.
 
-`_Deployed` is the plan that serves, `_Pending` the one being brought up. A plan is complete in itself (variants, containers,
-capture), so that neither an update nor a restart depends on configs and models that may have been deleted since.
+`_Deployed` is the plan that serves, `_Pending` the one being brought up. A plan is complete in itself (variants,
+containers, capture), so that neither an update nor a restart depends on configs and models deleted since.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from include.sagemaker_local.endpoints.model_data import serving_container
+from include.sagemaker_local.errors import unsupported_operation
 from include.sagemaker_local.events import emit, epoch_ms
 from include.sagemaker_local.operations.tags import tags_of
 from include.sagemaker_local.service import Context
@@ -25,7 +26,10 @@ RESTARTED = "The update was rolled back: the local SageMaker was restarted while
 
 
 def make_plan(ctx: Context, config: Body) -> Plan:
-    """Everything needed to bring up an endpoint config. Raises AwsError when a model of it cannot be served."""
+    """Everything needed to bring up an endpoint config. Raises AwsError when it, or a model of it, cannot be served."""
+    for member in ("ShadowProductionVariants", "AsyncInferenceConfig"):
+        if config.get(member):
+            raise unsupported_operation(f"CreateEndpoint or UpdateEndpoint with {member}")
     variants = config["ProductionVariants"]
     return {
         "Id": uuid.uuid4().hex[:12],

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import IO, cast
 
 from include.sagemaker_local.jobs import isolation
 
@@ -25,6 +25,7 @@ class Container:
         directory: Path,
         command: Sequence[str],
         environment: Mapping[str, str],
+        *,
         on_line: Callable[[str], None],
         on_exit: Callable[[], None],
     ) -> None:
@@ -39,26 +40,29 @@ class Container:
             start_new_session=True,
         )
         self.pid = self._process.pid
+        self._orders = cast("IO[bytes]", self._process.stdin)
+        self._output = cast("IO[bytes]", self._process.stdout)
         self._reader = threading.Thread(target=self._read, name=f"container-{self.pid}", daemon=True)
         self._reader.start()
 
     def terminate(self) -> None:
         """SIGTERM to the job's first process only, as `docker stop` sends it."""
-        self._control(b"T")
+        self._order(b"T")
 
     def kill(self) -> None:
         """SIGKILL to everything in the container."""
-        self._control(b"K")
+        self._order(b"K")
 
-    def _control(self, byte: bytes) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # it has ended already
-            os.write(self._process.stdin.fileno(), byte)
+    def _order(self, byte: bytes) -> None:
+        with contextlib.suppress(OSError, ValueError):  # it has ended already
+            self._orders.write(byte)
+            self._orders.flush()
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._on_line(line.decode("utf-8", "replace").rstrip("\r\n"))
+        with self._output:
+            for line in self._output:
+                self._on_line(line.decode("utf-8", "replace").rstrip("\r\n"))
         self.exit_code = self._process.wait()
-        self._process.stdout.close()
+        with contextlib.suppress(OSError):
+            self._orders.close()
         self._on_exit()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -17,6 +16,7 @@ from typing import Any
 from include.sagemaker_local.jobs import isolation
 from include.sagemaker_local.jobs.container import Container
 from include.sagemaker_local.jobs.errors import JobError, ShutdownError
+from include.sagemaker_local.jobs.launcher import NAMESPACES, REWRITE
 from include.sagemaker_local.jobs.logs import LogStream
 from include.sagemaker_local.jobs.record import JobRecord
 from include.sagemaker_local.service import Context
@@ -48,7 +48,8 @@ class Execution(ABC):
         self.ctx, self.mode, self.name = ctx, mode, name
         self.record = JobRecord(ctx, self.kind, name)
         self.job = self.record.body
-        self.directory = ctx.settings.state / "jobs" / self.kind / name
+        instance = f"{name}-{int(self.job['CreationTime'] * 1000)}"
+        self.directory = ctx.settings.state / "jobs" / self.kind / instance
         self.s3 = ctx.client("s3")
         self._changed = threading.Condition()
         self._stop_requested = False
@@ -65,6 +66,15 @@ class Execution(ABC):
     def start(self) -> None:
         """Run the job in a thread of its own."""
         self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """False when the job has come to its end."""
+        return self._thread.is_alive()
+
+    def fail(self, reason: str) -> None:
+        """Make the job Failed for a reason that is not its container's exit."""
+        self.record.fail(reason)
 
     def request_stop(self) -> None:
         """The user stops the job: SIGTERM, grace, SIGKILL."""
@@ -89,15 +99,17 @@ class Execution(ABC):
             try:
                 self.run()
             except JobError as error:
-                self.record.fail(str(error))
+                self.fail(str(error))
         except ShutdownError:
             pass
         except Exception:
             if not self._shutdown:
                 log.exception("%s %s failed", self.kind, self.name)
-                self.record.fail(INTERNAL_ERROR)
+                self.fail(INTERNAL_ERROR)
         finally:
-            shutil.rmtree(self.directory, ignore_errors=True)
+            if self._container is not None:
+                self._container.kill()
+            isolation.remove(self.directory)
 
     def wait(self, deadlines: Mapping[Cause, float], happened: Callable[[], Cause | None] = lambda: None) -> Cause:
         """Sleep until something happens, the user stops the job, or the first deadline (epoch seconds) has passed."""
@@ -117,7 +129,7 @@ class Execution(ABC):
 
     def fresh_instance(self) -> Path:
         """An empty instance, and its /opt/ml as a folder here."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        isolation.remove(self.directory)
         isolation.prepare(self.directory)
         return self.directory / "ml"
 
@@ -137,13 +149,15 @@ class Execution(ABC):
             raise ShutdownError
         self._log_second = max(int(time.time()), self._log_second + 1)
         self._log = LogStream(self.ctx, self.log_group, f"{self.name}/algo-1-{self._log_second}")
-        if self.mode != isolation.NAMESPACES:
+        if self.mode != NAMESPACES:
             self._log.write(f"[local SageMaker] {isolation.DESCRIPTIONS[self.mode]}")
         complete = {**self._environment(), **environment}
-        self._container = Container(self.mode, self.directory, command, complete, self.on_line, self.wake)
+        self._container = Container(
+            self.mode, self.directory, command, complete, on_line=self.on_line, on_exit=self.wake
+        )
         return self._container
 
-    def end_container(self, container: Container, *, at_once: bool) -> None:
+    def end_container(self, container: Container, *, at_once: bool = False) -> None:
         """End the job's process if it still runs, and wait until its last line is in CloudWatch.
 
         `at_once` is SIGKILL; otherwise as `docker stop`: SIGTERM, the grace of the settings, SIGKILL.
@@ -176,7 +190,7 @@ class Execution(ABC):
         base = {"SAGEMAKER_BASE_DIR": isolation.ML, "SM_STUDIO_LOCAL_MODE": "true"}
         return {
             **handed_down,
-            **(base if self.mode == isolation.REWRITE else {}),
+            **(base if self.mode == REWRITE else {}),
             "PATH": f"{settings.python.parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(home),
             "TMPDIR": str(self.directory / "tmp"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import IO, cast
 
 from include.sagemaker_local.jobs.launcher import MOUNTS, NAMESPACES, REWRITE
 
@@ -19,21 +21,21 @@ _REWRITTEN_BYTES = 1_000_000
 DESCRIPTIONS = {
     NAMESPACES: "mount and PID namespace of its own: /opt/ml is the job's, its process is PID 1",
     MOUNTS: "mount namespace of its own: /opt/ml is the job's; no PID namespace on this machine",
-    REWRITE: "no namespaces on this machine: /opt/ml is rewritten to the job's directory in commands, settings and code",
+    REWRITE: "no namespaces on this machine: /opt/ml becomes the job's directory in commands, settings and code",
 }
 
 
 def probe(python: Path) -> str:
     """The best mode that works here. `python`, the job environment's interpreter, must stay visible in it."""
     for mode in (NAMESPACES, MOUNTS):
-        error = _try(mode, python)
+        error = try_out(mode, python)
         if error is None:
             return mode
         log.info("isolation mode %s does not work here: %s", mode, error)
     return REWRITE
 
 
-def _try(mode: str, python: Path) -> str | None:
+def try_out(mode: str, python: Path) -> str | None:
     """None when a command sees the job's /opt/ml and the interpreter, else what went wrong."""
     with tempfile.TemporaryDirectory(prefix="sagemaker-local-") as temporary:
         directory = Path(temporary)
@@ -42,8 +44,7 @@ def _try(mode: str, python: Path) -> str | None:
         command = launch(mode, directory, ["test", "-f", f"{ML}/probe", "-a", "-x", str(python)])
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         with process:  # its standard input stays open meanwhile: the end of that pipe would kill it
-            assert process.stdout is not None
-            output = process.stdout.read().decode("utf-8", "replace").strip()
+            output = cast("IO[bytes]", process.stdout).read().decode("utf-8", "replace").strip()
         return None if process.returncode == 0 else output or f"exit status {process.returncode}"
 
 
@@ -54,6 +55,13 @@ def prepare(directory: Path) -> None:
     system = Path("/etc/hosts")
     known = system.read_text(errors="replace") if system.exists() else "127.0.0.1 localhost\n"
     (directory / "hosts").write_text(f"{known.rstrip()}\n127.0.0.1 algo-1\n")
+
+
+def remove(directory: Path) -> None:
+    """Delete a job's directory, if it is there."""
+    for work in directory.glob("packages-work/work"):
+        work.chmod(0o700)  # the kernel leaves it closed even to its owner
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def launch(mode: str, directory: Path, command: list[str]) -> list[str]:

@@ -2,11 +2,13 @@
 
 `python launcher.py <mode> <directory> <command> [<argument> …]`; mode and directory as in `container.py`.
 
+- Packages that the job installs are its own: a layer over the virtual environment that is first on its PATH.
 - The job's process sees `<directory>/ml` as /opt/ml (a mount namespace; no other process sees it) and is PID 1
   of a PID namespace, so that its end is the end of everything it started.
 - Standard input is the control pipe: a byte `T` sends SIGTERM to the job's process, and to it only, as
   `docker stop` does; `K`, or the end of the pipe because the server died, kills the job with all its children.
-- The exit status is the job's; 128 + N for signal N; 125 when the environment, 127 when the command could not be set up.
+- The exit status is the job's; 128 + N for signal N; 125 when /opt/ml could not be set up, 127 when the command
+  could not be run.
 
 Only the standard library, because it starts with every job and must start quickly.
 """
@@ -43,6 +45,7 @@ def main(mode: str, directory: Path, command: list[str]) -> int:
         else:
             _enter_namespaces(with_pids=mode == NAMESPACES)
             _mount_opt_ml(directory)
+            _keep_environment(directory)
     except OSError as error:
         return _report(f"cannot isolate the job ({mode}): {error}", SETUP_FAILED)
     wake = _wake_on_child_exit()
@@ -159,9 +162,24 @@ def _show(source: Path, target: Path) -> None:
     _mount(str(source), str(target), None, _MS_BIND | _MS_REC)
 
 
-def _mount(source: str | None, target: str, kind: str | None, flags: int) -> None:
-    encoded = [value.encode() if value is not None else None for value in (source, target, kind)]
-    _check(_libc.mount(*encoded, ctypes.c_ulong(flags), None), f"mount {target}")
+def _keep_environment(directory: Path) -> None:
+    """Let what the job installs with pip be the job's only: the virtual environment that is first on PATH is covered
+    by a layer of the job's own. Where the file system cannot do that, pip changes the environment of all jobs."""
+    environment = Path(os.environ.get("PATH", "").partition(":")[0]).parent
+    if (environment / "pyvenv.cfg").is_file():
+        upper, work = directory / "packages", directory / "packages-work"
+        upper.mkdir(exist_ok=True)
+        work.mkdir(exist_ok=True)
+        options = f"lowerdir={environment},upperdir={upper},workdir={work}" + (
+            "" if os.geteuid() == 0 else ",userxattr"
+        )
+        with contextlib.suppress(OSError):
+            _mount("overlay", str(environment), "overlay", 0, options)
+
+
+def _mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
+    texts = [value.encode() if value is not None else None for value in (source, target, kind, options)]
+    _check(_libc.mount(*texts[:3], ctypes.c_ulong(flags), texts[3]), f"mount {target}")
 
 
 def _prctl(option: int, value: int) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from include.sagemaker_local.events import emit
-from include.sagemaker_local.operations.tags import tags_of
 from include.sagemaker_local.service import Context
 
 Body = dict[str, Any]
@@ -62,27 +61,37 @@ class JobRecord:
 
     def announce(self, body: Body) -> None:
         """Send the event of the job's present state: its description with times in milliseconds, and its tags."""
-        tags = {tag["Key"]: tag["Value"] for tag in tags_of(self._ctx, self.arn)}
+        stored = self._ctx.store.get("tags", self.arn) or {"Tags": []}
+        tags = {tag["Key"]: tag["Value"] for tag in stored["Tags"]}
         detail = milliseconds({**body, "Tags": tags})
         emit(self._ctx, f"SageMaker {self._prefix} Job State Change", self.arn, detail)
 
-    def fail(self, reason: str) -> Body:
+    def fail(self, reason: str, **members: Any) -> Body:
         """Make the job Failed, for this reason."""
-        return self.end("Failed", "Failed", "Training job failed", FailureReason=reason[:MAX_REASON])
+        return self.end("Failed", "Failed", "Training job failed", FailureReason=reason[:MAX_REASON], **members)
 
     def end(self, status: str, secondary: str, message: str, **members: Any) -> Body:
         """Make the job's status a terminal one. `secondary` and `message` are a training job's last transition."""
 
         def mutate(body: Body) -> None:
             now = time.time()
-            body[f"{self._prefix}JobStatus"] = status
-            body.setdefault(f"{self._prefix}EndTime", now)
             body.update(members)
+            body[f"{self._prefix}JobStatus"] = status
+            body[f"{self._prefix}EndTime"] = now
             if self._kind == TRAINING:
                 enter(body, secondary, message, now)
                 body["SecondaryStatusTransitions"][-1]["EndTime"] = now
+                _count_seconds(body, now)
 
         return self.change(mutate)
+
+
+def _count_seconds(body: Body, now: float) -> None:
+    """A training job's duration, which is what is billed unless the body says otherwise already (Spot)."""
+    if "TrainingStartTime" in body:
+        seconds = max(1, round(now - body["TrainingStartTime"]))
+        body["TrainingTimeInSeconds"] = seconds
+        body.setdefault("BillableTimeInSeconds", seconds)
 
 
 def enter(body: Body, secondary: str, message: str, now: float) -> None:

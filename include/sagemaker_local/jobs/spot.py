@@ -72,7 +72,8 @@ class SpotMarket:
 
     def billable_seconds(self, running_seconds: float) -> int:
         """What AWS bills for a Spot job that held instances for so long; at least one second."""
-        return max(1, round(running_seconds * (1 - self.settings["discount"])))
+        discount: float = self.settings["discount"]
+        return max(1, round(running_seconds * (1 - discount)))
 
     def _rule(self, job: str) -> Body | None:
         return next((rule for rule in self.settings["rules"] if fnmatchcase(job, rule["job"])), None)

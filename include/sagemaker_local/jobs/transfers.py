@@ -14,6 +14,8 @@ from botocore.exceptions import ClientError
 
 from include.sagemaker_local.jobs.errors import JobError
 
+IN_PARTS_BYTES = 16 * 1024 * 1024
+
 Fetch = tuple[str, str, str]
 """A bucket, a key in it, and the relative path of the file it becomes."""
 
@@ -33,7 +35,10 @@ def split_s3(url: str) -> tuple[str, str]:
 
 
 def objects_of(s3: Any, data_type: str, url: str) -> list[Fetch]:
-    """The objects that an S3Prefix or ManifestFile input means. Raises NoObjectsError, or JobError for a bad manifest."""
+    """The objects that an S3Prefix or ManifestFile input means.
+
+    Raises NoObjectsError, and JobError for a bad manifest.
+    """
     try:
         fetches = _of_manifest(s3, url) if data_type == "ManifestFile" else _of_prefix(s3, url)
     except ClientError as error:
@@ -110,9 +115,13 @@ def upload_folder(s3: Any, folder: Path, url: str) -> None:
 
 
 def upload(s3: Any, path: Path, url: str) -> None:
-    """Put one file; large ones in parts."""
+    """Put one file; a large one in parts."""
     bucket, key = split_s3(url)
-    s3.upload_file(str(path), bucket, key)
+    if path.stat().st_size > IN_PARTS_BYTES:
+        s3.upload_file(str(path), bucket, key)
+        return
+    with path.open("rb") as file:
+        s3.put_object(Bucket=bucket, Key=key, Body=file)
 
 
 def upload_archive(s3: Any, folder: Path, archive: Path, url: str) -> None:

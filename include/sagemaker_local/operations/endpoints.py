@@ -1,4 +1,4 @@
-"""CreateEndpoint, UpdateEndpoint, UpdateEndpointWeightsAndCapacities, DescribeEndpoint, ListEndpoints, DeleteEndpoint."""
+"""Create, update, describe, list and delete endpoints. The work itself is done by include/sagemaker_local/endpoints."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ def create_endpoint(ctx: Context, request: Request) -> Response:
 
 @operation("UpdateEndpoint")
 def update_endpoint(ctx: Context, request: Request) -> Response:
-    """Record the wanted deployment and start bringing it up beside the one that serves."""
+    """Record the wanted deployment and start bringing it up beside the one that serves.
+
+    All traffic moves at once; a DeploymentConfig is kept and described, but its waits and steps are not carried out.
+    """
     name = request["EndpointName"]
     plan = state.make_plan(ctx, _config(ctx, request["EndpointConfigName"]))
 

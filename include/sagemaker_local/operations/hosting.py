@@ -120,12 +120,12 @@ def _check_variant(context: Context, variant: dict[str, Any]) -> None:
     if "ServerlessConfig" in variant:
         if any(instances):
             raise validation_error(
-                f"Production variant {name} has a ServerlessConfig: InstanceType and InitialInstanceCount do not go with it."
+                f"Production variant {name} has a ServerlessConfig, so no InstanceType or InitialInstanceCount."
             )
         memory = variant["ServerlessConfig"]["MemorySizeInMB"]
         if memory % 1024:
             raise validation_error(
-                f"MemorySizeInMB of production variant {name} is {memory}; it must be 1024, 2048, 3072, 4096, 5120 or 6144."
+                f"MemorySizeInMB of production variant {name} is {memory}; it must be a multiple of 1024 up to 6144."
             )
     elif "InstancePools" not in variant and not all(instances):
         raise validation_error(f"Production variant {name} needs InstanceType and InitialInstanceCount.")

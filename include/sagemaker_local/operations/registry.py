@@ -99,7 +99,8 @@ def create_model_package(context: Context, request: Request) -> Response:
 def _new_package(context: Context, group: str, request: Request) -> dict[str, Any]:
     """The version's body, but for its number. Raises ValidationException when a model artefact does not exist."""
     package = {member: value for member, value in request.items() if member not in ("ClientToken", "ModelPackageName")}
-    package["InferenceSpecification"] = _with_etags(context, request.get("InferenceSpecification"))
+    if "InferenceSpecification" in request:
+        package["InferenceSpecification"] = _with_etags(context, request["InferenceSpecification"])
     return package | {
         "ModelPackageGroupName": group,
         "ModelApprovalStatus": request.get("ModelApprovalStatus", "PendingManualApproval"),
@@ -111,10 +112,8 @@ def _new_package(context: Context, group: str, request: Request) -> dict[str, An
     }
 
 
-def _with_etags(context: Context, specification: dict[str, Any] | None) -> dict[str, Any] | None:
+def _with_etags(context: Context, specification: dict[str, Any]) -> dict[str, Any]:
     """The specification with the ETag of each container's artefact, as AWS adds it."""
-    if specification is None:
-        return None
     containers = []
     for container in specification["Containers"]:
         etag = require_model_data(context, container)
@@ -254,8 +253,10 @@ def _emit(context: Context, arn: str) -> None:
     package = context.store.get(PACKAGE, _key(arn))
     if package is None:
         return
-    times = {name: _iso(package[name]) for name in ("CreationTime", "LastModifiedTime") if name in package}
-    emit(context, "SageMaker Model Package State Change", arn, {**package, **times})
+    for member in ("CreationTime", "LastModifiedTime"):
+        if member in package:
+            package[member] = _iso(package[member])
+    emit(context, "SageMaker Model Package State Change", arn, package)
 
 
 def _iso(moment: float) -> str:

@@ -15,7 +15,8 @@ from sagemaker_retraining.config.rules import ModelName
 SKELETON = Path(__file__).parent / "skeleton"
 # The templates' names end in .txt so that no tool takes them for code of this package.
 SUFFIX = ".txt"
-DAG_FILE = '''"""The Airflow DAG `{name}_retraining`; what it does is in `include/models/{name}/model.yaml`."""
+# Airflow looks only into files that hold the words airflow and dag: the first line is needed.
+DAG_FILE = '''"""The Airflow DAG of the model {name}; everything about it is in include/models/{name}/."""
 
 from sagemaker_retraining.dags import retraining_dag
 

@@ -7,6 +7,8 @@ import json
 import sys
 from typing import Any
 
+from pydantic import BaseModel
+
 from sagemaker_retraining.config import EnvironmentConfig, ModelConfig
 
 EPILOG = """\
@@ -17,7 +19,7 @@ examples:
   %(prog)s > model.schema.json
   %(prog)s environment > environment.schema.json
 """
-_SCHEMAS = {"model": ModelConfig, "environment": EnvironmentConfig}
+_SCHEMAS: dict[str, type[BaseModel]] = {"model": ModelConfig, "environment": EnvironmentConfig}
 
 
 def add_to(commands: Any) -> None:

@@ -39,7 +39,9 @@ def explain(error: ValidationError, cls: type[BaseModel], source: Source) -> lis
 def did_you_mean(value: str, known: Iterable[str], otherwise: str) -> str:
     """`did you mean 'a'?`, or `otherwise` and the list of what there is."""
     names = sorted(known)
-    close = difflib.get_close_matches(value, names, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(value, names, n=1, cutoff=0.6) or [
+        name for name in names if name.startswith(value)
+    ]
     return f"did you mean {close[0]!r}?" if close else f"{otherwise} {', '.join(names) or 'none'}"
 
 

@@ -107,7 +107,7 @@ class ProcessingStep(Step):
     def fit_the_request(cls, arguments: dict[str, Scalar]) -> dict[str, Scalar]:
         """CreateProcessingJob allows 256 characters each; `period` is the run's own."""
         if "period" in arguments:
-            raise ValueError("period is given by the run; choose another name")
+            raise ValueError("period: is given by the run; choose another name")
         for key, value in arguments.items():
             if not 1 <= len(str(value)) <= LONGEST_ARGUMENT:
                 raise ValueError(f"{key}: a value has 1 to {LONGEST_ARGUMENT} characters, got {len(str(value))}")
@@ -213,7 +213,7 @@ class QualityGate(Section):
         default=None, description="Whether more of it is better; default minimize for regression, else maximize."
     )
     tolerance: float = Field(
-        default=0.0,
+        default=0.005,
         ge=0,
         description="How much worse than the champion is still good enough, in the metric's own unit.",
     )

@@ -33,8 +33,6 @@ class Rule:
         return {**handler(schema), "pattern": f"^(?:{self.pattern})$"}
 
 
-_NAME = r"[a-zA-Z0-9](?:-*[a-zA-Z0-9])*"
-
 ModelName = Annotated[
     str,
     Rule(r"[a-z][a-z0-9_]{0,28}[a-z0-9]", "a model name: 2 to 30 of a-z, 0-9 and _, starting with a letter"),
@@ -84,8 +82,8 @@ ScriptName = Annotated[str, Rule(r"[A-Za-z_][A-Za-z0-9_]*\.py", "the name of a .
 EndpointName = Annotated[
     str,
     Rule(
-        rf"(?=[^{{}}]{{0,40}}(?:\{{env\}})?[^{{}}]{{0,40}}$)(?:{_NAME}-*)?(?:\{{env\}})?(?:-*{_NAME})?",
-        "an endpoint name: a-z, A-Z, 0-9 and -, with {env} where the environment's name belongs, such as fraud-{env}",
+        r"(?:[a-zA-Z0-9]|\{env\})(?:-*(?:[a-zA-Z0-9]|\{env\}))*",
+        "a name of a-z, A-Z, 0-9 and -, with {env} where the environment's name belongs, such as fraud-{env}",
     ),
 ]
 ContentType = Annotated[str, Rule(r"[a-zA-Z0-9.+-]+/[a-zA-Z0-9.+-]+", "a content type such as text/csv")]

@@ -147,7 +147,9 @@ class RunPlan:
             },
             "fingerprints": {
                 "model": fingerprint(self.model.model_dump(mode="json", by_alias=True)),
-                "environment": fingerprint(self.environment.model_dump(mode="json", exclude={"models"})),
+                "environment": fingerprint(
+                    self.environment.model_dump(mode="json", exclude={"models", "poll_seconds"})
+                ),
                 "code": self.code.sha256,
             },
             "tags": self.tags,

@@ -57,7 +57,6 @@ def _data_ready(plan: RunPlan) -> dict[str, Any]:
         "period": str(plan.period),
         "success_key": f"{prefix}period={plan.period}/_SUCCESS",
         "history_months": None if history == "all" else history,
-        "manifest_key": f"{plan.prefix}{RAW_MANIFEST}",
         "manifest_uri": plan.run_uri(RAW_MANIFEST),
         "timeout_seconds": plan.model.data.timeout_hours * 3600,
     }

@@ -90,11 +90,6 @@ def _endpoint_config(request: Request) -> _Found:
             yield f"ProductionVariants[{index}].ModelName", "is required"
 
 
-def _update_endpoint(request: Request) -> _Found:
-    if request.get("ExcludeRetainedVariantProperties") and not request.get("RetainAllVariantProperties"):
-        yield "ExcludeRetainedVariantProperties", "needs RetainAllVariantProperties"
-
-
 def _unique(path: str, names: list[str]) -> _Found:
     for name, count in Counter(names).items():
         if count > 1:
@@ -107,5 +102,4 @@ _RULES: dict[str, Callable[[Request], _Found]] = {
     "CreateModelPackage": _package,
     "CreateModel": _model,
     "CreateEndpointConfig": _endpoint_config,
-    "UpdateEndpoint": _update_endpoint,
 }

@@ -23,7 +23,7 @@ SUCCESS = "_SUCCESS"
 class RawDataSensor(AwsBaseSensor[RetrainingHook]):
     """Waits for `_SUCCESS` of the run's month, then writes the manifest that preprocess reads.
 
-    `config` is the plan's `data_ready`: `bucket, raw_prefix, period, history_months (or None for all), manifest_key`.
+    `config` is the plan's `data_ready`: `bucket, raw_prefix, period, history_months (or None for all), manifest_uri`.
     A month without `_SUCCESS` is not read. Returns `{manifest_uri, months, objects, bytes, fingerprint}`; the
     fingerprint is a SHA-256 over the names and ETags of all objects, so equal data gives an equal value.
     """
@@ -85,7 +85,7 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
             for item in objects
             if month_of(item["Key"].removeprefix(prefix)) in months and not item["Key"].endswith(SUCCESS)
         ]
-        manifest_uri = f"s3://{bucket}/{self.config['manifest_key']}"
+        manifest_uri = self.config["manifest_uri"]  # in the run's bucket; raw data may lie in another
         manifest = [{"prefix": f"s3://{bucket}/{prefix}"}, *(name for name, _ in chosen)]
         self.hook.write_bytes(manifest_uri, json.dumps(manifest, indent=1).encode(), content_type="application/json")
         names = "\n".join(f"{name} {item['ETag']}" for name, item in chosen)

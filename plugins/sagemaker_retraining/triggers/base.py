@@ -88,6 +88,9 @@ class PollTrigger(BaseTrigger):
             try:
                 async with await self.hook().get_async_conn() as client:
                     while True:
+                        # Sleep first: the operator has just looked, and Airflow takes a task for killed whose next
+                        # process starts before its executor has reported the end of the one that deferred.
+                        await asyncio.sleep(self.poll_seconds * random.uniform(1, 1.1))  # noqa: S311 (jitter)
                         if (event := await self.poll(client)) is not None:
                             yield TriggerEvent(event)
                             return
@@ -95,7 +98,6 @@ class PollTrigger(BaseTrigger):
                         if time.time() >= self.deadline:
                             yield TriggerEvent({"status": "timeout"})
                             return
-                        await asyncio.sleep(self.poll_seconds * random.uniform(0.9, 1.1))  # noqa: S311 (jitter)
             except Exception as error:
                 if not is_transient(error) or time.time() >= self.deadline:
                     raise

@@ -1,0 +1,153 @@
+"""`make bench`: what the local SageMaker adds to the work itself, each figure taken next to its own baseline.
+
+Runs a local SageMaker of its own in a scratch folder. Prints the figures and writes them to `.local/bench.json`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from include.laptop import seeds
+from include.laptop.aws import client
+from include.laptop.components import SAGEMAKER, Component, get_json
+from include.laptop.environment import process_environment
+from include.laptop.layout import HOST, JOBS_PYTHON, LOCAL, LOGS, Addresses, LaptopError
+from include.laptop.processes import log_tail, start, stop
+
+JOBS = 5
+REQUESTS = 300
+ROLE = "arn:aws:iam::123456789012:role/sagemaker-retraining-local"
+IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.0-5"
+JOB_SCRIPT = "import pandas\n"
+INFERENCE = """
+def model_fn(model_dir): return None
+def input_fn(body, content_type): return body
+def predict_fn(data, model): return data
+def output_fn(prediction, accept): return prediction
+"""
+
+
+@contextlib.contextmanager
+def local_sagemaker(state: str) -> Iterator[Addresses]:
+    """A local SageMaker on a free port, for the time of the block."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        where = Addresses(0, probe.getsockname()[1])
+    command = [sys.executable, "-m", "include.sagemaker_local", "--port", str(where.sagemaker_port), "--state", state]
+    component = Component("bench", [*command, "--python", str(JOBS_PYTHON)], signal.SIGTERM, patience=15)
+    process = start(component, process_environment(where))
+    try:
+        while not get_json(f"{where.sagemaker}/_local/health"):
+            if process.poll() is not None:
+                raise LaptopError(f"{SAGEMAKER} does not start:\n{log_tail(LOGS / component.log_name)}")
+            time.sleep(0.05)
+        yield where
+    finally:
+        stop([(component, process)])
+
+
+def seconds_of(action: Any, *arguments: Any) -> float:
+    """How long a call takes."""
+    started = time.perf_counter()
+    action(*arguments)
+    return time.perf_counter() - started
+
+
+def run_job(api: Any, name: str) -> None:
+    """A processing job, from the request to its end as a client that asks every 20 ms sees it."""
+    source = {"S3Uri": f"s3://{seeds.BUCKET}/bench/job.py", "S3DataType": "S3Prefix", "S3InputMode": "File"}
+    api.create_processing_job(
+        ProcessingJobName=name,
+        RoleArn=ROLE,
+        AppSpecification={
+            "ImageUri": IMAGE,
+            "ContainerEntrypoint": ["python3", "/opt/ml/processing/input/code/job.py"],
+        },
+        ProcessingInputs=[
+            {"InputName": "code", "S3Input": {**source, "LocalPath": "/opt/ml/processing/input/code"}},
+        ],
+        ProcessingResources={
+            "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 1}
+        },
+    )
+    while (job := api.describe_processing_job(ProcessingJobName=name))["ProcessingJobStatus"] == "InProgress":
+        time.sleep(0.02)
+    if job["ProcessingJobStatus"] != "Completed":
+        raise LaptopError(f"{name} is {job['ProcessingJobStatus']}: {job.get('FailureReason')}")
+
+
+def bench_jobs(where: Addresses, folder: str) -> dict[str, float]:
+    """The same script as a job and by itself, in turns."""
+    api = client("sagemaker", where)
+    script = Path(folder) / "job.py"
+    script.write_text(JOB_SCRIPT)
+    client("s3", where).put_object(Bucket=seeds.BUCKET, Key="bench/job.py", Body=JOB_SCRIPT.encode())
+    jobs, direct = [], []
+    for number in range(JOBS):
+        jobs.append(seconds_of(run_job, api, f"bench-{number}"))
+        direct.append(seconds_of(subprocess.check_call, [str(JOBS_PYTHON), str(script)]))
+    job, script_alone = statistics.median(jobs), statistics.median(direct)
+    return {"job_seconds": job, "script_seconds": script_alone, "job_overhead_seconds": job - script_alone}
+
+
+def bench_endpoint(where: Addresses) -> dict[str, float]:
+    """Requests to an endpoint whose model does nothing, one after the other."""
+    api = client("sagemaker", where)
+    client("s3", where).put_object(Bucket=seeds.BUCKET, Key="bench/model.tar.gz", Body=model_archive())
+    container = {"Image": IMAGE, "ModelDataUrl": f"s3://{seeds.BUCKET}/bench/model.tar.gz"}
+    variables = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
+    api.create_model(ModelName="bench", ExecutionRoleArn=ROLE, PrimaryContainer={**container, "Environment": variables})
+    variant = {"VariantName": "AllTraffic", "ModelName": "bench", "InstanceType": "ml.m5.large"}
+    api.create_endpoint_config(EndpointConfigName="bench", ProductionVariants=[{**variant, "InitialInstanceCount": 1}])
+    api.create_endpoint(EndpointName="bench", EndpointConfigName="bench")
+    waiter = api.get_waiter("endpoint_in_service")
+    waiter.wait(EndpointName="bench", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    runtime = client("sagemaker-runtime", where)
+
+    def invoke() -> None:
+        runtime.invoke_endpoint(EndpointName="bench", ContentType="text/csv", Body="1,2")["Body"].read()
+
+    seconds = sorted(seconds_of(invoke) for _ in range(REQUESTS))
+    return {"invoke_p50_ms": 1000 * statistics.median(seconds), "invoke_p99_ms": 1000 * seconds[int(0.99 * REQUESTS)]}
+
+
+def model_archive() -> bytes:
+    """A model.tar.gz with nothing but code."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        member = tarfile.TarInfo("code/inference.py")
+        member.size = len(INFERENCE.encode())
+        archive.addfile(member, io.BytesIO(INFERENCE.encode()))
+    return packed.getvalue()
+
+
+def main() -> int:
+    """Measure, print, write."""
+    folder = tempfile.TemporaryDirectory()
+    with folder, tempfile.TemporaryDirectory() as state, local_sagemaker(state) as where:
+        seeds.sow(where, seeds.models_with_data(), lambda name, seconds: None)
+        figures = {**bench_jobs(where, folder.name), **bench_endpoint(where)}
+        health = get_json(f"{where.sagemaker}/_local/health") or {}
+        figures["memory_mb"] = health["memory_rss_bytes"] / 1000**2
+    rounded = {name: round(value, 3) for name, value in figures.items()}
+    for name, value in rounded.items():
+        sys.stdout.write(f"{name:<22} {value:10.3f}\n")
+    (LOCAL / "bench.json").write_text(json.dumps(rounded, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

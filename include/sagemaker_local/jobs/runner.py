@@ -1,0 +1,86 @@
+"""All jobs of this server: starts them, stops them, and settles what a former server left behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from typing import Any
+
+from include.sagemaker_local.jobs import isolation
+from include.sagemaker_local.jobs.execution import Execution
+from include.sagemaker_local.jobs.processing import ProcessingExecution
+from include.sagemaker_local.jobs.record import PREFIX, PROCESSING, RESTARTED, TRAINING, JobRecord
+from include.sagemaker_local.jobs.spot import SpotMarket
+from include.sagemaker_local.jobs.training import TrainingExecution
+from include.sagemaker_local.service import Context
+
+SPOT = "/_local/spot"
+
+
+class JobRunner:
+    """Implements `service.Jobs`. `isolation` says how jobs get their /opt/ml on this machine."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._market = SpotMarket(ctx.store)
+        self._lock = threading.Lock()
+        self._executions: dict[tuple[str, str], Execution] = {}
+        self.isolation = isolation.probe(ctx.settings.python)
+        self._settle()
+        threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
+
+    def start_processing(self, name: str) -> None:
+        """Run the stored processing job."""
+        self._start(ProcessingExecution(self._ctx, self.isolation, name))
+
+    def start_training(self, name: str) -> None:
+        """Run the stored training job."""
+        self._start(TrainingExecution(self._ctx, self.isolation, name, self._market))
+
+    def stop(self, kind: str, name: str) -> None:
+        """Stop a job whose status was made Stopping."""
+        with self._lock:
+            execution = self._executions.get((kind, name))
+        if execution is not None:
+            execution.request_stop()
+
+    def shutdown(self) -> None:
+        """Kill all job processes; the next server makes their jobs Failed."""
+        with self._lock:
+            executions = list(self._executions.values())
+        for execution in executions:
+            execution.shut_down()
+
+    def local_api(self, path: str, method: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        """Answer a request to the control API: GET and PUT of `/_local/spot` (see `spot.SpotMarket`)."""
+        if path != SPOT:
+            return 404, {"error": f"{path} does not exist; there are /_local/health and {SPOT}"}
+        if method == "GET":
+            return 200, self._market.settings
+        if method != "PUT":
+            return 405, {"error": f"{method} is not possible for {SPOT}; use GET or PUT"}
+        try:
+            return 200, self._market.change(json.loads(body))
+        except (ValueError, TypeError) as error:
+            return 400, {"error": str(error)}
+
+    def _start(self, execution: Execution) -> None:
+        with self._lock:
+            self._executions = {key: other for key, other in self._executions.items() if other.alive}
+            self._executions[execution.kind, execution.name] = execution
+        execution.start()
+
+    def _warm_up(self) -> None:
+        """Make the clients that jobs use, so that the first job does not wait for it."""
+        for service in ("events", "s3", "logs"):
+            self._ctx.client(service)
+
+    def _settle(self) -> None:
+        """Fail the jobs that ran when the server ended, and remove their directories."""
+        for kind in (PROCESSING, TRAINING):
+            for body in self._ctx.store.list(kind):
+                record = JobRecord(self._ctx, kind, body[f"{PREFIX[kind]}JobName"])
+                if record.running:
+                    record.fail(RESTARTED)
+            shutil.rmtree(self._ctx.settings.state / "jobs" / kind, ignore_errors=True)

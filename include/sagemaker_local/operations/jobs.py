@@ -1,0 +1,69 @@
+"""What the operations of processing and training jobs share: the checks that need more than the request's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from include.sagemaker_local.errors import AwsError, validation_error
+from include.sagemaker_local.jobs.record import PREFIX, JobRecord
+from include.sagemaker_local.operations.roles import require_role
+from include.sagemaker_local.operations.tags import check_tags, delete_all_tags, save_tags
+from include.sagemaker_local.service import Context, Request
+
+DEFAULT_RUNTIME_SECONDS = 86_400
+
+
+def check_common(context: Context, request: Request) -> None:
+    """The checks of every job: tags and role. Raises ValidationException."""
+    check_tags(request.get("Tags", []))
+    require_role(context, request["RoleArn"])
+
+
+def check_instances(kind: str, cluster: dict[str, Any]) -> None:
+    """One instance a job is what this machine is; more is refused as AWS refuses what is above a quota."""
+    count = cluster.get("InstanceCount", 1)
+    if count > 1:
+        raise AwsError(
+            "ResourceLimitExceeded",
+            f"The account-level service limit '{cluster.get('InstanceType')} for {kind} job usage' is 1 Instances, "
+            f"with current utilization of 0 Instances and a request delta of {count} Instances. (The local SageMaker "
+            f"runs one instance per job.)",
+        )
+
+
+def check_bucket(context: Context, member: str, url: str) -> None:
+    """Raise ValidationException unless the bucket of an output address exists."""
+    bucket = url.partition("://")[2].partition("/")[0]
+    try:
+        context.client("s3").head_bucket(Bucket=bucket)
+    except ClientError as error:
+        raise validation_error(f"Could not access the S3 bucket {bucket} given in {member} {url}.") from error
+
+
+def check_unique(member: str, values: Iterable[str]) -> None:
+    """Raise ValidationException when a name comes twice."""
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            raise validation_error(f"{member} must be unique within a job, but {value} is given twice.")
+        seen.add(value)
+
+
+def insert(context: Context, kind: str, body: dict[str, Any], request: Request, taken: str) -> str:
+    """Store the job and its tags, and return its ARN. Raises ResourceInUse with the text `taken` when the name is."""
+    name = request[f"{PREFIX[kind]}JobName"]
+    arn = context.arn(kind, name)
+    if not context.store.insert(kind, name, body):
+        raise AwsError("ResourceInUse", f"{taken} ({arn})")
+    save_tags(context, arn, request)
+    JobRecord(context, kind, name).announce(body)
+    return arn
+
+
+def delete(context: Context, kind: str, name: str) -> None:
+    """Forget a job that has ended."""
+    context.store.delete(kind, name)
+    delete_all_tags(context, context.arn(kind, name))

@@ -1,0 +1,139 @@
+"""Processing jobs: create, describe, list, stop, delete."""
+
+from __future__ import annotations
+
+import posixpath
+import time
+from typing import Any
+
+from include.sagemaker_local.errors import validation_error
+from include.sagemaker_local.jobs.record import PROCESSING, RUNNING
+from include.sagemaker_local.listing import page
+from include.sagemaker_local.operations import jobs
+from include.sagemaker_local.service import Context, Request, Response, operation
+
+ROOT = "/opt/ml/processing"
+
+
+@operation("CreateProcessingJob")
+def create_processing_job(context: Context, request: Request) -> Response:
+    """Check everything, store the job, start it."""
+    _check(context, request)
+    name = request["ProcessingJobName"]
+    now = time.time()
+    stopping = {"MaxRuntimeInSeconds": jobs.DEFAULT_RUNTIME_SECONDS, **request.get("StoppingCondition", {})}
+    body = {
+        **{member: value for member, value in request.items() if member != "Tags"},
+        "ProcessingJobArn": context.arn(PROCESSING, name),
+        "ProcessingJobStatus": "InProgress",
+        "StoppingCondition": stopping,
+        "CreationTime": now,
+        "LastModifiedTime": now,
+    }
+    taken = "Job names must be unique within an AWS account and region, and a job with this name already exists"
+    arn = jobs.insert(context, PROCESSING, body, request, taken)
+    context.jobs.start_processing(name)
+    return {"ProcessingJobArn": arn}
+
+
+@operation("DescribeProcessingJob")
+def describe_processing_job(context: Context, request: Request) -> Response:
+    """The job; ValidationException when there is none."""
+    return _job(context, request["ProcessingJobName"])
+
+
+@operation("ListProcessingJobs")
+def list_processing_jobs(context: Context, request: Request) -> Response:
+    """Summaries, filtered, sorted and paged."""
+    return page(
+        request,
+        context.store.list(PROCESSING),
+        member="ProcessingJobSummaries",
+        name="ProcessingJobName",
+        status="ProcessingJobStatus",
+    )
+
+
+@operation("StopProcessingJob")
+def stop_processing_job(context: Context, request: Request) -> Response:
+    """Stop a job that is in progress."""
+    name = request["ProcessingJobName"]
+    _job(context, name)
+
+    def stop(body: dict[str, Any]) -> None:
+        if body["ProcessingJobStatus"] != "InProgress":
+            raise _wrong_status(body)
+        body.update(ProcessingJobStatus="Stopping", LastModifiedTime=time.time())
+
+    context.store.update(PROCESSING, name, stop)
+    context.jobs.stop(PROCESSING, name)
+    return {}
+
+
+@operation("DeleteProcessingJob")
+def delete_processing_job(context: Context, request: Request) -> Response:
+    """Forget a job that has ended; its name can be used again."""
+    body = _job(context, request["ProcessingJobName"])
+    if body["ProcessingJobStatus"] in RUNNING:
+        raise _wrong_status(body)
+    jobs.delete(context, PROCESSING, request["ProcessingJobName"])
+    return {}
+
+
+def _job(context: Context, name: str) -> dict[str, Any]:
+    body = context.store.get(PROCESSING, name)
+    if body is None:
+        raise validation_error(f"Could not find requested job with name: {name}")
+    return body
+
+
+def _wrong_status(body: dict[str, Any]) -> Exception:
+    status = body["ProcessingJobStatus"]
+    return validation_error(f"The request was rejected because the processing job is in status {status}.")
+
+
+def _check(context: Context, request: Request) -> None:
+    """The rules that the service model does not know. Raises ValidationException or ResourceLimitExceeded."""
+    jobs.check_common(context, request)
+    jobs.check_instances("processing", request["ProcessingResources"]["ClusterConfig"])
+    if "ContainerEntrypoint" not in request["AppSpecification"]:
+        raise validation_error(
+            "AppSpecification.ContainerEntrypoint is missing: the local SageMaker has no container images, so it does "
+            "not know an image's own entrypoint."
+        )
+    inputs = request.get("ProcessingInputs", [])
+    outputs = request.get("ProcessingOutputConfig", {}).get("Outputs", [])
+    jobs.check_unique("InputName", [item["InputName"] for item in inputs])
+    jobs.check_unique("OutputName", [item["OutputName"] for item in outputs])
+    for item in inputs:
+        _check_input(item)
+    for item in outputs:
+        _check_output(context, item)
+
+
+def _check_input(item: dict[str, Any]) -> None:
+    name, source = item["InputName"], item.get("S3Input")
+    if item.get("AppManaged"):
+        return
+    if source is None:
+        raise validation_error(f"Input {name} has no S3Input, and the local SageMaker knows no other source.")
+    if source.get("S3InputMode") == "Pipe":
+        raise validation_error(f"Input {name} has S3InputMode Pipe; the local SageMaker knows File only.")
+    if "LocalPath" not in source:
+        raise validation_error(f"Input {name} has no LocalPath, which S3InputMode File needs.")
+    _check_local_path("input", name, source["LocalPath"])
+
+
+def _check_output(context: Context, item: dict[str, Any]) -> None:
+    target = item.get("S3Output")
+    if target is None or item.get("AppManaged"):
+        return
+    if "LocalPath" in target:
+        _check_local_path("output", item["OutputName"], target["LocalPath"])
+    jobs.check_bucket(context, "S3Output.S3Uri", target["S3Uri"])
+
+
+def _check_local_path(kind: str, name: str, path: str) -> None:
+    """SageMaker Processing sees /opt/ml/processing and below only."""
+    if posixpath.normpath(path) != path.rstrip("/") or not path.startswith(f"{ROOT}/"):
+        raise validation_error(f"LocalPath {path} of {kind} {name} is not valid: it must be under {ROOT}/.")

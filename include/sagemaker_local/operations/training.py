@@ -1,0 +1,177 @@
+"""Training jobs: create, describe, list, stop, delete."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import time
+from typing import Any
+
+from include.sagemaker_local.errors import validation_error
+from include.sagemaker_local.jobs.record import RUNNING, TRAINING, JobRecord, enter
+from include.sagemaker_local.jobs.training import mark_stopping
+from include.sagemaker_local.listing import page
+from include.sagemaker_local.operations import jobs
+from include.sagemaker_local.service import Context, Request, Response, operation
+
+_REFUSED_WITH_PREFERENCES = ("InstanceType", "InstanceGroups", "InstancePlacementConfig")
+
+
+@operation("CreateTrainingJob")
+def create_training_job(context: Context, request: Request) -> Response:
+    """Check everything, store the job, start it."""
+    _check(context, request)
+    name = request["TrainingJobName"]
+    now = time.time()
+    stopping = {"MaxRuntimeInSeconds": jobs.DEFAULT_RUNTIME_SECONDS, **request.get("StoppingCondition", {})}
+    body: dict[str, Any] = {
+        "EnableNetworkIsolation": False,
+        "EnableInterContainerTrafficEncryption": False,
+        "EnableManagedSpotTraining": False,
+        **{member: value for member, value in request.items() if member != "Tags"},
+        "TrainingJobArn": context.arn(TRAINING, name),
+        "TrainingJobStatus": "InProgress",
+        "StoppingCondition": stopping,
+        "CreationTime": now,
+        "LastModifiedTime": now,
+    }
+    enter(body, "Starting", "Starting the training job", now)
+    taken = (
+        "Training job names must be unique within an AWS account and region, and a training job with this name "
+        "already exists"
+    )
+    arn = jobs.insert(context, TRAINING, body, request, taken)
+    context.jobs.start_training(name)
+    return {"TrainingJobArn": arn}
+
+
+@operation("DescribeTrainingJob")
+def describe_training_job(context: Context, request: Request) -> Response:
+    """The job; ValidationException when there is none."""
+    return _job(context, request["TrainingJobName"])
+
+
+@operation("ListTrainingJobs")
+def list_training_jobs(context: Context, request: Request) -> Response:
+    """Summaries, filtered, sorted and paged."""
+    return page(
+        request,
+        context.store.list(TRAINING),
+        member="TrainingJobSummaries",
+        name="TrainingJobName",
+        status="TrainingJobStatus",
+    )
+
+
+@operation("StopTrainingJob")
+def stop_training_job(context: Context, request: Request) -> Response:
+    """Stop a job that is in progress."""
+    name = request["TrainingJobName"]
+    _job(context, name)
+
+    def stop(body: dict[str, Any]) -> None:
+        if body["TrainingJobStatus"] != "InProgress":
+            raise _wrong_status(body)
+        mark_stopping(body, time.time())
+
+    JobRecord(context, TRAINING, name).change(stop)
+    context.jobs.stop(TRAINING, name)
+    return {}
+
+
+@operation("DeleteTrainingJob")
+def delete_training_job(context: Context, request: Request) -> Response:
+    """Forget a job that has ended; its name can be used again."""
+    body = _job(context, request["TrainingJobName"])
+    if body["TrainingJobStatus"] in RUNNING:
+        raise _wrong_status(body)
+    jobs.delete(context, TRAINING, request["TrainingJobName"])
+    return {}
+
+
+def _job(context: Context, name: str) -> dict[str, Any]:
+    body = context.store.get(TRAINING, name)
+    if body is None:
+        raise validation_error("Requested resource not found.")
+    return body
+
+
+def _wrong_status(body: dict[str, Any]) -> Exception:
+    return validation_error(
+        f"The request was rejected because the training job is in status {body['TrainingJobStatus']}."
+    )
+
+
+def _check(context: Context, request: Request) -> None:
+    """The rules that the service model does not know. Raises ValidationException or ResourceLimitExceeded."""
+    jobs.check_common(context, request)
+    _check_algorithm(request.get("AlgorithmSpecification"))
+    _check_resources(request)
+    _check_spot(request)
+    channels = request.get("InputDataConfig", [])
+    jobs.check_unique("ChannelName", [channel["ChannelName"] for channel in channels])
+    for channel in channels:
+        _check_channel(channel)
+    jobs.check_bucket(context, "OutputDataConfig.S3OutputPath", request["OutputDataConfig"]["S3OutputPath"])
+    if checkpoints := request.get("CheckpointConfig"):
+        _check_checkpoints(context, checkpoints)
+
+
+def _check_algorithm(algorithm: dict[str, Any] | None) -> None:
+    if algorithm is None:
+        raise validation_error("AlgorithmSpecification is missing: the local SageMaker has no serverless jobs.")
+    if ("TrainingImage" in algorithm) == ("AlgorithmName" in algorithm):
+        raise validation_error("AlgorithmSpecification must have exactly one of TrainingImage and AlgorithmName.")
+    if algorithm["TrainingInputMode"] == "Pipe":
+        raise validation_error("TrainingInputMode Pipe: the local SageMaker knows File and FastFile only.")
+    names = [definition["Name"] for definition in algorithm.get("MetricDefinitions", [])]
+    jobs.check_unique("MetricDefinitions name", names)
+    for definition in algorithm.get("MetricDefinitions", []):
+        try:
+            re.compile(definition["Regex"])
+        except re.error as error:
+            raise validation_error(
+                f"The regular expression {definition['Regex']} of metric {definition['Name']} is not valid: {error}."
+            ) from error
+
+
+def _check_resources(request: Request) -> None:
+    resources = request.get("ResourceConfig", {})
+    if "InstancePreferences" in resources:
+        both = [member for member in _REFUSED_WITH_PREFERENCES if member in resources]
+        both += ["EnableManagedSpotTraining"] if request.get("EnableManagedSpotTraining") else []
+        if both:
+            raise validation_error(f"InstancePreferences cannot be given together with {both[0]}.")
+    if "InstanceType" not in resources:
+        raise validation_error("ResourceConfig.InstanceType is missing; the local SageMaker needs it.")
+    jobs.check_instances("training", resources)
+
+
+def _check_spot(request: Request) -> None:
+    condition = request.get("StoppingCondition", {})
+    longest = condition.get("MaxWaitTimeInSeconds")
+    if not request.get("EnableManagedSpotTraining"):
+        if longest is not None:
+            raise validation_error(
+                "Invalid MaxWaitTimeInSeconds. It is only supported when EnableManagedSpotTraining is set to true"
+            )
+    elif longest is None or longest < condition.get("MaxRuntimeInSeconds", jobs.DEFAULT_RUNTIME_SECONDS):
+        raise validation_error(
+            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds"
+        )
+
+
+def _check_channel(channel: dict[str, Any]) -> None:
+    if "S3DataSource" not in channel["DataSource"]:
+        raise validation_error(f"Channel {channel['ChannelName']} has no S3DataSource, the only source known here.")
+    if channel.get("InputMode") == "Pipe":
+        raise validation_error(f"Channel {channel['ChannelName']}: the local SageMaker knows File and FastFile only.")
+    if channel["DataSource"]["S3DataSource"]["S3DataType"] not in ("S3Prefix", "ManifestFile"):
+        raise validation_error(f"Channel {channel['ChannelName']}: S3DataType must be S3Prefix or ManifestFile here.")
+
+
+def _check_checkpoints(context: Context, config: dict[str, Any]) -> None:
+    path = config.get("LocalPath", "/opt/ml/checkpoints")
+    if posixpath.normpath(path) != path.rstrip("/") or not path.startswith("/opt/ml/"):
+        raise validation_error(f"CheckpointConfig.LocalPath {path} is not valid: it must be under /opt/ml/.")
+    jobs.check_bucket(context, "CheckpointConfig.S3Uri", config["S3Uri"])

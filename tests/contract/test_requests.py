@@ -1,0 +1,230 @@
+"""Every request of a run is one that botocore, and our full check, accept; every kind of mistake is found."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.validate import ParamValidator
+
+from sagemaker_retraining.plan import CodePackage
+from sagemaker_retraining.requests import (
+    RequestError,
+    build_requests,
+    complete_package,
+    deployment_requests,
+    validate,
+)
+from tests.project import CHAMPION, PACKAGE_ARN, RAW_DATA, TRAINING, ExampleProject
+
+MODEL = botocore.session.get_session().get_service_model("sagemaker")
+OPERATIONS = [
+    "CreateProcessingJob preprocess",
+    "CreateProcessingJob evaluate",
+    "CreateTrainingJob",
+    "CreateModelPackageGroup",
+    "CreateModelPackage",
+    "CreateModel",
+    "CreateEndpointConfig",
+    "CreateEndpoint",
+]
+
+
+def all_requests(folder: Path, environment: str) -> dict[str, dict[str, Any]]:
+    plan = ExampleProject(folder).plan(
+        environment,
+        champion=CHAMPION if environment == "prod" else None,
+        code=CodePackage("c0de" * 16, (("requirements.txt", b"x==1\n"),) if environment == "prod" else ()),
+    )
+    requests = build_requests(plan)
+    return {
+        "CreateProcessingJob preprocess": requests["preprocess"],
+        "CreateProcessingJob evaluate": requests["evaluate"],
+        "CreateTrainingJob": requests["train"],
+        "CreateModelPackageGroup": requests["register"]["group"],
+        "CreateModelPackage": complete_package(requests["register"]["package"], TRAINING, {"auc": 0.7}, RAW_DATA),
+        **deployment_requests(requests["deploy"], PACKAGE_ARN),
+    }
+
+
+@pytest.mark.parametrize("environment", ["test", "prod"])
+@pytest.mark.parametrize("step", OPERATIONS)
+def test_requests_are_accepted(tmp_path: Path, environment: str, step: str) -> None:
+    request, operation = all_requests(tmp_path, environment)[step], step.split(maxsplit=1)[0]
+    report = ParamValidator().validate(request, MODEL.operation_model(operation).input_shape)
+    assert not report.has_errors(), report.generate_report()
+    assert validate(operation, request) == []
+
+
+def test_the_environment_reaches_every_request(tmp_path: Path) -> None:
+    """Encryption, network and tags are not to be forgotten in one of them."""
+    requests = all_requests(tmp_path, "prod")
+    jobs = [step for step in OPERATIONS if "Job" in step]
+    for step in [*jobs, "CreateModelPackage", "CreateEndpointConfig"]:
+        assert "KmsKeyId': 'arn:aws:kms" in str(requests[step]), step
+    for step in [*jobs, "CreateModel"]:
+        assert "subnet-0123456789abcdef1" in str(requests[step]), step
+    for step in jobs:
+        assert "'EnableInterContainerTrafficEncryption': True" in str(requests[step]), step
+    for step in set(OPERATIONS) - {"CreateModelPackage"}:
+        assert {"Key": "period", "Value": "2013-11"} in requests[step]["Tags"], step
+    assert "Tags" not in requests["CreateModelPackage"]
+
+
+def test_spot_is_both_or_none(tmp_path: Path) -> None:
+    spot, on_demand = (all_requests(tmp_path / name, name)["CreateTrainingJob"] for name in ("test", "prod"))
+    assert spot["EnableManagedSpotTraining"] is True
+    assert spot["StoppingCondition"] == {"MaxRuntimeInSeconds": 7200, "MaxWaitTimeInSeconds": 14400}
+    assert "EnableManagedSpotTraining" not in on_demand
+    assert on_demand["StoppingCondition"] == {"MaxRuntimeInSeconds": 7200}
+
+
+def change(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    """Set a member (`a.b[0].c`); `...` removes it."""
+    *way, last = [int(part) if part.isdigit() else part for part in re.findall(r"[^.\[\]]+", path)]
+
+    def apply(request: dict[str, Any]) -> None:
+        target: Any = request
+        for part in way:
+            target = target[part]
+        if value is ...:
+            del target[last]
+        else:
+            target[last] = value
+
+    return apply
+
+
+JOB, TRAIN, PACKAGE, CONFIG = OPERATIONS[0], OPERATIONS[2], OPERATIONS[4], OPERATIONS[6]
+MISTAKES: list[tuple[str, str, Any, str]] = [
+    (JOB, "RoleArn", ..., "CreateProcessingJob: RoleArn: is required"),
+    (JOB, "RolArn", "x", "CreateProcessingJob: RolArn: is unknown; CreateProcessingJobRequest has ProcessingInputs"),
+    (JOB, "RoleArn", "arn:aws:iam::1:role/x-y-z", "does not match arn:aws"),
+    (JOB, "ProcessingJobName", "under_score", "ProcessingJobName: 'under_score' does not match"),
+    (JOB, "ProcessingJobName", "x" * 70, "has length 70; at most 63"),
+    (JOB, "StoppingCondition.MaxRuntimeInSeconds", "60", "'60' is a str; expected integer"),
+    (JOB, "StoppingCondition.MaxRuntimeInSeconds", True, "True is a bool; expected integer"),
+    (JOB, "StoppingCondition.MaxRuntimeInSeconds", 777_601, "is 777601; at most 777600"),
+    (JOB, "StoppingCondition.MaxRuntimeInSeconds", 0, "is 0; at least 1"),
+    (
+        JOB,
+        "ProcessingInputs[1].S3Input.LocalPath",
+        "/data",
+        "ProcessingInputs[1].S3Input.LocalPath: '/data' must lie under",
+    ),
+    (JOB, "ProcessingInputs[1].InputName", "code", "ProcessingInputs: 'code' is there 2 times"),
+    (JOB, "ProcessingInputs[0].S3Input.S3DataType", "Prefix", "'Prefix' is not one of ManifestFile, S3Prefix"),
+    (JOB, "ProcessingInputs[0].S3Input.S3Uri", "/home/me", "S3Uri: '/home/me' does not match"),
+    (JOB, "ProcessingOutputConfig.Outputs[0].S3Output.LocalPath", "/opt/ml/x", "must lie under /opt/ml/processing/"),
+    (JOB, "AppSpecification.ContainerArguments", [], "has length 0; at least 1"),
+    (JOB, "AppSpecification.ContainerArguments", ["x" * 257], "ContainerArguments[0]: 'xxx"),
+    (JOB, "Tags[0].Value", "a;b", "Tags[0].Value: 'a;b' does not match"),
+    (JOB, "Tags", [{"Key": str(i), "Value": ""} for i in range(51)], "has length 51; at most 50"),
+    (TRAIN, "EnableManagedSpotTraining", ..., "MaxWaitTimeInSeconds: 14400 needs EnableManagedSpotTraining"),
+    (TRAIN, "StoppingCondition.MaxWaitTimeInSeconds", ..., "None must be given with EnableManagedSpotTraining"),
+    (
+        TRAIN,
+        "StoppingCondition.MaxWaitTimeInSeconds",
+        7199,
+        "7199 must be given with EnableManagedSpotTraining and be at",
+    ),
+    (TRAIN, "HyperParameters.eta", 0.1, "HyperParameters.eta: 0.1 is a float; expected string"),
+    (TRAIN, "HyperParameters.eta", "a\nb", "HyperParameters.eta: 'a\\nb' does not match .*"),
+    (TRAIN, "HyperParameters.eta", "x" * 2501, "has length 2501; at most 2500"),
+    (TRAIN, "AlgorithmSpecification.TrainingInputMode", "Bogus", "'Bogus' is not one of Pipe, File, FastFile"),
+    (TRAIN, "ResourceConfig.InstanceType", "big", "InstanceType: 'big' is not one of"),
+    (TRAIN, "InputDataConfig[1].ChannelName", "train", "InputDataConfig: 'train' is there 2 times"),
+    (PACKAGE, "CustomerMetadataProperties", {}, "CustomerMetadataProperties: {} has length 0; at least 1"),
+    (PACKAGE, "CustomerMetadataProperties.x", "a;b", "CustomerMetadataProperties.x: 'a;b' does not match"),
+    (PACKAGE, "ClientToken", "x" * 37, "ClientToken: 'xxx"),
+    (PACKAGE, "ModelApprovalStatus", "Pending", "'Pending' is not one of Approved, Rejected, PendingManualApproval"),
+    (PACKAGE, "Tags", [{"Key": "a", "Value": "b"}], "Tags: a version of a group takes no tags"),
+    (PACKAGE, "ModelPackageDescription", "a\x07", "ModelPackageDescription: 'a\\x07' does not match"),
+    (
+        CONFIG,
+        "ProductionVariants[0].ServerlessConfig",
+        {"MemorySizeInMB": 1024, "MaxConcurrency": 1},
+        "or ServerlessConfig",
+    ),
+    (CONFIG, "DataCaptureConfig.InitialSamplingPercentage", 101, "is 101; at most 100"),
+    (CONFIG, "ProductionVariants", [], "ProductionVariants: [] has length 0; at least 1"),
+    ("CreateModel", "PrimaryContainer", ..., "PrimaryContainer: give PrimaryContainer or Containers"),
+    ("CreateEndpoint", "EndpointConfigName", None, "EndpointConfigName: None is a NoneType; expected string"),
+]
+
+
+@pytest.mark.parametrize(("step", "path", "value", "message"), MISTAKES)
+def test_mistakes_are_found(tmp_path: Path, step: str, path: str, value: Any, message: str) -> None:
+    request = copy.deepcopy(all_requests(tmp_path, "test")[step])
+    change(path, value)(request)
+    with pytest.raises(RequestError) as error:
+        validate(step.split(maxsplit=1)[0], request)
+    assert any(message in problem for problem in error.value.problems), error.value.problems
+
+
+def test_all_mistakes_are_listed() -> None:
+    with pytest.raises(RequestError) as error:
+        validate("CreateEndpoint", {"EndpointName": "a_b", "x": 1})
+    assert len(error.value.problems) == 3
+
+
+def test_an_instance_type_that_is_too_new_is_a_warning(tmp_path: Path) -> None:
+    request = all_requests(tmp_path, "test")["CreateTrainingJob"]
+    request["ResourceConfig"]["InstanceType"] = "ml.m99.large"
+    [warning] = validate("CreateTrainingJob", request)
+    assert "ResourceConfig.InstanceType: 'ml.m99.large' is not an instance type that this botocore knows" in warning
+
+
+def test_an_operation_that_does_not_exist() -> None:
+    with pytest.raises(ValueError, match="no operation 'CreateTrainingJobs'"):
+        validate("CreateTrainingJobs", {})
+
+
+@pytest.mark.parametrize("text", ["é", "日本", "²", "a\u00a0b", "naïve value=1"])
+def test_letters_of_all_languages_are_tag_text(text: str) -> None:
+    validate("AddTags", {"ResourceArn": PACKAGE_ARN, "Tags": [{"Key": "k", "Value": text}]})
+
+
+@pytest.mark.parametrize("text", ["😀", "a\u0301", "«»", "a\tb"])
+def test_other_characters_are_not(text: str) -> None:
+    with pytest.raises(RequestError, match="does not match"):
+        validate("AddTags", {"ResourceArn": PACKAGE_ARN, "Tags": [{"Key": "k", "Value": text}]})
+
+
+def test_a_registration_is_the_same_for_a_retry_and_new_for_a_new_artefact(tmp_path: Path) -> None:
+    package = build_requests(ExampleProject(tmp_path).plan())["register"]["package"]
+    first, again = (complete_package(package, TRAINING, {"auc": 0.7}, RAW_DATA) for _ in range(2))
+    other = complete_package(package, {**TRAINING, "model_artifact": "s3://b/other"}, {"auc": 0.7}, RAW_DATA)
+    assert first == again
+    assert first["ClientToken"] != other["ClientToken"]
+    assert first["CustomerMetadataProperties"]["metric.auc"] == "0.7"
+    assert first["CustomerMetadataProperties"]["data_months"] == "2013-01..2013-11"
+
+
+def test_metrics_that_are_no_numbers_stay_out(tmp_path: Path) -> None:
+    package = build_requests(ExampleProject(tmp_path).plan())["register"]["package"]
+    complete = complete_package(package, TRAINING, {"auc": float("nan"), "f1": None, "acc": 1.0}, RAW_DATA)
+    assert [key for key in complete["CustomerMetadataProperties"] if key.startswith("metric.")] == ["metric.acc"]
+
+
+def test_deployment_names_follow_content(tmp_path: Path) -> None:
+    project = ExampleProject(tmp_path)
+    deploy = build_requests(project.plan())["deploy"]
+    first = deployment_requests(deploy, PACKAGE_ARN)
+    another_run = deployment_requests(build_requests(project.plan(run_id="manual__1"))["deploy"], PACKAGE_ARN)
+    another_version = deployment_requests(deploy, PACKAGE_ARN.replace("/8", "/9"))
+    names = [
+        (r["CreateModel"]["ModelName"], r["CreateEndpointConfig"]["EndpointConfigName"])
+        for r in (first, another_run, another_version)
+    ]
+    assert names[0] == names[1]
+    assert names[0][0] != names[2][0]
+    assert names[0][1] != names[2][1]
+    assert all(re.fullmatch(r"demo-model-test-[0-9a-f]{10}", name) for pair in names for name in pair)
+    assert first["CreateEndpoint"]["EndpointConfigName"] == names[0][1]
+    assert "PrimaryContainer" not in deploy["model"], "the plan itself is not changed"

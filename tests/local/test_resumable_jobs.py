@@ -1,0 +1,150 @@
+"""Our job operators against the local SageMaker: one job per task, whatever happens between two tries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from sagemaker_retraining.operators.jobs import ResumableProcessingOperator, first_difference, generation_of
+from sagemaker_retraining.outcomes import AlgorithmError
+from sagemaker_retraining.requests.validation import RequestError
+
+from tests.conftest import LocalSageMaker
+
+pytestmark = pytest.mark.usefixtures("aws_connection")
+IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.0-5"
+
+
+class StateStore(dict[str, Any]):
+    """What Airflow gives a task to remember things by: it survives retries and clearing."""
+
+    def set(self, key: str, value: Any) -> None:
+        self[key] = value
+
+
+@pytest.fixture
+def context() -> dict[str, Any]:
+    return {"task_state_store": StateStore()}
+
+
+def config(server: LocalSageMaker, name: str, script: str) -> dict[str, Any]:
+    key = f"resumable/{name}/script.py"
+    server.client("s3").put_object(Bucket=server.bucket, Key=key, Body=script.encode())
+    return {
+        "ProcessingJobName": name,
+        "AppSpecification": {
+            "ImageUri": IMAGE,
+            "ContainerEntrypoint": ["python3", "/opt/ml/processing/input/code/script.py"],
+        },
+        "ProcessingInputs": [
+            {
+                "InputName": "code",
+                "S3Input": {
+                    "S3Uri": f"s3://{server.bucket}/{key}",
+                    "LocalPath": "/opt/ml/processing/input/code",
+                    "S3DataType": "S3Prefix",
+                    "S3InputMode": "File",
+                },
+            }
+        ],
+        "ProcessingResources": {
+            "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 10}
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": 300},
+        "RoleArn": server.role_arn,
+    }
+
+
+def operator(config: dict[str, Any], **kwargs: Any) -> ResumableProcessingOperator:
+    arguments = {"deferrable": False, "poll_seconds": 0.1, **kwargs}
+    return ResumableProcessingOperator(task_id="job", config=config, **arguments)
+
+
+def jobs(server: LocalSageMaker, name: str) -> list[str]:
+    found = server.client("sagemaker").list_processing_jobs(NameContains=name)["ProcessingJobSummaries"]
+    return sorted(job["ProcessingJobName"] for job in found)
+
+
+def test_a_retry_adopts_the_job_that_ended_meanwhile(sagemaker_local: LocalSageMaker, context: dict[str, Any]) -> None:
+    request = config(sagemaker_local, "adopt", "print('hello')")
+    first = operator(request).execute(context)
+    context["task_state_store"].clear()  # the worker died before it could record the result
+    second = operator(request).execute(context)
+    assert first == second
+    assert first["status"] == "Completed"
+    assert jobs(sagemaker_local, "adopt") == ["adopt"]
+
+
+def test_a_cleared_task_does_it_again(sagemaker_local: LocalSageMaker, context: dict[str, Any]) -> None:
+    request = config(sagemaker_local, "again", "print('hello')")
+    names = [operator(request).execute(context)["name"] for _ in range(3)]
+    assert names == ["again", "again-g1", "again-g2"]
+
+
+def test_a_failed_job_gets_the_next_generation(sagemaker_local: LocalSageMaker, context: dict[str, Any]) -> None:
+    request = config(sagemaker_local, "fails", "raise SystemExit(3)")
+    for _ in range(2):
+        with pytest.raises(AlgorithmError, match="exit code: 3"):
+            operator(request).execute(context)
+    assert jobs(sagemaker_local, "fails") == ["fails", "fails-g1"]
+
+
+def test_a_retry_attaches_to_the_running_job(sagemaker_local: LocalSageMaker, context: dict[str, Any]) -> None:
+    wait_for_file = (
+        "import boto3, time\n"
+        "s3 = boto3.client('s3')\n"
+        f"while not s3.list_objects_v2(Bucket={sagemaker_local.bucket!r}, Prefix='resumable/go').get('KeyCount'):\n"
+        "    time.sleep(0.1)\n"
+    )
+    request = config(sagemaker_local, "attach", wait_for_file)
+    with pytest.raises(TaskDeferred) as deferred:
+        operator(request, deferrable=True).execute(context)
+    assert deferred.value.trigger.name == "attach"
+    with pytest.raises(TaskDeferred):
+        operator(request, deferrable=True).execute(context)
+    assert jobs(sagemaker_local, "attach") == ["attach"]
+    sagemaker_local.client("s3").put_object(Bucket=sagemaker_local.bucket, Key="resumable/go", Body=b"")
+    assert operator(request).execute(context)["status"] == "Completed"
+
+
+def test_a_running_job_of_another_request_is_left_alone(
+    sagemaker_local: LocalSageMaker, context: dict[str, Any]
+) -> None:
+    request = config(sagemaker_local, "foreign", "import time; time.sleep(600)")
+    sagemaker_local.client("sagemaker").create_processing_job(**request)
+    other = {**request, "Environment": {"A": "b"}}
+    with pytest.raises(AirflowFailException, match=r"running from another request \(Environment"):
+        operator(other).execute(context)
+    killed = operator(request)
+    killed._job_name = "foreign"
+    killed.on_kill()
+    status = sagemaker_local.client("sagemaker").describe_processing_job(ProcessingJobName="foreign")
+    assert status["ProcessingJobStatus"] in {"Stopping", "Stopped"}
+
+
+def test_nothing_is_sent_when_the_request_is_wrong(sagemaker_local: LocalSageMaker, context: dict[str, Any]) -> None:
+    request = config(sagemaker_local, "wrong-name", "")
+    request["ProcessingJobName"] = "n" * 70
+    with pytest.raises(RequestError, match="ProcessingJobName"):
+        operator(request).execute(context)
+    assert jobs(sagemaker_local, "nnn") == []
+
+
+def test_an_input_known_only_later_is_filled_in(sagemaker_local: LocalSageMaker) -> None:
+    request = config(sagemaker_local, "later", "")
+    filled = operator(request, s3_uris={"code": "s3://other/key"}).request()
+    assert filled["ProcessingInputs"][0]["S3Input"]["S3Uri"] == "s3://other/key"
+    with pytest.raises(AirflowFailException, match="'model' is none of the inputs"):
+        operator(request, s3_uris={"model": "s3://other/key"}).request()
+
+
+@pytest.mark.parametrize(("name", "generation"), [("a-b", 0), ("a-g1", 1), ("a-g12", 12), ("a-g", 0), ("a-gx1", 0)])
+def test_generation_of(name: str, generation: int) -> None:
+    assert generation_of(name) == generation
+
+
+def test_first_difference_ignores_what_describe_adds() -> None:
+    assert first_difference({"A": 1, "Tags": []}, {"A": 1, "B": 2}) is None
+    assert first_difference({"A": {"B": [1, 2]}}, {"A": {"B": [1, 3]}}) == "A.B[1]"
+    assert first_difference({"A": [1]}, {"A": [1, 2]}) == "A"

@@ -1,0 +1,270 @@
+"""Training jobs really train: script mode through AWS's toolkit, artefacts, metrics, and every way they end."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.conftest import LocalSageMaker
+from tests.local.job_kit import Jobs, unpacked
+
+TRAIN = """
+import argparse, json, os
+from pathlib import Path
+parser = argparse.ArgumentParser()
+parser.add_argument("--depth", type=int)
+parser.add_argument("--label")
+options = parser.parse_args()
+data = Path(os.environ["SM_CHANNEL_TRAIN"])
+print("files", sorted(str(path) for path in data.rglob("*") if path.is_file()))
+print("[1] validation-auc:0.61")
+print("[2]", "validation-auc:0.63")
+Path(os.environ["SM_MODEL_DIR"], "model.json").write_text(json.dumps(vars(options)))
+Path(os.environ["SM_OUTPUT_DATA_DIR"], "curve.csv").write_text("1,2")
+"""
+READY = "import time; print('ready', flush=True); time.sleep(600)"
+
+
+@pytest.fixture(scope="module")
+def jobs(sagemaker_local: LocalSageMaker) -> Jobs:
+    return Jobs(sagemaker_local)
+
+
+def _statuses(job: dict[str, Any]) -> list[str]:
+    return [transition["Status"] for transition in job["SecondaryStatusTransitions"]]
+
+
+def test_script_mode_from_channels_to_model(jobs: Jobs) -> None:
+    jobs.put("script-mode/train/part/a.csv", "1")
+    request = jobs.training_request("script-mode", TRAIN, Environment={"MODE": "test"})
+    request["HyperParameters"] |= {"depth": "4", "label": '"late"'}
+    source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{jobs.server.bucket}/script-mode/train"}
+    request["InputDataConfig"] = [
+        {"ChannelName": "train", "DataSource": {"S3DataSource": source}, "ContentType": "text/csv"}
+    ]
+    definition = {"Name": "validation:auc", "Regex": "validation-auc:([0-9.]+)"}
+    request["AlgorithmSpecification"]["MetricDefinitions"] = [definition]
+    jobs.sagemaker.create_training_job(**request)
+    job = jobs.end_of_training("script-mode")
+
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Completed", "Completed"), job.get("FailureReason")
+    artefact = job["ModelArtifacts"]["S3ModelArtifacts"]
+    assert artefact == f"s3://{jobs.server.bucket}/script-mode/model/script-mode/output/model.tar.gz"
+    model = unpacked(jobs.get("script-mode/model/script-mode/output/model.tar.gz"))
+    assert json.loads(model["model.json"]) == {"depth": 4, "label": "late"}
+    assert unpacked(jobs.get("script-mode/model/script-mode/output/output.tar.gz")) == {"curve.csv": "1,2"}
+    assert [(m["MetricName"], m["Value"]) for m in job["FinalMetricDataList"]] == [("validation:auc", 0.63)]
+    [lines] = jobs.log_streams("Training", "script-mode")
+    assert "files ['/opt/ml/input/data/train/part/a.csv']" in lines
+    assert "[2] validation-auc:0.63" in lines  # a line that Python writes in pieces is one line in the log
+
+
+def test_transitions_are_contiguous_and_times_agree(jobs: Jobs) -> None:
+    job = jobs.train("times", "", **jobs.plain_container("times", ""))
+    assert _statuses(job) == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
+    transitions = job["SecondaryStatusTransitions"]
+    assert all(transition["StatusMessage"] for transition in transitions)
+    for before, after in itertools.pairwise(transitions):
+        assert before["EndTime"] == after["StartTime"]
+    assert transitions[-1]["StartTime"] == transitions[-1]["EndTime"]
+    assert job["TrainingStartTime"] == transitions[1]["StartTime"]
+    assert job["TrainingEndTime"] >= transitions[-1]["StartTime"]
+    assert job["BillableTimeInSeconds"] == job["TrainingTimeInSeconds"] >= 1
+    assert job["ResourceConfig"]["InstanceCount"] == 1
+
+
+def test_a_script_that_exits_3_fails_the_job_as_the_toolkit_does(jobs: Jobs) -> None:
+    script = """
+import os
+open(os.environ["SM_OUTPUT_DATA_DIR"] + "/debug.txt", "w").write("why")
+open(os.environ["SM_MODEL_DIR"] + "/half.bin", "w").write("half")
+raise SystemExit(3)
+"""
+    job = jobs.train("train-exit-3", script)
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Failed", "Failed")
+    assert job["FailureReason"].startswith("AlgorithmError: ")
+    assert "ExecuteUserScriptError" in job["FailureReason"]
+    assert job["FailureReason"].endswith(", exit code: 1")  # the toolkit's own exit code, whatever the script's
+    assert jobs.keys("train-exit-3/model/train-exit-3/output/") == ["output.tar.gz"]
+    assert "ModelArtifacts" not in job
+
+
+def test_the_reason_of_a_failure_has_the_end_of_the_traceback(jobs: Jobs) -> None:
+    job = jobs.train("traceback", "raise ValueError('the column dep_delay is missing')")
+    assert "ValueError: the column dep_delay is missing" in job["FailureReason"].replace("\\n", " ").replace('" ', ": ")
+
+
+def test_a_container_of_its_own_writes_its_own_reason(jobs: Jobs) -> None:
+    script = "import sys; open('/opt/ml/output/failure', 'w').write('no data: ' + 'x' * 2000); sys.exit(7)"
+    job = jobs.train("own-reason", "", **jobs.plain_container("own-reason", script))
+    assert job["FailureReason"].startswith("AlgorithmError: no data: xxx")
+    assert job["FailureReason"].endswith("x, exit code: 7")
+    assert len(job["FailureReason"]) == 1024
+
+
+def test_an_algorithm_without_a_script_says_what_is_missing(jobs: Jobs) -> None:
+    job = jobs.train("no-script", "", HyperParameters={"max_depth": "4"})
+    assert job["TrainingJobStatus"] == "Failed"
+    assert "give the hyperparameters sagemaker_program" in job["FailureReason"]
+
+
+def test_a_missing_channel_prefix_fails_the_job_before_training(jobs: Jobs) -> None:
+    url = f"s3://{jobs.server.bucket}/no/data"
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": url}}
+    job = jobs.train("no-data", "", InputDataConfig=[{"ChannelName": "train", "DataSource": source}])
+    assert _statuses(job) == ["Starting", "Downloading", "Failed"]
+    assert job["FailureReason"] == (
+        f'ClientError: Data download failed:No S3 objects found under S3 URL "{url}" given in input data source.'
+    )
+    assert jobs.log_streams("Training", "no-data") == []
+
+
+def test_stop_lets_a_script_that_sees_sigterm_finish_its_model(jobs: Jobs) -> None:
+    script = """
+import signal, sys, time
+def bye(*_):
+    open("/opt/ml/model/partial.txt", "w").write("partial"); sys.exit(0)
+signal.signal(signal.SIGTERM, bye)
+print("ready", flush=True)
+time.sleep(600)
+"""
+    jobs.start_training("stop-train", "", **jobs.plain_container("stop-train", script))
+    jobs.wait_for_line("Training", "stop-train", "ready")
+    jobs.sagemaker.stop_training_job(TrainingJobName="stop-train")
+    job = jobs.end_of_training("stop-train")
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "Stopped")
+    assert _statuses(job) == ["Starting", "Downloading", "Training", "Stopping", "Uploading", "Stopped"]
+    assert job["ModelArtifacts"]["S3ModelArtifacts"].endswith("/stop-train/output/model.tar.gz")
+    assert unpacked(jobs.get("stop-train/model/stop-train/output/model.tar.gz")) == {"partial.txt": "partial"}
+    with pytest.raises(ClientError, match="rejected because the training job is in status Stopped"):
+        jobs.sagemaker.stop_training_job(TrainingJobName="stop-train")
+
+
+def test_in_script_mode_the_script_is_killed_without_seeing_sigterm(jobs: Jobs) -> None:
+    script = """
+import signal, time
+signal.signal(signal.SIGTERM, lambda *_: print("got SIGTERM", flush=True))
+print("ready", flush=True)
+while True: time.sleep(0.1)
+"""
+    job = jobs.train("max-run", script, StoppingCondition={"MaxRuntimeInSeconds": 3})
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+    assert _statuses(job) == ["Starting", "Downloading", "Training", "Stopping", "MaxRuntimeExceeded"]
+    assert "FailureReason" not in job
+    assert "ModelArtifacts" not in job
+    if jobs.server.health()["isolation"] == "namespaces":  # without a PID namespace the toolkit dies of SIGTERM
+        [lines] = jobs.log_streams("Training", "max-run")
+        assert "got SIGTERM" not in lines
+
+
+def test_a_name_is_used_once_until_it_is_deleted(jobs: Jobs) -> None:
+    request = jobs.training_request("train-twice", "", **jobs.plain_container("train-twice", READY))
+    jobs.sagemaker.create_training_job(**request)
+    with pytest.raises(
+        ClientError, match="Training job names must be unique within an AWS account and region"
+    ) as refused:
+        jobs.sagemaker.create_training_job(**request)
+    assert refused.value.response["Error"]["Code"] == "ResourceInUse"
+    with pytest.raises(ClientError, match="rejected because the training job is in status InProgress"):
+        jobs.sagemaker.delete_training_job(TrainingJobName="train-twice")
+    jobs.sagemaker.stop_training_job(TrainingJobName="train-twice")
+    jobs.end_of_training("train-twice")
+    jobs.sagemaker.delete_training_job(TrainingJobName="train-twice")
+    with pytest.raises(ClientError, match=r"Requested resource not found\."):
+        jobs.sagemaker.describe_training_job(TrainingJobName="train-twice")
+    listed = jobs.sagemaker.list_training_jobs(NameContains="train-twice")
+    assert listed["TrainingJobSummaries"] == []
+
+
+def test_state_changes_are_events_with_times_in_milliseconds(jobs: Jobs) -> None:
+    events, sqs = jobs.server.client("events"), jobs.server.client("sqs")
+    queue = sqs.create_queue(QueueName="training-events")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {"source": ["aws.sagemaker"], "detail": {"TrainingJobName": ["with-events"]}}
+    events.put_rule(Name="training-events", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="training-events", Targets=[{"Id": "queue", "Arn": arn}])
+    job = jobs.train("with-events", "", Tags=[{"Key": "a", "Value": "b"}], **jobs.plain_container("with-events", ""))
+
+    received = []
+    while messages := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+        received += [json.loads(message["Body"]) for message in messages]
+        for message in messages:
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    [last] = [event for event in received if event["detail"]["TrainingJobStatus"] == "Completed"]
+    assert last["detail-type"] == "SageMaker Training Job State Change"
+    assert last["resources"] == [job["TrainingJobArn"]]
+    assert last["detail"]["TrainingEndTime"] == int(job["TrainingEndTime"].timestamp() * 1000)
+    assert last["detail"]["Tags"] == {"a": "b"}
+    seen = {event["detail"]["SecondaryStatus"] for event in received}
+    assert seen == {"Starting", "Downloading", "Training", "Uploading", "Completed"}
+
+
+def _bad_role(request: dict[str, Any]) -> None:
+    request["RoleArn"] = "arn:aws:iam::123456789012:role/nobody"
+
+
+def _long_name(request: dict[str, Any]) -> None:
+    request["TrainingJobName"] = "n" * 70
+
+
+def _short_wait(request: dict[str, Any]) -> None:
+    request["EnableManagedSpotTraining"] = True
+    request["StoppingCondition"] = {"MaxRuntimeInSeconds": 100, "MaxWaitTimeInSeconds": 99}
+
+
+def _no_wait(request: dict[str, Any]) -> None:
+    request["EnableManagedSpotTraining"] = True
+
+
+def _wait_without_spot(request: dict[str, Any]) -> None:
+    request["StoppingCondition"] = {"MaxRuntimeInSeconds": 100, "MaxWaitTimeInSeconds": 100}
+
+
+def _no_bucket(request: dict[str, Any]) -> None:
+    request["OutputDataConfig"]["S3OutputPath"] = "s3://no-such-bucket-1/x"
+
+
+def _bad_regex(request: dict[str, Any]) -> None:
+    request["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "auc", "Regex": "auc:("}]
+
+
+def _two_sources(request: dict[str, Any]) -> None:
+    request["AlgorithmSpecification"]["AlgorithmName"] = "xgboost"
+
+
+WAIT = "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_bad_role, "Could not assume role arn:aws:iam::123456789012:role/nobody"),
+        (_long_name, "at 'trainingJobName' failed to satisfy constraint"),
+        (_short_wait, WAIT),
+        (_no_wait, WAIT),
+        (_wait_without_spot, "It is only supported when EnableManagedSpotTraining is set to true"),
+        (_no_bucket, "Could not access the S3 bucket no-such-bucket-1"),
+        (_bad_regex, "of metric auc is not valid"),
+        (_two_sources, "exactly one of TrainingImage and AlgorithmName"),
+    ],
+)
+def test_a_bad_request_is_refused_and_leaves_no_job(jobs: Jobs, spoil: Any, message: str) -> None:
+    request = jobs.training_request(f"refused{spoil.__name__.replace('_', '-')}", "")
+    spoil(request)
+    with pytest.raises(ClientError, match=message) as refused:
+        jobs.sagemaker.create_training_job(**request)
+    assert refused.value.response["Error"]["Code"] == "ValidationException"
+    listed = jobs.sagemaker.list_training_jobs(NameContains=request["TrainingJobName"][:63])
+    assert listed["TrainingJobSummaries"] == []
+
+
+def test_more_instances_than_this_machine_is_are_above_the_quota(jobs: Jobs) -> None:
+    request = jobs.training_request("two-instances", "")
+    request["ResourceConfig"]["InstanceCount"] = 2
+    with pytest.raises(ClientError, match="request delta of 2 Instances") as refused:
+        jobs.sagemaker.create_training_job(**request)
+    assert refused.value.response["Error"]["Code"] == "ResourceLimitExceeded"

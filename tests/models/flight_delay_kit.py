@@ -1,0 +1,46 @@
+"""Runs flight_delay's scripts the way SageMaker does: as processes, in the jobs' Python environment."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parents[2]
+PYTHON = REPOSITORY / ".venv-jobs/bin/python"
+FOLDER = REPOSITORY / "include/models/flight_delay"
+SMALL = ["--num_round", "40", "--checkpoint_every", "10", "--max_depth", "4", "--eta", "0.1"]
+
+
+def script(name: str, *arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run one of the model's scripts to its end, whatever its exit status."""
+    command = [str(PYTHON), str(FOLDER / name), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+
+
+def jobs_python(code: str, *arguments: str | Path) -> Any:
+    """Run `code` in the jobs' environment, where the model's modules import; what it prints last, read as JSON."""
+    prologue = f"import sys; sys.path.insert(0, {str(FOLDER)!r})\n"
+    command = [str(PYTHON), "-c", prologue + code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def preprocess(base: Path, period: str) -> subprocess.CompletedProcess[str]:
+    """Run preprocess.py in the folders under `base`, which stands for /opt/ml."""
+    folders = ["--input", base / "processing/input", "--output", base / "processing/output"]
+    return script("preprocess.py", "--period", period, *folders)
+
+
+def evaluate(base: Path, period: str) -> subprocess.CompletedProcess[str]:
+    """Run evaluate.py in the folders under `base`."""
+    folders = ["--input", base / "processing/input", "--output", base / "processing/output"]
+    return script("evaluate.py", "--period", period, *folders)
+
+
+def train(sets: Path, model_dir: Path, checkpoints: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run a small training on `sets/train` and `sets/validation`."""
+    folders = ["--train", sets / "train", "--validation", sets / "validation"]
+    return script("train.py", *folders, "--model_dir", model_dir, "--checkpoint_dir", checkpoints, *SMALL, *options)

@@ -1,0 +1,84 @@
+"""inference.py, out of the artefact: both formats, missing and unknown values, and errors that say what is right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.models import flight_delay_kit as kit
+
+SETUP = """
+import importlib.util, json, math
+import numpy as np, pandas as pd
+model_dir, test_dir = sys.argv[1:3]
+spec = importlib.util.spec_from_file_location("served", model_dir + "/code/inference.py")
+served = importlib.util.module_from_spec(spec); sys.modules["served"] = served; spec.loader.exec_module(served)
+model = served.model_fn(model_dir)
+rows = pd.read_parquet(test_dir)[model.columns].head(300).astype(object)
+rows = rows.where(rows.notna(), None)
+def csv(frame): return frame.to_csv(header=False, index=False)
+def answer(body, kind, accept="text/csv"):
+    return served.output_fn(served.predict_fn(served.input_fn(body, kind), model), accept)
+def error(body, kind="text/csv", accept="text/csv"):
+    try: return answer(body, kind, accept)
+    except ValueError as problem: return "ValueError: " + str(problem)
+"""
+
+
+def test_csv_and_json_one_and_many_rows_agree(trained: Path, sets: Path) -> None:
+    """The same flight has the same probability to the last digit, however it is asked for; equal to XGBoost's own."""
+    found = kit.jobs_python(
+        SETUP
+        + """
+import train
+many = answer(csv(rows), "text/csv").splitlines()
+single = [answer(csv(rows.iloc[[i]]), "text/csv; charset=utf-8").strip() for i in range(len(rows))]
+body = json.dumps({"instances": rows.to_dict("records")}).encode()
+by_name = json.loads(answer(body, "application/json", "application/json"))["predictions"]
+encodings = json.load(open(model_dir + "/features.json"))["encodings"]
+own = model.booster.predict(train.matrix(pd.read_parquet(test_dir).head(300), encodings))
+print(json.dumps([many == single, [float(m) for m in many] == [p["probability"] for p in by_name],
+                  [float(m) for m in many] == own.astype(float).tolist(), len(set(many)) > 250]))
+""",
+        trained / "model", sets / "test",
+    )  # fmt: skip
+    assert found == [True, True, True, True]
+
+
+def test_missing_and_unknown_values(trained: Path, sets: Path) -> None:
+    """An empty field and null are the same; an airport never seen in training counts as missing; a column too many is none."""
+    found = kit.jobs_python(
+        SETUP
+        + """
+row = rows.iloc[0].to_dict()
+empty = answer(csv(pd.DataFrame([row | {"dest": "", "temp": ""}])), "text/csv")
+null = answer(json.dumps({"instances": [row | {"dest": None, "temp": None}]}), "application/json")
+extra = answer(json.dumps({"instances": [row | {"dest": None, "temp": None, "tailnum": "N1"}]}), "application/json")
+unknown = answer(json.dumps({"instances": [row | {"dest": "XXX", "temp": None}]}), "application/json")
+print(json.dumps([empty, null, extra, unknown]))
+""",
+        trained / "model", sets / "test",
+    )  # fmt: skip
+    assert len(set(found)) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("error('1,2,3')", "row 1 has 3 columns; expected 28: carrier, origin, dest, month,"),
+        ("error(csv(rows.head(2)) + 'x\\n')", "row 3 has 1 columns; expected 28"),
+        ("error(csv(rows.head(1).assign(temp='warm')))", "row 1, column temp: 'warm' is not a number"),
+        ("error('')", "the request holds no rows"),
+        ("error('a', 'text/plain')", "content type 'text/plain' is not supported; send text/csv or application/json"),
+        ("error('[1]', 'application/json')", 'a JSON request must look like {"instances"'),
+        ("error('{', 'application/json')", "Expecting property name"),
+        ("error(csv(rows.head(1)), accept='image/png')", "accept 'image/png' is not offered; ask for text/csv"),
+        ("error('{\"instances\": [{\"tmp\": 3}]}', 'application/json')", "row 1 has no carrier, origin, dest, month,"),
+    ],
+)
+def test_bad_requests_say_what_is_right(trained: Path, sets: Path, call: str, message: str) -> None:
+    """A ValueError, which the endpoint passes on as ModelError."""
+    found = kit.jobs_python(SETUP + f"print(json.dumps({call}))", trained / "model", sets / "test")
+    assert found.startswith("ValueError: ")
+    assert message in found

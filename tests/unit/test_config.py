@@ -1,0 +1,228 @@
+"""Configuration: what is right loads with its defaults; what is wrong is one sentence with file, line and remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from sagemaker_retraining.config import (
+    ConfigError,
+    environment_name,
+    load_environment,
+    load_model,
+    model_names,
+    project_root,
+)
+from tests.project import ENVIRONMENT, MODEL, ExampleProject
+
+FILE = "include/models/demo_model/model.yaml"
+ENV_FILE = "include/environments/test.yaml"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> ExampleProject:
+    return ExampleProject(tmp_path)
+
+
+def problems_of_model(project: ExampleProject, environment: str = "test") -> list[str]:
+    with pytest.raises(ConfigError) as error:
+        load_model("demo_model", project.root, environment)
+    return error.value.problems
+
+
+def problems_of_environment(project: ExampleProject, name: str = "test") -> list[str]:
+    with pytest.raises(ConfigError) as error:
+        load_environment(name, project.root)
+    return error.value.problems
+
+
+class TestGood:
+    def test_four_keys_are_enough(self, project: ExampleProject) -> None:
+        model = load_model("demo_model", project.root, "test")
+        assert (model.slug, model.group, model.endpoint) == ("demo-model", "demo-model", "demo-model-{env}")
+        assert model.train.max_wait_seconds == 2 * model.train.max_runtime_seconds
+        assert model.deploy.data_capture.sampling_percentage == 20
+        assert (model.gate_metric, model.gate_direction) == ("auc", "maximize")
+
+    def test_the_image_is_resolved_for_the_region(self, project: ExampleProject) -> None:
+        image = load_model("demo_model", project.root, "test").image
+        assert image.uri == "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:3.0-5"
+
+    def test_an_image_can_be_a_uri(self, project: ExampleProject) -> None:
+        uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/mine@sha256:" + "0" * 64
+        project.write_model(MODEL.replace("{framework: xgboost, version: 3.0-5}", uri))
+        assert load_model("demo_model", project.root, "test").image.uri == uri
+
+    def test_an_environment_overrides_a_model(self, project: ExampleProject) -> None:
+        here, there = (load_model("demo_model", project.root, name) for name in ("test", "prod"))
+        assert (here.train.max_wait_seconds, there.train.max_wait_seconds) == (14400, None)
+        assert there.preprocess.instance_type == "ml.m5.4xlarge"
+        assert there.preprocess.max_runtime_seconds == here.preprocess.max_runtime_seconds
+
+    def test_regression_is_better_when_less(self, project: ExampleProject) -> None:
+        project.write_model(MODEL.replace("binary_classification", "regression"))
+        model = load_model("demo_model", project.root, "test")
+        assert (model.gate_metric, model.gate_direction) == ("rmse", "minimize")
+
+    def test_nothing_changes_after_loading(self, project: ExampleProject) -> None:
+        model = load_model("demo_model", project.root, "test")
+        with pytest.raises(ValidationError):
+            model.model = "other"
+
+
+# what is added to a good file -> what the first message says
+BAD_MODELS = {
+    "train: {hyperparametrs: {eta: 1}}": "5: train.hyperparametrs: unknown key; did you mean 'hyperparameters'?",
+    "zzzzzz: 1": "5: zzzzzz: unknown key; the keys here are approval, cost_center, data,",
+    "deploy:\n  data_capture:\n    sampling: 5": "7: deploy.data_capture.sampling: unknown key; did you mean 'sam",
+    "cost_center: 1001": '5: cost_center: expected text, got 1001; write it in quotes: "1001"',
+    "owner: yes": '5: owner: expected text, got true; write it in quotes: "true"',
+    "owner:": "5: owner: expected text, got nothing",
+    "train: {max_runtime_seconds: 1h}": "5: train.max_runtime_seconds: expected a whole number, got '1h'",
+    "train: {max_runtime_seconds: 0}": "5: train.max_runtime_seconds: input should be greater than or equal to 1",
+    "train: 5": "5: train: expected a mapping (`key: value`), got 5",
+    "train: {spot: {max_wait_seconds: 60}}": "5: train.spot.max_wait_seconds: 60 is less than max_runtime_seconds 7200",
+    "train: {spot: false}": "5: train.spot: expected a mapping (`key: value`), got False",
+    "train: {instance_type: m5.xlarge}": "5: train.instance_type: 'm5.xlarge' is not a SageMaker instance type",
+    "train: {hyperparameters: {sagemaker_x: 1}}": "5: train.hyperparameters.sagemaker_x: names that start with sage",
+    "train: {hyperparameters: {a: [1, 2]}}": "5: train.hyperparameters.a: expected true or false or a whole number or",
+    "train: {metrics: [{name: a, regex: 'x=[0-9'}]}": "5: train.metrics[0].regex: 'x=[0-9' is not a regular expression",
+    "train: {metrics: [{name: a, regex: 'x=1'}]}": "5: train.metrics[0].regex: 'x=1' has no (group)",
+    "train: {metrics: [{regex: '(1)'}]}": "5: train.metrics[0].name: is missing: Name of the metric",
+    "preprocess: {arguments: {period: x}}": "5: preprocess.arguments.period: is given by the run",
+    "data: {raw_uri: /data/raw}": "5: data.raw_uri: '/data/raw' is not an S3 prefix such as s3://bucket/path/",
+    "data: {raw_uri: s3://Bucket/x/}": "5: data.raw_uri: 's3://Bucket/x/' is not an S3 prefix",
+    "data: {history_months: 0}": "5: data.history_months: must be at least 1, or all; got 0",
+    "data: {history_months: some}": "5: data.history_months: expected 'all' or a whole number, got 'some'",
+    "deploy: {endpoint: fraud_detector}": "5: deploy.endpoint: 'fraud_detector' is not a name of a-z",
+    "deploy: {endpoint: '{stage}-x'}": "5: deploy.endpoint: '{stage}-x' is not a name of a-z",
+    f"deploy: {{endpoint: {'x' * 53}}}": "5: deploy.endpoint: 'xxx",
+    f"deploy: {{endpoint: '{'x' * 48}{{env}}-y'}}": "5: deploy.endpoint: 'xxx",
+    "register: {content_types: []}": "5: register.content_types: ",
+    "register: {content_types: csv}": "5: register.content_types: expected a list (`[a, b]`), got 'csv'",
+    "preprocess: {script: prep.py}": "5: preprocess.script: there is no prep.py in include/models/demo_model; did",
+    "preprocess: {script: ../x.py}": "5: preprocess.script: '../x.py' is not the name of a .py file",
+    "model: demo_model": "5: model: is given twice, first in line 1; keep one",
+    "a: [1": "is not YAML: ",
+    "\towner: x": "is not YAML: ",
+    "owner: *nobody": "is not YAML: ",
+    "owner: !!python/object:os.system x": "is not YAML: ",
+}
+
+
+@pytest.mark.parametrize(("added", "message"), BAD_MODELS.items(), ids=list(BAD_MODELS))
+def test_bad_model(project: ExampleProject, added: str, message: str) -> None:
+    project.write_model(MODEL + added + "\n")
+    problems = problems_of_model(project)
+    assert problems[0].startswith(f"{FILE}:")
+    assert message in problems[0]
+    assert len(problems) == 1
+
+
+# what is replaced in the good file -> by what -> message
+BAD_VALUES = [
+    ("first_period: 2013-02", "first_period: 2013-13", "3: first_period: '2013-13' is not a month written YYYY-MM"),
+    ("first_period: 2013-02", "first_period: 2013-02-01", "3: first_period: expected text, got 2013-02-01"),
+    ("first_period: 2013-02\n", "", "1: first_period: is missing: First month a run can be about"),
+    ("binary_classification", "clustering", "2: problem: expected 'binary_classification', 'multiclass"),
+    ("demo_model", "other_model", "1: model: 'other_model' differs from its folder's name 'demo_model'"),
+    ("demo_model", "Demo-Model", "1: model: 'Demo-Model' is not a model name: 2 to 30 of a-z"),
+    ("demo_model", "d" * 31, "1: model: 'ddd"),
+    ("version: 3.0-5", "version: 3.0", '4: image.version: expected text, got 3.0; write it in quotes: "3.0"'),
+    ("version: 3.0-5", "version: 9.9-1", "4: image.version: '9.9-1' is not in include/images.lock.yaml (there: 3.0-5)"),
+    ("framework: xgboost", "framework: xgbost", "4: image.framework: 'xgbost' is not in include/images.lock.yaml"),
+    (", version: 3.0-5", "", "4: image: give framework and version, or uri"),
+    ("{framework: xgboost, version: 3.0-5}", "xgboost", "4: image: 'xgboost' is not an image URI"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BAD_VALUES)
+def test_bad_value(project: ExampleProject, old: str, new: str, message: str) -> None:
+    project.write_model(MODEL.replace(old, new))
+    [problem] = problems_of_model(project)
+    assert message in problem
+
+
+def test_all_problems_are_listed_in_the_files_order(project: ExampleProject) -> None:
+    project.write_model(MODEL + "ownr: x\ntrain:\n  instance_type: big\n  volume_gb: -1\ncost_center: 5\n")
+    lines = [problem.split(": ")[0] for problem in problems_of_model(project)]
+    assert lines == [f"{FILE}:{line}" for line in (5, 7, 8, 9)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", ": is empty; see docs/configuration.md"),
+        (b"# nothing\n", ": is empty"),
+        (b"- a\n- b\n", ":1: expected `key: value` lines"),
+        (b"model: \xff\xfe", ": cannot be read: "),
+        (b"first_period: 2013-02-31\n", ": a value cannot be read: "),
+    ],
+)
+def test_unusable_file(project: ExampleProject, content: bytes, message: str) -> None:
+    (project.folder / "model.yaml").write_bytes(content)
+    [problem] = problems_of_model(project)
+    assert problem.startswith(FILE + message)
+
+
+def test_missing_files(project: ExampleProject) -> None:
+    (project.folder / "inference.py").unlink()
+    assert "there is no inference.py in include/models/demo_model" in problems_of_model(project)[0]
+    (project.folder / "model.yaml").unlink()
+    assert problems_of_model(project) == [f"{FILE}: there is no such file"]
+    with pytest.raises(ConfigError, match="no such model; did you mean 'demo_model'"):
+        load_model("demo_mdel", project.root, "test")
+
+
+BAD_ENVIRONMENTS = [
+    ("arn:aws:iam::123456789012:role/jobs", "arn:aws:iam::123456789012:user/me", "5: role_arn: 'arn:aws:iam::1"),
+    (
+        "iam::123456789012",
+        "iam::210987654321",
+        "5: role_arn: arn:aws:iam::210987654321:role/jobs is not a role of account",
+    ),
+    ("demo-bucket", "s3://demo-bucket", "4: bucket: 's3://demo-bucket' is not a bucket name"),
+    ('"123456789012"', "123456789012", '3: account: expected text, got 123456789012; write it in quotes: "1234'),
+    ("eu-west-1", "Ireland", "2: region: 'Ireland' is not an AWS region"),
+    ("environment: test", "environment: tset", "1: environment: 'tset' differs from the file's name 'test'"),
+    ("bucket:", "buckt:", "4: buckt: unknown key; did you mean 'bucket'?"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BAD_ENVIRONMENTS)
+def test_bad_environment(project: ExampleProject, old: str, new: str, message: str) -> None:
+    project.write_environment(ENVIRONMENT.replace(old, new))
+    assert any(problem.startswith(f"{ENV_FILE}:{message}") for problem in problems_of_environment(project))
+
+
+def test_an_unknown_environment_lists_those_there_are(project: ExampleProject) -> None:
+    assert problems_of_environment(project, "staging") == [
+        "include/environments/staging.yaml: there is no environment 'staging' (RETRAINING_ENV); there are prod, test"
+    ]
+
+
+def test_overrides_are_checked_where_they_stand(project: ExampleProject) -> None:
+    project.write_environment(ENVIRONMENT + "models:\n  demo_model:\n    train: {instance_typ: x}\n")
+    assert problems_of_model(project) == [
+        f"{ENV_FILE}:8: train.instance_typ: unknown key; did you mean 'instance_type'?"
+    ]
+    project.write_environment(ENVIRONMENT + "models:\n  demo: {}\n")
+    assert problems_of_environment(project) == [f"{ENV_FILE}:7: models.demo: unknown model; did you mean 'demo_model'?"]
+
+
+def test_where_things_are(project: ExampleProject, tmp_path: Path) -> None:
+    assert project_root({"RETRAINING_HOME": str(tmp_path)}) == project.root
+    assert "flight_delay" in model_names(project_root({}))
+    with pytest.raises(ConfigError, match="set RETRAINING_HOME to the folder that holds include/"):
+        project_root({"RETRAINING_HOME": str(tmp_path / "nowhere")})
+    assert environment_name({}) == "local"
+    assert environment_name({"RETRAINING_ENV": "prod"}) == "prod"
+
+
+def test_a_folder_where_a_file_should_be(project: ExampleProject) -> None:
+    (project.folder / "model.yaml").unlink()
+    (project.folder / "model.yaml").mkdir()
+    [problem] = problems_of_model(project)
+    assert problem.startswith(f"{FILE}: cannot be read: ")

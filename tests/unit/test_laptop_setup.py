@@ -1,0 +1,155 @@
+"""Set-up: which Python is taken, what is refused before anything is installed, and when it has nothing to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from include.laptop import setup
+from include.laptop.setup import Environment, SetupError
+
+ROOT = Path(__file__).parents[2]
+GPU = ("nvidia", "torch", "tensorflow", "cupy", "triton")
+
+
+def find_python(folder: Path, wanted: str = "") -> subprocess.CompletedProcess[str]:
+    """Run find_python.sh where only the programs of `folder` are on PATH."""
+    script = ROOT / "include" / "laptop" / "find_python.sh"
+    return subprocess.run(
+        ["/bin/sh", str(script), wanted],
+        env={"PATH": str(folder)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def fake_python(file: Path, version: str) -> None:
+    """A program that says it is an old Python, and fails when asked to run code, as one without the syntax would."""
+    file.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "Python {version}" && exit 0\nexit 1\n')
+    file.chmod(0o755)
+
+
+def test_old_python_is_named_with_its_version(tmp_path: Path) -> None:
+    fake_python(tmp_path / "python3", "3.9.2")
+    found = find_python(tmp_path)
+    assert found.returncode == 1
+    assert found.stderr.startswith("Python 3.11 or 3.12 is needed, but python3 is Python 3.9.2. Install one")
+    assert found.stderr.count("\n") == 1
+
+
+def test_an_old_python3_does_not_hide_a_good_one(tmp_path: Path) -> None:
+    fake_python(tmp_path / "python3", "3.9.2")
+    (tmp_path / "python3.12").symlink_to(sys.executable)
+    found = find_python(tmp_path)
+    assert found.stdout.strip() == os.path.realpath(sys.executable)
+
+
+def test_the_named_python_is_taken_or_refused_but_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "python3.11").symlink_to(sys.executable)
+    refused = find_python(tmp_path, "/nowhere/python3.11")
+    assert refused.returncode == 1
+    assert "none was found at /nowhere/python3.11" in refused.stderr
+
+
+def test_no_python_at_all(tmp_path: Path) -> None:
+    found = find_python(tmp_path)
+    assert found.returncode == 1
+    assert "none was found" in found.stderr
+
+
+def test_too_little_disk() -> None:
+    with pytest.raises(SetupError, match=r"needs 3 GB of free disk and .* has 1\.2 GB"):
+        setup.check_machine(1_200_000_000)
+
+
+def test_no_compiler() -> None:
+    with pytest.raises(SetupError, match=r"No C compiler: no-such-cc does not start.*apt-get install gcc"):
+        setup.check_compiler(["no-such-cc"])
+
+
+def test_no_python_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup.sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
+    with pytest.raises(SetupError, match=r"no headers of Python \(Python\.h\)"):
+        setup.check_compiler(["cc"])
+
+
+def test_registry_out_of_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real uv against a port where nothing listens."""
+    monkeypatch.setattr(setup, "LOG", tmp_path / "setup.log")
+    nowhere = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "UV_NO_CACHE": "1", "UV_HTTP_RETRIES": "0"}
+    uv = str(Path(sys.executable).with_name("uv"))
+    with pytest.raises(SetupError, match="registry cannot be reached: check the network"):
+        setup.execute([uv, "pip", "install", "--no-config", "--target", str(tmp_path / "x"), "idna==3.10"], nowhere)
+
+
+def test_another_failure_is_told_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup, "LOG", tmp_path / "setup.log")
+    with pytest.raises(SetupError, match=r"sh failed: disk quota exceeded \(details: "):
+        setup.execute(["/bin/sh", "-c", "echo disk quota exceeded; exit 3"], {})
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    """An environment whose lock is empty."""
+    (tmp_path / "lock.txt").write_text("")
+    return Environment("title", tmp_path / "venv", tmp_path / "lock.txt", (tmp_path,))
+
+
+def test_an_interrupted_install_is_not_ready_and_made_anew(
+    environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup, "LOG", tmp_path / "setup.log")
+    leftover = environment.folder / "bin" / "python"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_text("half a Python")
+    assert not environment.is_ready()
+    setup.install(environment, [str(Path(sys.executable).with_name("uv"))])
+    assert environment.is_ready()
+    path = subprocess.check_output(
+        [environment.folder / "bin" / "python", "-c", "import sys; print(sys.path)"], text=True
+    )
+    assert str(tmp_path) in path
+
+
+def test_a_new_lock_or_another_place_is_not_ready(environment: Environment, tmp_path: Path) -> None:
+    environment.folder.mkdir()
+    (environment.folder / "bin").mkdir()
+    (environment.folder / "bin" / "python").touch()
+    (environment.folder / setup.STAMP).write_text(json.dumps(environment.stamp()))
+    assert environment.is_ready()
+    environment.lock.write_text("idna==3.10\n")
+    assert environment.is_sound()
+    assert not environment.is_ready()
+    environment.folder.rename(tmp_path / "moved")
+    assert not Environment("title", tmp_path / "moved", environment.lock).is_sound()
+
+
+@pytest.mark.parametrize("lock", sorted((ROOT / "locks").glob("*.txt")), ids=lambda lock: lock.name)
+def test_locks_hold_hashes_and_no_gpu_packages(lock: Path) -> None:
+    text = lock.read_text()
+    pins = [line for line in text.splitlines() if "==" in line and not line.lstrip().startswith("#")]
+    names = {line.split("==")[0].strip() for line in pins}
+    assert names
+    assert not [name for name in names if name.startswith(GPU) or name == "xgboost"]
+    assert text.count("--hash=sha256:") >= len(pins)
+
+
+@pytest.mark.parametrize("minor", [11, 12])
+def test_dev_holds_all_that_run_needs_in_the_same_versions(minor: int) -> None:
+    """So that `make run` after `make test` has nothing to install."""
+    run, dev = (
+        {
+            line.split(" ")[0]
+            for line in setup.main_environment(profile, minor).lock.read_text().splitlines()
+            if "==" in line[:60]
+        }
+        for profile in ("run", "dev")
+    )
+    assert not {pin for pin in run - dev if not pin.startswith("#")}
