@@ -68,7 +68,7 @@ class LocalSageMaker:
 
     def client(self, service: str) -> Any:
         """A boto3 client; each call makes a new one."""
-        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
+        session: Any = boto3.Session("test", "test", region_name="us-east-1")
         config = Config(retries={"total_max_attempts": 1}, max_pool_connections=40)
         return session.client(service, endpoint_url=self.url, config=config)
 

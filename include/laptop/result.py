@@ -10,6 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from include.laptop import reviewer
 from include.laptop.airflow_api import AirflowApi
 from include.laptop.arguments import Arguments
 from include.laptop.jobs import JOB_STEPS, SageMaker, interruptions, request_names
@@ -75,12 +76,12 @@ def collect(result: Result, api: AirflowApi, sagemaker: SageMaker) -> None:
     gate = returned("quality_gate")
     result.metrics = {"challenger": gate.get("challenger"), "champion": gate.get("champion")}
     result.model_package_arn = returned("register").get("model_package_arn")
-    result.approval = {key: returned("approval").get(key) for key in ("status", "by", "reason")}
+    if result.model_package_arn:
+        result.approval = reviewer.decision(sagemaker, result.model_package_arn)
     if training := next((job for job in result.jobs if job["step"] == "train"), None):
         result.resumed = sagemaker.resume_line(training["name"])
     result.report = save_report(result, sagemaker, plan)
-    deployed = returned("deploy")
-    if result.state == "success":
+    if deployed := returned("deploy"):
         result.prediction = predict(sagemaker, plan["verify"])
         result.endpoint = describe_endpoint(sagemaker, deployed)
 

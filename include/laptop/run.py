@@ -150,6 +150,12 @@ class Driver:
 
     def raise_unless_well(self) -> None:
         """Raise LaptopError for a run that failed, with the failed task's log, or that stopped before the end."""
+        approval = self.result.approval or {}
+        if approval.get("status") == "Rejected":
+            version = reviewer.short(self.result.model_package_arn or "")
+            raise LaptopError(
+                f"{version} was rejected by {approval['by']}: {approval['reason']}; nothing was deployed."
+            )
         failed = [name for name, task in self.result.tasks.items() if task["state"] == "failed"]
         if failed:
             lines = task_logs.last_lines(self.arguments.dag_id, self.result.run_id, failed[0])

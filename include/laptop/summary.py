@@ -26,13 +26,13 @@ def lines(result: Result) -> list[tuple[str, str]]:
     if result.metrics["challenger"]:
         found.append(("challenger", metrics_text(result.metrics["challenger"])))
         champion = result.metrics["champion"]
-        found.append(("champion", metrics_text(champion) if champion else "none yet, this is the first version"))
+        found.append(("champion", metrics_text(champion) if champion else "none to compare with"))
     found += [spot_line(job) for job in result.jobs if job["step"] == "train"]
     if result.resumed:
         found.append(("", result.resumed))
     if result.model_package_arn:
         found.append(("version", result.model_package_arn))
-    if result.approval and result.approval["status"]:
+    if result.approval and result.approval["by"]:
         found.append(("approval", "{status} by {by}: {reason}".format(**result.approval)))
     if result.endpoint:
         found.append(

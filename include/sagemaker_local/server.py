@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable
 from http.client import responses
 from typing import IO, Any
-from urllib.parse import unquote
 
 from include.sagemaker_local import __version__
 from include.sagemaker_local.control_plane import TARGET, answer, error_reply, internal_failure
@@ -40,6 +39,13 @@ class Server:
         self._lock_file = _lock(settings)
         self._web = web_server(settings.host, settings.port, self._app)
         self._started = time.time()
+        try:
+            self._set_up(settings)
+        except BaseException:
+            self._web.stop()  # its threads would keep the process alive
+            raise
+
+    def _set_up(self, settings: Settings) -> None:
         self._moto = MotoApp(settings.state / "aws")
         store = Store(settings.state / "sagemaker.sqlite")
         self.context = Context(settings, store, Clients(settings.url, settings.region, self._app))
@@ -61,14 +67,14 @@ class Server:
         self._lock_file.close()
 
     def _app(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        with read_body(environ) as body:
-            try:
+        try:
+            with read_body(environ) as body:
                 status, headers, content = self._dispatch(environ, body)
-            except AwsError as error:
-                status, headers, content = error_reply(error)
-            except Exception:
-                log.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-                status, headers, content = error_reply(internal_failure())
+        except AwsError as error:
+            status, headers, content = error_reply(error)
+        except Exception:
+            log.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            status, headers, content = error_reply(internal_failure())
         if not any(name.lower() == "content-length" for name, _ in headers):
             headers = [*headers, ("Content-Length", str(len(content)))]
         start_response(f"{status} {responses.get(status, 'Unknown')}", headers)
@@ -86,7 +92,7 @@ class Server:
         if invocation and signing_service(environ) == "sagemaker":
             content = body.read()
             body.seek(0)
-            return self.context.endpoints.invoke(environ, unquote(invocation[1]), content)
+            return self.context.endpoints.invoke(environ, invocation[1], content)
         return self._moto.answer(environ, signing_service(environ))
 
     def _local(self, path: str, method: str, body: bytes) -> Reply:

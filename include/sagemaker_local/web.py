@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import IO, Any, cast
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import boto3
@@ -15,6 +16,8 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from cheroot import wsgi
 from moto.core.request import PRESERVED_HEADER_NAMES_ENVIRON_KEY, should_preserve_original_header_name
+
+from include.sagemaker_local.errors import AwsError
 
 Environ = dict[str, Any]
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -63,18 +66,19 @@ def web_server(host: str, port: int, app: WsgiApp) -> wsgi.Server:
     return server
 
 
-def read_body(environ: Environ) -> Any:
-    """Take the whole request body off the connection, as a seekable file; replaces `wsgi.input`."""
-    body = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115  (the caller closes it)
-    source = environ["wsgi.input"]
+def read_body(environ: Environ) -> IO[bytes]:
+    """Take the whole request body off the connection, as a seekable file; replaces `wsgi.input`.
+
+    Raises AwsError when the client goes away in the middle: half an object must not become an object.
+    """
+    body = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES))  # noqa: SIM115  (the caller closes it)
     length = environ.get("CONTENT_LENGTH")
-    remaining = int(length) if length else (1 << 62 if environ.get("wsgi.input_terminated") else 0)
-    while remaining:
-        block = source.read(min(remaining, 1 << 20))
-        if not block:
-            break
-        body.write(block)
-        remaining -= len(block)
+    if length or environ.get("wsgi.input_terminated"):
+        shutil.copyfileobj(environ["wsgi.input"], body, 1 << 20)
+    if length and body.tell() < int(length):
+        message = f"The body has {body.tell()} bytes, not the {length} of its Content-Length."
+        body.close()
+        raise AwsError("IncompleteBody", message)
     environ["CONTENT_LENGTH"] = str(body.tell())
     environ.pop("HTTP_TRANSFER_ENCODING", None)
     body.seek(0)

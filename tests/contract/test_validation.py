@@ -17,7 +17,8 @@ NAME_PATTERN = "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 
 
 def shape_of(operation: str) -> Shape:
-    shape: Shape = service_model().operation_model(operation).input_shape
+    shape = service_model().operation_model(operation).input_shape
+    assert shape is not None
     return shape
 
 
@@ -57,12 +58,14 @@ def test_every_pattern_compiles_and_none_is_skipped() -> None:
         (
             "CreateModel",
             {},
-            "1 validation error detected: Value null at 'modelName' failed to satisfy constraint: Member must not be null",
+            "1 validation error detected: Value null at 'modelName' failed to satisfy constraint: "
+            "Member must not be null",
         ),
         (
             "CreateModel",
             {"ModelName": None},
-            "1 validation error detected: Value null at 'modelName' failed to satisfy constraint: Member must not be null",
+            "1 validation error detected: Value null at 'modelName' failed to satisfy constraint: "
+            "Member must not be null",
         ),
         (
             "DescribeTrainingJob",

@@ -32,7 +32,7 @@ def container(sagemaker_local: LocalSageMaker) -> dict[str, Any]:
 @pytest.fixture
 def model(sagemaker_local: LocalSageMaker, sagemaker: Any, container: Any, request: pytest.FixtureRequest) -> str:
     """A new model named after the test."""
-    name = request.node.name.replace("_", "-")[:60].strip("-")
+    name: str = request.node.name.replace("_", "-")[:60].strip("-")
     role = sagemaker_local.role_arn
     sagemaker.create_model(
         ModelName=name, PrimaryContainer=container, ExecutionRoleArn=role, Tags=[{"Key": "a", "Value": "b"}]
@@ -121,7 +121,11 @@ def test_endpoint_configurations_that_are_refused(sagemaker: Any, model: str) ->
         return message
 
     variant = {**VARIANT, "ModelName": model}
-    serverless = {"VariantName": "s", "ModelName": model, "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 1}}
+    serverless = {
+        "VariantName": "s",
+        "ModelName": model,
+        "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 1},
+    }
     odd = {**serverless, "ServerlessConfig": {"MemorySizeInMB": 2000, "MaxConcurrency": 1}}
     assert refusal({**variant, "ModelName": "none"}) == f'Could not find model "{ACCOUNT}:model/none".'
     assert "must be unique" in refusal(variant, variant)

@@ -152,6 +152,8 @@ def test_a_broken_snapshot_stops_the_start_and_deletes_nothing(make_sagemaker_lo
     (server.state / "aws/snapshot.pickle").write_bytes(b"broken")
     with pytest.raises(RuntimeError, match=r"snapshot\.pickle cannot be read .* move it away"):
         server.start()
+    assert server.process is not None
+    assert server.process.poll() == 2
     assert [path.read_bytes() for path in (server.state / "aws/bodies").iterdir()] == [b"kept"]
 
 

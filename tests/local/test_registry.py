@@ -24,7 +24,7 @@ def sagemaker(sagemaker_local: LocalSageMaker) -> Any:
 @pytest.fixture
 def group(sagemaker: Any, request: pytest.FixtureRequest) -> str:
     """A new group named after the test."""
-    name = request.node.name.replace("_", "-")[:63].strip("-")
+    name: str = request.node.name.replace("_", "-")[:63].strip("-")
     sagemaker.create_model_package_group(ModelPackageGroupName=name, Tags=[{"Key": "team", "Value": "a"}])
     return name
 
@@ -33,7 +33,11 @@ def specification(server: LocalSageMaker, key: str = "registry/model.tar.gz") ->
     """Of a model artefact that exists."""
     server.client("s3").put_object(Bucket=server.bucket, Key=key, Body=b"model")
     container = {"Image": IMAGE, "ModelDataUrl": f"s3://{server.bucket}/{key}"}
-    return {"Containers": [container], "SupportedContentTypes": ["text/csv"], "SupportedResponseMIMETypes": ["text/csv"]}
+    return {
+        "Containers": [container],
+        "SupportedContentTypes": ["text/csv"],
+        "SupportedResponseMIMETypes": ["text/csv"],
+    }
 
 
 def refused(call: Any, **request: Any) -> tuple[str, str]:
@@ -134,7 +138,10 @@ def test_what_is_refused(sagemaker_local: LocalSageMaker, sagemaker: Any, group:
     no_data = refused(sagemaker.create_model_package, ModelPackageGroupName=group, InferenceSpecification=missing)
     assert no_data == ("ValidationException", f"Could not find model data at {url}.")
     no_group = refused(sagemaker.create_model_package, ModelPackageGroupName="nowhere")
-    assert no_group == ("ValidationException", f"ModelPackageGroup {ACCOUNT}:model-package-group/nowhere does not exist.")
+    assert no_group == (
+        "ValidationException",
+        f"ModelPackageGroup {ACCOUNT}:model-package-group/nowhere does not exist.",
+    )
     arn = f"{ACCOUNT}:model-package/{group}/7"
     for call, member in (
         (sagemaker.describe_model_package, "ModelPackageName"),

@@ -84,7 +84,7 @@ def test_an_operation_that_moto_lacks_is_not_retried_either(sagemaker_local: Loc
         ("logs", "describe_account_policies", {"policyType": "DATA_PROTECTION_POLICY"}),
         ("iam", "get_context_keys_for_custom_policy", {"PolicyInputList": ["{}"]}),
     ):
-        session = boto3.Session("test", "test", region_name="us-east-1")
+        session: Any = boto3.Session("test", "test", region_name="us-east-1")
         client = session.client(service, endpoint_url=sagemaker_local.url)
         with pytest.raises(ClientError) as caught:
             getattr(client, method)(**request)
@@ -126,11 +126,11 @@ def test_object_bodies_of_all_kinds(sagemaker_local: LocalSageMaker) -> None:
     big = os.urandom(12_000_000)
     s3.put_object(Bucket=bucket, Key="server/whole", Body=big, ChecksumAlgorithm="SHA256")
     s3.upload_fileobj(io.BytesIO(big), bucket, "server/parts")
-    s3.put_object(Bucket=bucket, Key="server/söme key+%2F&?", Body=b"odd", Metadata={"git_sha": "a", "git-sha": "b"})
+    s3.put_object(Bucket=bucket, Key="server/söme key+%2F&?", Body=b"odd", Metadata={"git_sha": "a", "run-id": "b"})
     for key in ("server/whole", "server/parts"):
         assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == big
     odd = s3.get_object(Bucket=bucket, Key="server/söme key+%2F&?")
-    assert (odd["Body"].read(), odd["Metadata"]) == (b"odd", {"git_sha": "a", "git-sha": "b"})
+    assert (odd["Body"].read(), odd["Metadata"]) == (b"odd", {"git_sha": "a", "run-id": "b"})
     url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "server/whole"})
     with urllib.request.urlopen(url) as response:  # noqa: S310
         assert response.read() == big

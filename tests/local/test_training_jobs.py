@@ -106,6 +106,17 @@ def test_a_container_of_its_own_writes_its_own_reason(jobs: Jobs) -> None:
     assert len(job["FailureReason"]) == 1024
 
 
+def test_a_model_may_be_kept_uncompressed(jobs: Jobs) -> None:
+    request = jobs.training_request("plain-model", "")
+    request |= jobs.plain_container("plain-model", "open('/opt/ml/model/m.txt', 'w').write('m')")
+    request["OutputDataConfig"]["CompressionType"] = "NONE"
+    jobs.sagemaker.create_training_job(**request)
+    job = jobs.end_of_training("plain-model")
+    folder = "plain-model/model/plain-model/output/model/"
+    assert job["ModelArtifacts"]["S3ModelArtifacts"] == f"s3://{jobs.server.bucket}/{folder}"
+    assert jobs.keys(folder) == ["m.txt"]
+
+
 def test_an_algorithm_without_a_script_says_what_is_missing(jobs: Jobs) -> None:
     job = jobs.train("no-script", "", HyperParameters={"max_depth": "4"})
     assert job["TrainingJobStatus"] == "Failed"

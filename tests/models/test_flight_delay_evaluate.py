@@ -45,7 +45,8 @@ rows = pd.read_parquet(test_dir); late = rows["late"].to_numpy()
 p = xgb.Booster(model_file=model_dir + "/model.ubj").predict(train.matrix(rows, described["encodings"])).astype(float)
 said = p >= described["threshold"]
 print(json.dumps({"auc": m.roc_auc_score(late, p), "average_precision": m.average_precision_score(late, p),
-  "accuracy": m.accuracy_score(late, said), "precision": m.precision_score(late, said), "recall": m.recall_score(late, said),
+  "accuracy": m.accuracy_score(late, said), "precision": m.precision_score(late, said),
+  "recall": m.recall_score(late, said),
   "f1": m.f1_score(late, said), "f2": m.fbeta_score(late, said, beta=2), "log_loss": m.log_loss(late, p),
   "brier": m.brier_score_loss(late, p), "confusion": m.confusion_matrix(late, said).tolist()}))
 """,
@@ -69,7 +70,7 @@ def test_evaluation_has_every_metric_with_its_uncertainty(compared: Path) -> Non
 
 
 def test_comparison_is_paired(compared: Path) -> None:
-    """The difference is that of the values; its spread is smaller than that of either model, the days being the same."""
+    """The difference is that of the values; its spread is smaller than either model's, the days being the same."""
     found = evaluation(compared)
     change = found["comparison"]["auc"]
     ours, theirs = (

@@ -13,7 +13,7 @@ import features
 from features import FEATURES, HOME_ZONE, build
 raw = sys.argv[1]
 tables = {name: pd.read_parquet(f"{raw}/period=2013-01/{name}.parquet") for name in ("flights", "weather", "airports")}
-flights = tables["flights"]; flights["id"] = flights["distance"]
+flights = tables["flights"]
 before = build(**tables)
 def changed(after, where=None):
     '''The features that differ, among the rows of `where`.'''
@@ -36,7 +36,8 @@ for day in pd.date_range("2013-01-02", "2013-01-30", freq="4D"):
     unsettled = scheduled.loc[scheduled["settled"] >= midnight, "flight"].to_numpy()
     other = flights.copy()
     delay = other["arr_delay"].to_numpy(copy=True)
-    delay[unsettled] = np.where(np.isnan(delay[unsettled]) | (delay[unsettled] >= 15), -30.0, np.where(unsettled % 2, 500.0, np.nan))
+    was_late = np.isnan(delay[unsettled]) | (delay[unsettled] >= 15)
+    delay[unsettled] = np.where(was_late, -30.0, np.where(unsettled % 2, 500.0, np.nan))
     other["arr_delay"] = delay
     after = build(other, tables["weather"], tables["airports"])
     spoilt += changed(after, before["date"] <= day)
@@ -67,14 +68,13 @@ def test_weather_is_at_least_one_hour_old(raw: Path) -> None:
         SETUP
         + """
 weather = tables["weather"]; spoilt = []; later = set()
-hours = pd.to_datetime(before["settled"])  # only to have moments across the month
+departs = features.add_schedule(flights, tables["airports"])["hour"]
 for moment in pd.date_range("2013-01-03 15:00", "2013-01-30 15:00", freq="3D", tz="UTC"):
     future = pd.to_datetime(weather["time_hour"], utc=True) >= moment
     other = weather.copy()
     columns = list(features.WEATHER)
     other.loc[future, columns] = other.loc[future, columns].fillna(0.0) * 3 - 200
     after = build(flights, other, tables["airports"])
-    departs = features.add_schedule(flights, tables["airports"])["hour"]
     spoilt += changed(after, departs <= moment)
     later |= set(changed(after, departs > moment))
 print(json.dumps([spoilt, sorted(later) == sorted([*features.WEATHER, *features.WEATHER_6H])]))
@@ -85,13 +85,13 @@ print(json.dumps([spoilt, sorted(later) == sorted([*features.WEATHER, *features.
 
 
 def test_later_months_do_not_change_earlier_features(raw: Path) -> None:
-    """A month's features are the same whether or not later months are there, so the backtest may build them all at once."""
+    """A month's features are the same with or without later months, so the backtest may build them all at once."""
     found = kit.jobs_python(
         SETUP
         + """
 months = ("2013-01", "2013-02")
-both = {n: pd.concat([pd.read_parquet(f"{raw}/period={m}/{n}.parquet") for m in months], ignore_index=True) for n in tables}
-after = build(**both)
+files = {n: [pd.read_parquet(f"{raw}/period={m}/{n}.parquet") for m in months] for n in tables}
+after = build(**{n: pd.concat(parts, ignore_index=True) for n, parts in files.items()})
 print(json.dumps(changed(after[after["date"] < "2013-02-01"])))
 """,
         raw,

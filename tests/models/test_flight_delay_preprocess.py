@@ -25,7 +25,8 @@ def test_sets_follow_each_other_in_time(sets: Path) -> None:
     found = kit.jobs_python(
         "import json, pandas as pd\n"
         "sets = [pd.read_parquet(f'{sys.argv[1]}/{name}') for name in ('train', 'validation', 'test')]\n"
-        "print(json.dumps([[str(s.date.min().date()), str(s.date.max().date()), len(s), sorted(s.late.unique())] for s in sets]))",
+        "days = lambda s: [str(s.date.min().date()), str(s.date.max().date())]\n"
+        "print(json.dumps([[*days(s), len(s), sorted(s.late.unique())] for s in sets]))",
         sets,
     )
     assert [part[:2] for part in found] == [
@@ -62,8 +63,8 @@ def test_missing_month_names_the_folder_and_what_is_there(raw: Path, tmp_path: P
     ("table", "change", "reason"),
     [
         ("flights", "table = table.drop(columns='sched_arr_time')", "no column sched_arr_time; it has year, month"),
-        ("flights", "table['distance'] = table['distance'].astype(str) + ' mi'", "column distance, row 0: '1400 mi' is not a number"),
-        ("flights", "table['distance'] = table['distance'].astype(str)", "column distance holds text; expected numbers"),
+        ("flights", "table['day'] = table['day'].astype(str) + 'th'", "column day, row 0: '1th' is not a number"),
+        ("flights", "table['day'] = table['day'].astype(str)", "column day holds text; expected numbers"),
         ("flights", "table.loc[3:4, 'carrier'] = None", "column carrier is empty in 2 rows"),
         ("weather", "table['time_hour'] = 'noon'", "column time_hour, row 0: 'noon' is not a time in UTC"),
         ("flights", "table = table.head(0)", "has no rows"),
@@ -95,7 +96,9 @@ def test_month_in_which_nothing_arrived(raw: Path, tmp_path: Path) -> None:
     base = folders(tmp_path, raw, ["2013-01", "2013-02"])
     file = base / "processing/input/raw/period=2013-02/flights.parquet"
     file.unlink()
-    kit.jobs_python(REWRITE.format(change="table['arr_delay'] = float('nan')"), raw / "period=2013-02/flights.parquet", file)
+    kit.jobs_python(
+        REWRITE.format(change="table['arr_delay'] = float('nan')"), raw / "period=2013-02/flights.parquet", file
+    )
     assert "no flight of 2013-02 has an arr_delay" in refused(base, "2013-02")
 
 

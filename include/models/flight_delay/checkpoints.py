@@ -34,8 +34,8 @@ def newest_checkpoint(folder: Path, fingerprint: str) -> xgb.Booster | None:
     for file in existing(folder):
         try:
             booster = xgb.Booster(model_file=file)
-        except (xgb.core.XGBoostError, ValueError) as error:
-            print(f"Skipping {file.name}: not a readable checkpoint ({str(error).splitlines()[0]})", flush=True)
+        except (xgb.core.XGBoostError, ValueError):
+            print(f"Skipping {file.name}: not a readable checkpoint", flush=True)
             continue
         if booster.attr("fingerprint") == fingerprint and booster.num_boosted_rounds() == rounds_of(file):
             return booster

@@ -19,7 +19,7 @@ SHOWN = {
     "brier": "Brier score", "accuracy": "Accuracy", "precision": "Precision", "recall": "Recall", "f1": "F1",
 }  # fmt: skip
 LOWER_IS_BETTER = ("log_loss", "brier")
-TILES = ("auc", "average_precision", "log_loss", "recall")
+TILES = ("auc", "average_precision", "log_loss", "brier")
 
 
 class ScoredModel(Protocol):
@@ -156,7 +156,7 @@ def facts_table(facts: dict[str, Any], test: pd.DataFrame) -> str:
         ["cancelled or diverted, left out", f"{facts['cancelled_or_diverted']:,}"],
         ["most often missing", ", ".join(f"{name} {share:.0%}" for name, share in missing.items())],
     ]
-    return table(["Data", ""], rows)
+    return table(["Fact", "Value"], rows)
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:

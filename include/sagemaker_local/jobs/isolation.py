@@ -50,7 +50,7 @@ def try_out(mode: str, python: Path) -> str | None:
 
 def prepare(directory: Path) -> None:
     """Make the parts of a job's directory: `ml` (its /opt/ml), `work`, `tmp`, and what the mounts need."""
-    for name in ("ml", "work", "tmp", "shadow"):
+    for name in ("ml", "work", "tmp", "shadow", "packages", "packages-work"):
         (directory / name).mkdir(parents=True, exist_ok=True)
     system = Path("/etc/hosts")
     known = system.read_text(errors="replace") if system.exists() else "127.0.0.1 localhost\n"

@@ -166,14 +166,10 @@ def _keep_environment(directory: Path) -> None:
     """Let what the job installs with pip be the job's only: the virtual environment that is first on PATH is covered
     by a layer of the job's own. Where the file system cannot do that, pip changes the environment of all jobs."""
     environment = Path(os.environ.get("PATH", "").partition(":")[0]).parent
-    if (environment / "pyvenv.cfg").is_file():
-        upper, work = directory / "packages", directory / "packages-work"
-        upper.mkdir(exist_ok=True)
-        work.mkdir(exist_ok=True)
-        options = f"lowerdir={environment},upperdir={upper},workdir={work}" + (
-            "" if os.geteuid() == 0 else ",userxattr"
-        )
-        with contextlib.suppress(OSError):
+    upper, work = directory / "packages", directory / "packages-work"
+    options = f"lowerdir={environment},upperdir={upper},workdir={work}" + ("" if os.geteuid() == 0 else ",userxattr")
+    with contextlib.suppress(OSError):
+        if (environment / "pyvenv.cfg").is_file():
             _mount("overlay", str(environment), "overlay", 0, options)
 
 

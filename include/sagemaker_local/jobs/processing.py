@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from include.sagemaker_local.jobs import isolation
 from include.sagemaker_local.jobs.errors import JobError
 from include.sagemaker_local.jobs.execution import Cause, Execution
@@ -122,7 +124,10 @@ class ProcessingExecution(Execution):
     def _upload_outputs(self) -> None:
         for folder, url, mode in self._outputs():
             if mode == "EndOfJob" and folder.is_dir():
-                upload_folder(self.s3, folder, url)
+                try:
+                    upload_folder(self.s3, folder, url)
+                except ClientError as error:
+                    raise JobError(f"ClientError: Failed to upload output to {url}: {error}") from error
 
 
 def _exit_message(path: Path) -> dict[str, str]:

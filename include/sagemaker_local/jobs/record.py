@@ -109,4 +109,4 @@ def milliseconds(value: Any, name: str = "") -> Any:
         return {member: milliseconds(part, member) for member, part in value.items()}
     if isinstance(value, list):
         return [milliseconds(part, name) for part in value]
-    return int(value * 1000) if isinstance(value, float) and name.endswith(("Time", "Timestamp")) else value
+    return round(value * 1000) if isinstance(value, float) and name.endswith(("Time", "Timestamp")) else value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from typing import Any
 
@@ -83,4 +82,5 @@ class JobRunner:
                 record = JobRecord(self._ctx, kind, body[f"{PREFIX[kind]}JobName"])
                 if record.running:
                     record.fail(RESTARTED)
-            shutil.rmtree(self._ctx.settings.state / "jobs" / kind, ignore_errors=True)
+            for directory in (self._ctx.settings.state / "jobs" / kind).glob("*"):
+                isolation.remove(directory)

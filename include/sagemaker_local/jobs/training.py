@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
+
+from botocore.exceptions import ClientError
 
 from include.sagemaker_local.jobs import isolation
 from include.sagemaker_local.jobs.container import Container
 from include.sagemaker_local.jobs.errors import JobError
 from include.sagemaker_local.jobs.execution import Cause, Execution
+from include.sagemaker_local.jobs.metrics import Metrics
 from include.sagemaker_local.jobs.record import MAX_REASON, TRAINING, Body, enter
 from include.sagemaker_local.jobs.spot import Interruption, SpotMarket
 from include.sagemaker_local.jobs.sync import FolderSync
@@ -244,16 +246,22 @@ class TrainingExecution(Execution):
         folder.mkdir(parents=True, exist_ok=True)
         if self.record.body["SecondaryStatus"] != "Uploading":
             self._enter("Uploading", "Uploading generated training model")
+        try:
+            url = self._upload_to_s3(folder, what)
+        except ClientError as error:
+            raise JobError(f"ClientError: Artifact upload failed: {error}") from error
+        if what == "model":
+            self.record.change(lambda body: body.update(ModelArtifacts={"S3ModelArtifacts": url}))
+
+    def _upload_to_s3(self, folder: Path, what: str) -> str:
+        """Upload the folder as OutputDataConfig says, and return the address of what it became."""
         config = self.job["OutputDataConfig"]
         url = join(config["S3OutputPath"], f"{self.name}/output/{what}")
         if config.get("CompressionType") == "NONE":
-            url = join(url, "")
             upload_folder(self.s3, folder, url)
-        else:
-            url = f"{url}.tar.gz"
-            upload_archive(self.s3, folder, self.directory / f"{what}.tar.gz", url)
-        if what == "model":
-            self.record.change(lambda body: body.update(ModelArtifacts={"S3ModelArtifacts": url}))
+            return join(url, "")
+        upload_archive(self.s3, folder, self.directory / f"{what}.tar.gz", f"{url}.tar.gz")
+        return f"{url}.tar.gz"
 
     def _end(self, status: str, secondary: str, message: str, **members: str) -> None:
         self._end_attempt()
@@ -265,27 +273,6 @@ class TrainingExecution(Execution):
     def fail(self, reason: str) -> None:
         """End the job as Failed for a reason that is not its container's."""
         self._end("Failed", "Failed", "Training job failed", FailureReason=reason[:MAX_REASON])
-
-
-class Metrics:
-    """Finds metrics in log lines, by the definitions `{Name, Regex}` of a training job; the last match counts."""
-
-    def __init__(self, definitions: list[dict[str, str]] | tuple[()]) -> None:
-        self._patterns = [(definition["Name"], re.compile(definition["Regex"])) for definition in definitions]
-        self._values: dict[str, tuple[float, float]] = {}
-
-    def read(self, line: str) -> None:
-        """Take the metrics of one line; a match that is not a number is none."""
-        for name, pattern in self._patterns:
-            match = pattern.search(line)
-            if match and pattern.groups:
-                with contextlib.suppress(ValueError, TypeError):
-                    self._values[name] = (float(match[1]), time.time())
-
-    @property
-    def final(self) -> list[Body]:
-        """The FinalMetricDataList."""
-        return [{"MetricName": name, "Value": value, "Timestamp": at} for name, (value, at) in self._values.items()]
 
 
 def mark_stopping(body: Body, now: float) -> None:

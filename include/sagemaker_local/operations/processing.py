@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from include.sagemaker_local.errors import validation_error
-from include.sagemaker_local.jobs.record import PROCESSING, RUNNING
+from include.sagemaker_local.jobs.record import PROCESSING, RUNNING, JobRecord
 from include.sagemaker_local.listing import page
 from include.sagemaker_local.operations import jobs
 from include.sagemaker_local.service import Context, Request, Response, operation
@@ -63,9 +63,9 @@ def stop_processing_job(context: Context, request: Request) -> Response:
     def stop(body: dict[str, Any]) -> None:
         if body["ProcessingJobStatus"] != "InProgress":
             raise _wrong_status(body)
-        body.update(ProcessingJobStatus="Stopping", LastModifiedTime=time.time())
+        body["ProcessingJobStatus"] = "Stopping"
 
-    context.store.update(PROCESSING, name, stop)
+    JobRecord(context, PROCESSING, name).change(stop)
     context.jobs.stop(PROCESSING, name)
     return {}
 
