@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -36,6 +37,8 @@ class LocalSageMaker:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = state.with_name(f"{state.name}.log")
+        self._session_lock = threading.Lock()
+        self._session: Any = boto3.Session("test", "test", region_name="us-east-1")
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> LocalSageMaker:
@@ -67,10 +70,10 @@ class LocalSageMaker:
         return self.start()
 
     def client(self, service: str) -> Any:
-        """A boto3 client; each call makes a new one."""
-        session: Any = boto3.Session("test", "test", region_name="us-east-1")
+        """A new boto3 client."""
         config = Config(retries={"total_max_attempts": 1}, max_pool_connections=40)
-        return session.client(service, endpoint_url=self.url, config=config)
+        with self._session_lock:
+            return self._session.client(service, endpoint_url=self.url, config=config)
 
     def environment(self) -> dict[str, str]:
         """The environment in which the AWS CLI and SDKs reach this server."""

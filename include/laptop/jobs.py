@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from botocore.exceptions import ClientError
-
 from include.laptop.aws import client
 from include.laptop.layout import Addresses
 
@@ -28,15 +26,25 @@ class SageMaker:
 
     def job_detail(self, step: str, name: str) -> str:
         """`Training (interrupted once)`: what the job of a step does now; empty when there is none yet."""
-        try:
-            if JOB_STEPS[step] == "processing":
-                return str(self.api.describe_processing_job(ProcessingJobName=name)["ProcessingJobStatus"])
-            job = self.api.describe_training_job(TrainingJobName=name)
-        except ClientError:
+        job = self.latest_job(step, name)
+        if job is None:
             return ""
+        if JOB_STEPS[step] == "processing":
+            return str(job["ProcessingJobStatus"])
         count = interruptions(job)
         times = f", {count} Spot interruption{'s' if count > 1 else ''}" if count else ""
         return f"{job['SecondaryStatus']}{times}"
+
+    def latest_job(self, step: str, name: str) -> dict[str, Any] | None:
+        """The described job of a step: of its generations (`name`, `name-g2`, …) the last; None when there is none."""
+        kind = JOB_STEPS[step].capitalize()
+        newest = {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 1}
+        found = getattr(self.api, f"list_{kind.lower()}_jobs")(NameContains=name, **newest)[f"{kind}JobSummaries"]
+        if not found:
+            return None
+        latest = {f"{kind}JobName": found[0][f"{kind}JobName"]}
+        described: dict[str, Any] = getattr(self.api, f"describe_{kind.lower()}_job")(**latest)
+        return described
 
     def resume_line(self, training_job: str) -> str | None:
         """The line of the training's CloudWatch log that says from where it went on after the interruption."""

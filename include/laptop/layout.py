@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCAL = ROOT / ".local"
+# The tests keep out of the folder of whoever runs them.
+LOCAL = Path(os.environ.get("RETRAINING_LOCAL", ROOT / ".local")).resolve()
 LOGS = LOCAL / "logs"
 AIRFLOW_HOME = LOCAL / "airflow"
 STACK_FILE = LOCAL / "stack.json"

@@ -88,19 +88,17 @@ def collect(result: Result, api: AirflowApi, sagemaker: SageMaker) -> None:
 
 def describe_job(sagemaker: SageMaker, step: str, name: str | None) -> dict[str, Any] | None:
     """A job's line in last-run.json, None when it was never started. Of processing all seconds are billed."""
-    try:
-        if name is None:
-            return None
-        if JOB_STEPS[step] == "processing":
-            job = sagemaker.api.describe_processing_job(ProcessingJobName=name)
-            seconds = round((job["ProcessingEndTime"] - job["ProcessingStartTime"]).total_seconds())
-            status, billable = job["ProcessingJobStatus"], seconds
-        else:
-            job = sagemaker.api.describe_training_job(TrainingJobName=name)
-            status, seconds = job["TrainingJobStatus"], job.get("TrainingTimeInSeconds", 0)
-            billable = job.get("BillableTimeInSeconds", seconds)
-    except (ClientError, KeyError):
+    job = sagemaker.latest_job(step, name) if name else None
+    if job is None:
         return None
+    if JOB_STEPS[step] == "processing":
+        name, status = job["ProcessingJobName"], job["ProcessingJobStatus"]
+        start, end = job.get("ProcessingStartTime"), job.get("ProcessingEndTime")
+        seconds = billable = round((end - start).total_seconds()) if start and end else 0
+    else:
+        name, status = job["TrainingJobName"], job["TrainingJobStatus"]
+        seconds = job.get("TrainingTimeInSeconds", 0)
+        billable = job.get("BillableTimeInSeconds", seconds)
     return {
         "step": step,
         "name": name,

@@ -161,7 +161,7 @@ class Driver:
             lines = task_logs.last_lines(self.arguments.dag_id, self.result.run_id, failed[0])
             self.console.print(f"\nThe last lines of {failed[0]}:", highlight=False)
             for line in lines:
-                self.console.print(f"  {line}", highlight=False, markup=False)
+                self.console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
             raise LaptopError(f"{failed[0]} failed: {task_logs.reason(lines)}")
         undone = [name for name, task in self.result.tasks.items() if task["state"] != "success"]
         if self.result.state != "success" or undone:

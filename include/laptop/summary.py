@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from rich.console import Console
 
-from include.laptop.layout import LAST_RUN, ROOT
+from include.laptop.layout import LAST_RUN
 from include.laptop.result import Result
 
 
@@ -15,7 +16,7 @@ def print_summary(console: Console, result: Result) -> None:
     console.print()
     for heading, text in lines(result):
         console.print(f"{heading:<12} {text}", highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{'for programs':<12} {LAST_RUN.relative_to(ROOT)}", highlight=False)
+    console.print(f"{'for programs':<12} {os.path.relpath(LAST_RUN)}", highlight=False)
     if result.error:
         console.print(f"\n{result.error}", style="red", highlight=False, markup=False, soft_wrap=True)
 

@@ -14,7 +14,8 @@ def last_lines(dag_id: str, run_id: str, task_id: str, count: int = 12) -> list[
     attempts = sorted(folder.glob("attempt=*.log"), key=lambda file: file.stat().st_mtime)
     if not attempts:
         return [f"(no log in {folder})"]
-    return [readable(line) for line in attempts[-1].read_text(errors="replace").splitlines()[-count:]]
+    lines = [readable(line) for line in attempts[-1].read_text(errors="replace").splitlines()]
+    return [line for line in lines if "::group::" not in line and "::endgroup::" not in line][-count:]
 
 
 def reason(lines: list[str]) -> str:

@@ -22,11 +22,6 @@ def validation_error(message: str) -> AwsError:
     return AwsError("ValidationException", message)
 
 
-def resource_in_use(message: str) -> AwsError:
-    """A resource of this name exists already (jobs)."""
-    return AwsError("ResourceInUse", message)
-
-
 def unsupported_operation(operation: str) -> AwsError:
     """The operation exists on AWS but not here; 501 is a status that boto3 does not retry."""
     return AwsError(

@@ -102,12 +102,6 @@ def test_everything_survives_two_restarts(make_sagemaker_local: Make) -> None:
     assert server.stop() == 0
 
 
-def snapshot_changes(server: LocalSageMaker) -> Callable[[], bool]:
-    path = server.state / "aws/snapshot.pickle"
-    before = path.stat().st_mtime_ns if path.exists() else 0
-    return lambda: path.exists() and path.stat().st_mtime_ns != before
-
-
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -119,13 +113,13 @@ def test_everything_saved_survives_kill_9(make_sagemaker_local: Make) -> None:
     server = make_sagemaker_local().start()
     fill(server)
     before = content(server)
-    saved = snapshot_changes(server)
-    server.client("s3").put_object(Bucket=server.bucket, Key="last", Body=b"last")
-    wait_for(saved, "a snapshot")
+    server.client("s3").put_object(Bucket=server.bucket, Key="written-last", Body=b"last")
+    snapshot = server.state / "aws/snapshot.pickle"
+    wait_for(lambda: snapshot.exists() and b"written-last" in snapshot.read_bytes(), "a snapshot with the last object")
     server.kill()
     server.start()
     after = content(server)
-    last = [version for version in after["versions"] if version["Key"] == "last"]
+    last = [version for version in after["versions"] if version["Key"] == "written-last"]
     assert len(last) == 1
     after["versions"].remove(last[0])
     after["bodies"].remove(b"last")

@@ -161,7 +161,6 @@ def test_the_reason_of_a_failed_task_is_its_exception(tmp_path: Path, monkeypatc
     assert lines == [
         "info Created job",
         "error AirflowFailException: the script exited with 3",
-        "info ::endgroup::",
         "no JSON",
     ]
     assert task_logs.reason(lines) == "AirflowFailException: the script exited with 3"

@@ -1,0 +1,180 @@
+"""`make run` as a user has it: real Airflow processes, the local SageMaker, real jobs; once approved, once rejected."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.conftest import REPOSITORY, free_port
+
+MODEL, PERIOD = "flight_delay", "2013-02"
+TASKS = [
+    "plan",
+    "data_ready",
+    "preprocess",
+    "train",
+    "evaluate",
+    "quality_gate",
+    "register",
+    "approval",
+    "deploy",
+    "verify",
+]
+WAIT_SECONDS = 400
+
+
+class Laptop:
+    """A stack of the tests' own: `make up`, `make run` and `make down` in a folder and on ports of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.sagemaker_url = f"http://127.0.0.1:{(sagemaker_port := free_port())}"
+        self.environment = os.environ | {
+            "RETRAINING_LOCAL": str(folder),
+            "AIRFLOW_PORT": str(free_port()),
+            "SAGEMAKER_PORT": str(sagemaker_port),
+            "PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'plugins'}",
+        }
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", *arguments]
+
+    def stack(self, verb: str) -> None:
+        subprocess.run(self.command("include.laptop.stack", verb), cwd=REPOSITORY, env=self.environment, check=True)
+
+    def start_run(self, review: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command("include.laptop.run", MODEL, PERIOD, review),
+            cwd=REPOSITORY,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def last_run(self) -> dict[str, Any]:
+        result: dict[str, Any] = json.loads((self.folder / "last-run.json").read_text())
+        return result
+
+    def client(self, service: str) -> Any:
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+        return boto3.client(service, endpoint_url=self.sagemaker_url, **keys)
+
+    def versions(self, status: str) -> list[str]:
+        try:
+            found = self.client("sagemaker").list_model_packages(
+                ModelPackageGroupName="flight-delay", ModelApprovalStatus=status
+            )
+        except self.client("sagemaker").exceptions.ClientError:
+            return []
+        return [package["ModelPackageArn"] for package in found["ModelPackageSummaryList"]]
+
+
+@pytest.fixture(scope="module")
+def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
+    laptop = Laptop(tmp_path_factory.mktemp("laptop"))
+    try:
+        laptop.stack("up")
+        yield laptop
+    finally:
+        laptop.stack("down")
+
+
+@pytest.fixture(scope="module")
+def approved(laptop: Laptop) -> dict[str, Any]:
+    """The first run, the reviewer played by the driver."""
+    driver = laptop.start_run("auto")
+    output, _ = driver.communicate(timeout=WAIT_SECONDS)
+    assert driver.returncode == 0, output
+    return {**laptop.last_run(), "output": output}
+
+
+@pytest.fixture(scope="module")
+def rejected(laptop: Laptop, approved: dict[str, Any]) -> dict[str, Any]:
+    """A second run for the same month, rejected by a person with plain boto3."""
+    driver = laptop.start_run("manual")
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not (pending := laptop.versions("PendingManualApproval")):
+        assert driver.poll() is None, driver.communicate()[0]
+        assert time.monotonic() < deadline, "no version is waiting for a decision"
+        time.sleep(0.5)
+    laptop.client("sagemaker").update_model_package(
+        ModelPackageArn=pending[0], ModelApprovalStatus="Rejected", ApprovalDescription="not this month"
+    )
+    output, _ = driver.communicate(timeout=WAIT_SECONDS)
+    return {**laptop.last_run(), "output": output, "status": driver.returncode}
+
+
+def test_every_task_succeeds_at_the_first_try(approved: dict[str, Any]) -> None:
+    assert approved["state"] == "success"
+    assert {name: (task["state"], task["tries"]) for name, task in approved["tasks"].items()} == {
+        name: ("success", 1) for name in TASKS
+    }
+
+
+def test_training_was_interrupted_once_and_resumed(approved: dict[str, Any]) -> None:
+    train = next(job for job in approved["jobs"] if job["step"] == "train")
+    assert train["interruptions"] == 1
+    assert train["billable_seconds"] < train["training_seconds"]
+    assert train["savings_pct"] > 0
+    assert "Resuming from checkpoint at round" in approved["resumed"]
+    assert "at round 0 " not in approved["resumed"]
+
+
+def test_the_version_was_approved_with_name_and_reason(laptop: Laptop, approved: dict[str, Any]) -> None:
+    assert approved["approval"]["status"] == "Approved"
+    assert approved["approval"]["by"]
+    assert approved["approval"]["reason"]
+    package = laptop.client("sagemaker").describe_model_package(ModelPackageName=approved["model_package_arn"])
+    assert package["ModelApprovalStatus"] == "Approved"
+    metadata = package["CustomerMetadataProperties"]
+    assert metadata["period"] == PERIOD
+    assert metadata["run_id"].startswith("make_run")
+    assert float(metadata["metric.auc"]) == pytest.approx(approved["metrics"]["challenger"]["auc"])
+
+
+def test_the_endpoint_serves_what_was_evaluated(laptop: Laptop, approved: dict[str, Any]) -> None:
+    assert approved["endpoint"]["status"] == "InService"
+    endpoint = laptop.client("sagemaker").describe_endpoint(EndpointName=approved["endpoint"]["name"])
+    assert endpoint["EndpointConfigName"] == approved["endpoint"]["config"]
+    assert endpoint["DataCaptureConfig"]["CurrentSamplingPercentage"] == 20
+    assert approved["endpoint"]["capture_objects"] >= 1
+    assert approved["prediction"]["online"] == pytest.approx(approved["prediction"]["offline"], abs=1e-6)
+
+
+def test_the_report_is_one_file(approved: dict[str, Any]) -> None:
+    report = Path(approved["report"]).read_text()
+    assert "data:image/png;base64," in report
+    assert 'src="http' not in report
+
+
+def test_the_first_version_has_no_champion(approved: dict[str, Any]) -> None:
+    assert approved["metrics"]["champion"] is None
+    assert approved["metrics"]["challenger"]["auc"] > 0.6
+
+
+def test_a_second_run_of_the_month_meets_the_first_as_champion(
+    laptop: Laptop, approved: dict[str, Any], rejected: dict[str, Any]
+) -> None:
+    assert rejected["run_id"] != approved["run_id"]
+    assert rejected["metrics"]["champion"] == pytest.approx(approved["metrics"]["challenger"])
+    jobs = laptop.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
+    assert len(jobs) == 2
+
+
+def test_a_rejected_version_is_not_deployed(laptop: Laptop, approved: dict[str, Any], rejected: dict[str, Any]) -> None:
+    assert rejected["status"] == 1
+    assert "not this month" in rejected["output"]
+    assert rejected["tasks"]["deploy"]["state"] == "skipped"
+    assert rejected["state"] == "success"
+    endpoint = laptop.client("sagemaker").describe_endpoint(EndpointName=approved["endpoint"]["name"])
+    assert endpoint["EndpointConfigName"] == approved["endpoint"]["config"]
