@@ -216,7 +216,7 @@ def describe(environment: Environment) -> str:
     """`172 packages, 640 MB`: what was installed."""
     files = (Path(folder) / name for folder, _, names in os.walk(environment.folder) for name in names)
     size = sum(file.lstat().st_size for file in files)
-    packages = environment.lock.read_text().count("==")
+    packages = sum(1 for _ in environment.folder.glob("lib/python*/site-packages/*.dist-info"))
     return f"{packages} packages, {size / 1000**2:.0f} MB"
 
 

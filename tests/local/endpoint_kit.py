@@ -17,6 +17,7 @@ def model_fn(model_dir):
     with open(os.path.join(model_dir, "model.json")) as file:
         model = json.load(file)
     print("model_fn", model_dir, "factor", model["factor"])
+    time.sleep(model.get("load_seconds", 0))
     if model.get("broken"):
         raise RuntimeError("this model does not load")
     return model

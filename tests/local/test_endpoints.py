@@ -348,7 +348,7 @@ def test_endpoints_come_back_after_a_restart(make_sagemaker_local: Any, end: str
     server = make_sagemaker_local().start()
     kit = Kit(server)
     kit.create("ep-back", kit.config("ep-back", factor=6, variants={"A": 1, "B": 0}))
-    kit.config("ep-slow")
+    kit.config("ep-slow", load_seconds=600)
     kit.sagemaker.update_endpoint_weights_and_capacities(
         EndpointName="ep-back",
         DesiredWeightsAndCapacities=[

@@ -114,7 +114,7 @@ def test_null_means_not_given(sagemaker_local: LocalSageMaker) -> None:
     status, _, answer = call(
         sagemaker_local, "POST", "/", '{"NameContains": null}', X_Amz_Target="SageMaker.ListModels"
     )
-    assert (status, list(answer)) == (200, ["Models"])
+    assert (status, "Models" in answer) == (200, True)
 
 
 def test_an_unknown_page_of_the_control_api_is_404(sagemaker_local: LocalSageMaker) -> None:
