@@ -9,8 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from airflow.sdk.exceptions import ParamValidationError
 from airflow.sdk import DAG, TaskGroup
+from airflow.sdk.exceptions import ParamValidationError
 
 from sagemaker_retraining.config import ConfigError
 from sagemaker_retraining.dags import retraining_dag

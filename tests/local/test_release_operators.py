@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from airflow.exceptions import AirflowException
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
+
 from sagemaker_retraining.operators.deploy import DeployEndpointOperator
 from sagemaker_retraining.operators.register import RegisterModelOperator
 from sagemaker_retraining.operators.verify import VerifyEndpointOperator
 from sagemaker_retraining.sensors.approval import ModelApprovalSensor
-
 from tests.conftest import LocalSageMaker
 from tests.local.endpoint_kit import IMAGE, model_archive
 
@@ -92,14 +92,15 @@ def finished(operator: Any) -> Any:
     """Run an operator to its end, playing the triggerer when it defers."""
     try:
         return operator.execute({})
-    except TaskDeferred as deferred:
+    except TaskDeferred as raised:
+        deferred = raised
 
-        async def event() -> Any:
-            async for fired in deferred.trigger.run():
-                return fired.payload
+    async def event() -> Any:
+        async for fired in deferred.trigger.run():
+            return fired.payload
 
-        method = getattr(operator, deferred.method_name)
-        return method({}, event=asyncio.run(event()), **(deferred.kwargs or {}))
+    method = getattr(operator, deferred.method_name)
+    return method({}, event=asyncio.run(event()), **(deferred.kwargs or {}))
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+
 from sagemaker_retraining.operators.jobs import ResumableProcessingOperator, first_difference, generation_of
 from sagemaker_retraining.outcomes import AlgorithmError
 from sagemaker_retraining.requests.validation import RequestError
-
 from tests.conftest import LocalSageMaker
 
 pytestmark = pytest.mark.usefixtures("aws_connection")
