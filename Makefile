@@ -27,8 +27,7 @@ up: ## Start Airflow and the local SageMaker and leave them running (AIRFLOW_POR
 	@$(BIN)/python -m include.laptop.stack up
 
 down: ## Stop what make up started
-	$(set_up) run
-	@$(BIN)/python -m include.laptop.stack down
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m include.laptop.stack down; else echo "Nothing was running."; fi
 
 test: ## Run all tests
 	$(set_up) dev
@@ -61,6 +60,5 @@ lock: ## Resolve the locks anew from requirements*.txt
 	@$(UV) --universal --python-version 3.11 requirements-jobs.txt -o locks/jobs.txt
 	@grep '^uv==' locks/dev-py311.txt | sed 's/ .*//' | $(UV) --universal --python-version 3.11 - -o locks/uv.txt
 
-clean: ## Stop everything and remove the environments and all local state
-	@if [ -f .local/stack.json ]; then $(BIN)/python -m include.laptop.stack down; fi
+clean: down ## Stop everything and remove the environments and all local state
 	rm -rf .venv .venv-jobs .venv-uv .local .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -65,6 +65,15 @@ class AirflowApi:
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
         self._http.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body).raise_for_status()
 
+    def unfinished(self, dag_id: str, prefix: str) -> list[str]:
+        """Ids of the runs that have not ended and whose id starts so."""
+        found = self.get(f"dags/{dag_id}/dagRuns", state=["queued", "running"], limit=100)["dag_runs"]
+        return [run["dag_run_id"] for run in found if run["dag_run_id"].startswith(prefix)]
+
+    def give_up(self, dag_id: str, run_id: str) -> None:
+        """End a run as failed; what of it still runs is stopped by Airflow."""
+        self._http.patch(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"}).raise_for_status()
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """queued, running, success or failed."""
         return str(self.get(f"dags/{dag_id}/dagRuns/{run_id}")["state"])

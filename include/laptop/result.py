@@ -17,6 +17,7 @@ from include.laptop.jobs import JOB_STEPS, SageMaker, interruptions, request_nam
 from include.laptop.layout import LAST_RUN, REPORTS, LaptopError
 
 CAPTURE_SECONDS = 20
+RUN_PREFIX = "make_run__"
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Result:
 def new_result(arguments: Arguments) -> Result:
     """An empty result with a run id that no other run has."""
     moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-    run_id = f"make_run__{arguments.period}__{moment}.{time.time_ns() // 1_000_000 % 1000:03d}"
+    run_id = f"{RUN_PREFIX}{arguments.period}__{moment}.{time.time_ns() // 1_000_000 % 1000:03d}"
     return Result(arguments.model, arguments.period, arguments.dag_id, run_id)
 
 

@@ -22,7 +22,7 @@ from include.laptop.components import DIRECT, get_json
 from include.laptop.jobs import JOB_STEPS, SageMaker, request_names
 from include.laptop.layout import LAST_RUN, Addresses, LaptopError
 from include.laptop.progress import Progress
-from include.laptop.result import collect, new_result
+from include.laptop.result import RUN_PREFIX, collect, new_result
 from include.laptop.summary import print_summary
 
 POLL_SECONDS = 0.7
@@ -45,7 +45,7 @@ class Driver:
             with self.phase("start"):
                 running = stack.attach_or_start([self.arguments.model], self.say_ready)
             try:
-                self.retrain(running.where)
+                self.retrain(running)
                 status = 0
             finally:
                 with self.phase("stop"):
@@ -74,19 +74,23 @@ class Driver:
         """What has become ready while the stack starts."""
         self.console.print(f"  {name} ready after {seconds:.1f} s", highlight=False)
 
-    def retrain(self, where: Addresses) -> None:
+    def retrain(self, running: stack.Stack) -> None:
         """Trigger the DAG and see it through. Raises LaptopError when it does not end well."""
+        where = running.where
         self.check_period(where)
         sagemaker = SageMaker(where)
         api = AirflowApi(where.airflow, "admin", "admin")
         with contextlib.closing(api), interrupt_spot(where, self.arguments):
             with self.phase("dag"):
                 self.wait_for_dag(api)
+            if running.supervisor:  # no other driver is at work: what is unfinished was interrupted
+                for run_id in api.unfinished(self.arguments.dag_id, RUN_PREFIX):
+                    api.give_up(self.arguments.dag_id, run_id)
             api.unpause(self.arguments.dag_id)
             api.trigger(self.arguments.dag_id, self.result.run_id, {"period": self.arguments.period})
             address = f"{where.airflow}/dags/{self.arguments.dag_id}"
             self.console.print(f"Run {self.result.run_id}: {address}", highlight=False, soft_wrap=True)
-            with self.phase("run"):
+            with self.phase("run"), give_up_when_interrupted(api, self.arguments.dag_id, self.result.run_id):
                 self.follow(api, sagemaker)
             with self.phase("check"):
                 collect(self.result, api, sagemaker)
@@ -172,6 +176,17 @@ def waits_for_review(tasks: dict[str, Task]) -> bool:
     """Whether the version is registered and the approval task waits for a decision."""
     approval = tasks.get("approval")
     return approval is not None and approval.state in ("running", "deferred", "up_for_reschedule")
+
+
+@contextlib.contextmanager
+def give_up_when_interrupted(api: AirflowApi, dag_id: str, run_id: str) -> Iterator[None]:
+    """Leave no run behind that nobody follows."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        with contextlib.suppress(httpx.HTTPError):
+            api.give_up(dag_id, run_id)
+        raise
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ def lines(result: Result) -> list[tuple[str, str]]:
         found.append(("memory", f"local SageMaker {result.memory_bytes / 1000**2:.0f} MB"))
     found.append(("time", time_text(result)))
     if result.report:
-        found.append(("report", result.report))
+        found.append(("report", os.path.relpath(result.report)))
     return found
 
 
