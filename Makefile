@@ -2,6 +2,7 @@ MODEL ?= flight_delay
 PERIOD ?= 2013-11
 REVIEW ?= auto
 PYTHON ?=
+FAULT ?=
 
 BIN = .venv/bin
 # The Python that set-up runs with; every target below first brings its environment up to date, which is quick.
@@ -9,7 +10,7 @@ set_up = @python=$$(sh include/laptop/find_python.sh "$(PYTHON)") && "$$python" 
 UV = .venv-uv/bin/uv pip compile --quiet --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down test lint bench backtest lock clean
+.PHONY: help setup run up down test chaos lint bench backtest lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +33,10 @@ down: ## Stop what make up started
 test: ## Run all tests
 	$(set_up) dev
 	@$(BIN)/python -m pytest
+
+chaos: ## Kill, throttle and interfere, and check that the runs survive; FAULT=kill_worker for one (docs/faults.md)
+	$(set_up) dev
+	@$(BIN)/python -m tests.chaos $(FAULT)
 
 lint: ## Check style, types, layers and the models' YAML
 	$(set_up) dev

@@ -68,6 +68,7 @@ TRAINING = {
     "training_seconds": 100,
     "billable_seconds": 30,
 }
+EVALUATED = {"outputs": {"evaluation": "s3://demo-bucket/demo_model/runs/2013-11/x/evaluation-g1/"}}
 RAW_DATA = {"fingerprint": "ab" * 32, "months": ["2013-01", "2013-02", "2013-11"]}
 PACKAGE_ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/demo-model/8"
 

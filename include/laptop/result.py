@@ -81,9 +81,10 @@ def collect(result: Result, api: AirflowApi, sagemaker: SageMaker) -> None:
         result.approval = reviewer.decision(sagemaker, result.model_package_arn)
     if training := next((job for job in result.jobs if job["step"] == "train"), None):
         result.resumed = sagemaker.resume_line(training["name"])
-    result.report = save_report(result, sagemaker, plan)
+    outputs = returned("evaluate").get("outputs", {})
+    result.report = save_report(result, sagemaker, outputs)
     if deployed := returned("deploy"):
-        result.prediction = predict(sagemaker, plan["verify"])
+        result.prediction = predict(sagemaker, plan["verify"], outputs)
         result.endpoint = describe_endpoint(sagemaker, deployed)
 
 
@@ -111,12 +112,12 @@ def describe_job(sagemaker: SageMaker, step: str, name: str | None) -> dict[str,
     }
 
 
-def predict(sagemaker: SageMaker, verify: dict[str, Any]) -> dict[str, Any]:
+def predict(sagemaker: SageMaker, verify: dict[str, Any], outputs: dict[str, str]) -> dict[str, Any]:
     """Ask the endpoint about a real row and compare with what the evaluation computed for it.
 
     Raises LaptopError when they differ by more than the model's tolerance.
     """
-    row = sagemaker.sample_row(verify["sample_uri"])
+    row = sagemaker.sample_row(f"{outputs['evaluation']}sample.jsonl")
     online = float(sagemaker.invoke(verify["endpoint"], row))
     if not abs(online - row["prediction"]) <= verify["tolerance"]:
         raise LaptopError(f"{verify['endpoint']} answers {online} where the evaluation computed {row['prediction']}.")
@@ -138,13 +139,11 @@ def describe_endpoint(sagemaker: SageMaker, deployed: dict[str, Any]) -> dict[st
     return {"name": name, "status": status, "config": config, "capture_objects": objects}
 
 
-def save_report(result: Result, sagemaker: SageMaker, plan: dict[str, Any]) -> str | None:
+def save_report(result: Result, sagemaker: SageMaker, outputs: dict[str, str]) -> str | None:
     """Copy the evaluation's HTML report out of S3; None when the run did not get that far."""
-    outputs = plan.get("evaluate", {}).get("ProcessingOutputConfig", {}).get("Outputs", [])
-    uris = [output["S3Output"]["S3Uri"] for output in outputs if output["OutputName"] == "report"]
     try:
-        html = sagemaker.read(f"{uris[0].rstrip('/')}/report.html")
-    except (IndexError, ClientError):
+        html = sagemaker.read(f"{outputs['report']}report.html")
+    except (KeyError, ClientError):
         return None
     file: Path = REPORTS / result.run_id / "report.html"
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
-import os
 import re
 import threading
-import time
 from collections.abc import Callable, Iterable
 from http.client import responses
 from typing import IO, Any
 
-from include.sagemaker_local import __version__
+from include.sagemaker_local.control_api import ROOT, ControlApi
 from include.sagemaker_local.control_plane import TARGET, answer, error_reply, internal_failure
 from include.sagemaker_local.endpoints.runner import EndpointRunner
 from include.sagemaker_local.errors import AwsError
+from include.sagemaker_local.faults import Faults, NoAnswerError
 from include.sagemaker_local.identity import ACCESS_KEY, access_key
 from include.sagemaker_local.jobs.runner import JobRunner
 from include.sagemaker_local.moto_app import MotoApp
@@ -38,7 +36,6 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self._lock_file = _lock(settings)
         self._web = web_server(settings.host, settings.port, self._app)
-        self._started = time.time()
         try:
             self._set_up(settings)
         except BaseException:
@@ -52,6 +49,8 @@ class Server:
         create_default_role(self.context)
         self.context.jobs = JobRunner(self.context)
         self.context.endpoints = EndpointRunner(self.context)
+        self._faults = Faults()
+        self._control_api = ControlApi(self.context, self._faults)
 
     def start(self) -> None:
         """Answer requests, in threads of their own."""
@@ -70,6 +69,8 @@ class Server:
         try:
             with read_body(environ) as body:
                 status, headers, content = self._dispatch(environ, body)
+        except NoAnswerError:
+            raise
         except AwsError as error:
             status, headers, content = error_reply(error)
         except Exception:
@@ -85,35 +86,16 @@ class Server:
         path = environ["PATH_INFO"]
         if target.startswith(TARGET):
             ACCESS_KEY.set(access_key(environ.get("HTTP_AUTHORIZATION", "")))
-            return answer(self.context, target.removeprefix(TARGET), body.read())
-        if path.startswith("/_local/"):
-            return self._local(path, environ["REQUEST_METHOD"], body.read())
+            operation = target.removeprefix(TARGET)
+            return self._faults.around(operation, lambda: answer(self.context, operation, body.read()))
+        if path.startswith(ROOT):
+            return self._control_api.answer(path, environ["REQUEST_METHOD"], body.read())
         invocation = _INVOCATION.fullmatch(path)
         if invocation and signing_service(environ) == "sagemaker":
             content = body.read()
             body.seek(0)
             return self.context.endpoints.invoke(environ, invocation[1], content)
         return self._moto.answer(environ, signing_service(environ))
-
-    def _local(self, path: str, method: str, body: bytes) -> Reply:
-        if path == "/_local/health":
-            status, content = 200, self._health()
-        else:
-            status, content = self.context.jobs.local_api(path, method, body)
-        return status, [("Content-Type", "application/json")], json.dumps(content).encode()
-
-    def _health(self) -> dict[str, Any]:
-        settings = self.context.settings
-        return {
-            "status": "ok",
-            "version": __version__,
-            "isolation": self.context.jobs.isolation,
-            "python": str(settings.python),
-            "state": str(settings.state),
-            "memory_rss_bytes": _resident_bytes(),
-            "pid": os.getpid(),
-            "uptime_seconds": round(time.time() - self._started, 1),
-        }
 
 
 def signing_service(environ: Environ) -> str:
@@ -133,12 +115,3 @@ def _lock(settings: Settings) -> IO[str]:
             f"directory with --state"
         ) from error
     return file
-
-
-def _resident_bytes() -> int:
-    """Memory this process holds now; -1 where /proc does not say."""
-    try:
-        with open("/proc/self/statm") as statm:  # noqa: PTH123
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return -1

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from include.sagemaker_local.jobs.spot import SpotMarket
 from include.sagemaker_local.store import Store
 
 Request = dict[str, Any]
@@ -17,11 +18,11 @@ class Jobs(Protocol):
     """The executor of processing and training jobs (include/sagemaker_local/jobs)."""
 
     isolation: str
+    spot: SpotMarket
 
     def start_processing(self, name: str) -> None: ...
     def start_training(self, name: str) -> None: ...
     def stop(self, kind: str, name: str) -> None: ...
-    def local_api(self, path: str, method: str, body: bytes) -> tuple[int, dict[str, Any]]: ...
     def shutdown(self) -> None: ...
 
 

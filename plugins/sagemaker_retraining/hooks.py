@@ -11,10 +11,15 @@ from urllib.parse import urlsplit
 from airflow.providers.amazon.aws.hooks.logs import AwsLogsHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+# boto3's own three to five attempts are soon used up when an account is throttled, and then cost a try of the task.
+PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 10})
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,11 @@ class RetrainingHook(SageMakerHook):
         self.logs_hook = AwsLogsHook(**shared)
 
     @property
+    def config(self) -> Config:
+        """The client's configuration: what the connection or the operator says, and patience where they say nothing."""
+        return PATIENT.merge(super().config)
+
+    @property
     def api(self) -> Any:
         """The boto3 client; the provider's annotation of `conn` knows no operations."""
         return self.conn
@@ -111,25 +121,6 @@ class RetrainingHook(SageMakerHook):
             if error.response["Error"]["Code"] != "ValidationException":
                 raise
             self.log.info("Nothing to stop: %s", error.response["Error"]["Message"])
-
-    def job_log(self, kind: JobKind, name: str) -> Iterator[str]:
-        """The job's CloudWatch lines, all streams in order: a Spot restart opens a new stream."""
-        logs: Any = self.logs_hook.conn
-        try:
-            streams = [
-                stream["logStreamName"]
-                for page in logs.get_paginator("describe_log_streams").paginate(
-                    logGroupName=kind.log_group, logStreamNamePrefix=f"{name}/"
-                )
-                for stream in page["logStreams"]
-            ]
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ResourceNotFoundException":
-                raise
-            return  # the group appears with the account's first job
-        for stream in sorted(streams):
-            for event in self.logs_hook.get_log_events(kind.log_group, stream):
-                yield event["message"]
 
     # --- S3 ---------------------------------------------------------------------------------------
 

@@ -30,10 +30,9 @@ class Outcome(StrEnum):
 
 
 class JobError(Exception):
-    """A job did not end well. `retryable`: the same request may end well the next time."""
+    """A job did not end well."""
 
     outcome: ClassVar[Outcome]
-    retryable: ClassVar[bool] = False
     advice: ClassVar[str] = ""
 
 
@@ -41,7 +40,6 @@ class SpotTimeout(JobError):
     """MaxWaitTimeInSeconds passed before the training was over, or before there was any capacity."""
 
     outcome = Outcome.SPOT_TIMEOUT
-    retryable = True
     advice = "it resumes from its checkpoints; raise train.spot.max_wait_seconds, or train on demand"
 
 
@@ -63,7 +61,6 @@ class CapacityError(JobError):
     """There is no such instance to be had now."""
 
     outcome = Outcome.CAPACITY
-    retryable = True
     advice = "try again later, or choose another instance_type"
 
 
@@ -71,7 +68,6 @@ class Throttled(JobError):
     """The service was asked too often."""
 
     outcome = Outcome.THROTTLED
-    retryable = True
     advice = "try again later"
 
 
@@ -79,7 +75,6 @@ class ServiceFault(JobError):
     """SageMaker's own failure."""
 
     outcome = Outcome.SERVICE_FAULT
-    retryable = True
     advice = "try again"
 
 
@@ -97,7 +92,7 @@ class JobClientError(JobError):
     advice = "correct the request, its data or the role"
 
 
-_ERRORS: dict[Outcome, type[JobError]] = {
+ERRORS: dict[Outcome, type[JobError]] = {
     error.outcome: error
     for error in (
         SpotTimeout,
@@ -174,9 +169,23 @@ def raise_for_outcome(description: Description) -> None:
         raise ValueError(f"{name} has not ended")
     if outcome is Outcome.COMPLETED:
         return
-    error = _ERRORS[outcome]
+    error = ERRORS[outcome]
     said = description.get("FailureReason") or description.get("ExitMessage")
     raise error(f"{name}: {outcome}{f': {said}' if said else ''} ({error.advice})")
+
+
+def rejection(code: str, message: str, *, passing: bool) -> JobError:
+    """The error of a job that SageMaker refused to create; `passing`: the refusal goes away by itself.
+
+    A limit of the account on instances is capacity: another job's end frees it.
+    """
+    if code == "ResourceLimitExceeded":
+        error: type[JobError] = CapacityError
+    elif passing:
+        error = Throttled if "Throttl" in code else ServiceFault
+    else:
+        error = JobClientError
+    return error(f"{code}: {message} ({error.advice})")
 
 
 def savings_percent(training_seconds: float | None, billable_seconds: float | None) -> float | None:

@@ -20,7 +20,7 @@ from sagemaker_retraining.requests import (
     deployment_requests,
     validate,
 )
-from tests.project import CHAMPION, PACKAGE_ARN, RAW_DATA, TRAINING, ExampleProject
+from tests.project import CHAMPION, EVALUATED, PACKAGE_ARN, RAW_DATA, TRAINING, ExampleProject
 
 MODEL = botocore.session.get_session().get_service_model("sagemaker")
 OPERATIONS = [
@@ -47,7 +47,9 @@ def all_requests(folder: Path, environment: str) -> dict[str, dict[str, Any]]:
         "CreateProcessingJob evaluate": requests["evaluate"],
         "CreateTrainingJob": requests["train"],
         "CreateModelPackageGroup": requests["register"]["group"],
-        "CreateModelPackage": complete_package(requests["register"]["package"], TRAINING, {"auc": 0.7}, RAW_DATA),
+        "CreateModelPackage": complete_package(
+            requests["register"]["package"], TRAINING, {"auc": 0.7}, RAW_DATA, EVALUATED
+        ),
         **deployment_requests(requests["deploy"], PACKAGE_ARN),
     }
 
@@ -198,8 +200,8 @@ def test_other_characters_are_not(text: str) -> None:
 
 def test_a_registration_is_the_same_for_a_retry_and_new_for_a_new_artefact(tmp_path: Path) -> None:
     package = build_requests(ExampleProject(tmp_path).plan())["register"]["package"]
-    first, again = (complete_package(package, TRAINING, {"auc": 0.7}, RAW_DATA) for _ in range(2))
-    other = complete_package(package, {**TRAINING, "model_artifact": "s3://b/other"}, {"auc": 0.7}, RAW_DATA)
+    first, again = (complete_package(package, TRAINING, {"auc": 0.7}, RAW_DATA, EVALUATED) for _ in range(2))
+    other = complete_package(package, {**TRAINING, "model_artifact": "s3://b/other"}, {"auc": 0.7}, RAW_DATA, EVALUATED)
     assert first == again
     assert first["ClientToken"] != other["ClientToken"]
     assert first["CustomerMetadataProperties"]["metric.auc"] == "0.7"
@@ -208,7 +210,7 @@ def test_a_registration_is_the_same_for_a_retry_and_new_for_a_new_artefact(tmp_p
 
 def test_metrics_that_are_no_numbers_stay_out(tmp_path: Path) -> None:
     package = build_requests(ExampleProject(tmp_path).plan())["register"]["package"]
-    complete = complete_package(package, TRAINING, {"auc": float("nan"), "f1": None, "acc": 1.0}, RAW_DATA)
+    complete = complete_package(package, TRAINING, {"auc": float("nan"), "f1": None, "acc": 1.0}, RAW_DATA, EVALUATED)
     assert [key for key in complete["CustomerMetadataProperties"] if key.startswith("metric.")] == ["metric.acc"]
 
 

@@ -160,7 +160,7 @@ def test_model_metrics(requests: dict[str, Any]) -> None:
     from sagemaker.core.model_metrics import MetricsSource, ModelMetrics
 
     ours = requests["register"]["package"]["ModelMetrics"]
-    uri = requests["quality_gate"]["evaluation_uri"]
+    uri = f"s3://{requests['bucket']}/{requests['prefix']}evaluation/evaluation.json"
     source = MetricsSource(content_type="application/json", s3_uri=uri)
     theirs = ModelMetrics(model_statistics=source)._to_request_dict()
     assert {key: value for key, value in theirs.items() if value} == ours

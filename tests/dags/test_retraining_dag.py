@@ -9,11 +9,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from airflow.sdk import DAG, TaskGroup
+from airflow.sdk import DAG, RetryAction, TaskGroup
 from airflow.sdk.exceptions import ParamValidationError
 
 from sagemaker_retraining.config import ConfigError
+from sagemaker_retraining.config.model import Retry
 from sagemaker_retraining.dags import retraining_dag
+from sagemaker_retraining.dags.retries import retry_arguments
+from sagemaker_retraining.outcomes import AlgorithmError, CapacityError, JobStopped, ServiceFault, SpotTimeout
+from sagemaker_retraining.requests import RequestError
 
 REPOSITORY = Path(__file__).parents[2]
 CHAIN = [
@@ -82,3 +86,28 @@ def test_every_file_in_dags_loads_without_heavy_imports() -> None:
     environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'plugins'}"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("error", "action"),
+    [
+        (SpotTimeout("x"), RetryAction.RETRY),
+        (CapacityError("x"), RetryAction.RETRY),
+        (ServiceFault("x"), RetryAction.RETRY),
+        (JobStopped("x"), RetryAction.FAIL),
+        (AlgorithmError("x"), RetryAction.FAIL),
+        (RequestError(["x"]), RetryAction.FAIL),
+        (ConnectionError("x"), RetryAction.DEFAULT),
+    ],
+)
+def test_what_is_tried_again(dag: DAG, error: Exception, action: RetryAction) -> None:
+    policy = dag.get_task("train").retry_policy
+    assert policy.evaluate(error, try_number=1, max_tries=3).action is action
+
+
+def test_the_model_says_what_is_tried_again() -> None:
+    arguments = retry_arguments(Retry(count=7, delay_seconds=5, on=("algorithm_error",)))
+    assert (arguments["retries"], arguments["retry_delay"].total_seconds()) == (7, 5)
+    policy = arguments["retry_policy"]
+    assert policy.evaluate(AlgorithmError("x"), 1, 3).action is RetryAction.RETRY
+    assert policy.evaluate(SpotTimeout("x"), 1, 3).action is RetryAction.FAIL

@@ -19,6 +19,7 @@ from tests.local.endpoint_kit import IMAGE, model_archive
 
 pytestmark = pytest.mark.usefixtures("aws_connection")
 GATE = {"passed": True, "reason": "", "challenger": {"auc": 0.7}, "champion": None}
+EVALUATION = {"outputs": {"evaluation": "s3://bucket/evaluation-g1/"}}
 RAW = {"fingerprint": "ab" * 32, "months": ["2013-01", "2013-02"]}
 
 
@@ -46,6 +47,11 @@ class Release:
                 "SupportedContentTypes": ["text/csv"],
                 "SupportedResponseMIMETypes": ["text/csv"],
             },
+            "ModelMetrics": {
+                "ModelQuality": {
+                    "Statistics": {"ContentType": "application/json", "S3Uri": "s3://replaced/by-evaluate"}
+                }
+            },
             "CustomerMetadataProperties": {"period": "2013-02"},
             "MetadataProperties": {"CommitId": "abc"},
             "ModelApprovalStatus": "PendingManualApproval",
@@ -59,7 +65,9 @@ class Release:
             "billable_seconds": 3,
         }
         config = {"group": {"ModelPackageGroupName": self.name}, "package": package}
-        operator = RegisterModelOperator(task_id="register", config=config, training=training, gate=GATE, raw_data=RAW)
+        operator = RegisterModelOperator(
+            task_id="register", config=config, training=training, gate=GATE, raw_data=RAW, evaluation=EVALUATION
+        )
         return operator.execute({})
 
     def decide(self, arn: str, status: str, reason: str) -> None:
@@ -121,6 +129,7 @@ def test_registering_twice_gives_one_version(release: Release) -> None:
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
     assert package["CustomerMetadataProperties"]["metric.auc"] == "0.7"
     assert package["CustomerMetadataProperties"]["training_job"] == "job-1"
+    assert package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"] == "s3://bucket/evaluation-g1/evaluation.json"
 
 
 def test_approved_goes_on_with_name_and_reason(release: Release) -> None:
@@ -185,9 +194,9 @@ def test_verify_shows_the_rows_that_differ(release: Release) -> None:
         key = f"release/{release.name}/sample.jsonl"
         body = "\n".join(lines).encode()
         release.server.client("s3").put_object(Bucket=release.server.bucket, Key=key, Body=body)
-        uri = f"s3://{release.server.bucket}/{key}"
-        config = {"endpoint": release.name, "sample_uri": uri, "tolerance": 1e-6}
-        return VerifyEndpointOperator(task_id="verify", config=config).execute({})
+        evaluation = {"outputs": {"evaluation": f"s3://{release.server.bucket}/release/{release.name}/"}}
+        config = {"endpoint": release.name, "tolerance": 1e-6}
+        return VerifyEndpointOperator(task_id="verify", config=config, evaluation=evaluation).execute({})
 
     assert verify(rows[:1])["max_difference"] == 0
     with pytest.raises(AirflowFailException, match=r"1 of 2 answers .*3: offline 6.5, endpoint 6.0"):

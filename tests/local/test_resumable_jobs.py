@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, TaskDeferralTimeout, TaskDeferred
 
-from sagemaker_retraining.operators.jobs import ResumableProcessingOperator, first_difference, generation_of
-from sagemaker_retraining.outcomes import AlgorithmError
+from sagemaker_retraining.hooks import PROCESSING
+from sagemaker_retraining.operators.job_log import JobLog
+from sagemaker_retraining.operators.jobs import (
+    ResumableProcessingOperator,
+    ResumableTrainingOperator,
+    first_difference,
+    generation_of,
+)
+from sagemaker_retraining.outcomes import AlgorithmError, JobClientError
 from sagemaker_retraining.requests.validation import RequestError
 from tests.conftest import LocalSageMaker
 
@@ -117,7 +125,7 @@ def test_a_running_job_of_another_request_is_left_alone(
     with pytest.raises(AirflowFailException, match=r"running from another request \(Environment"):
         operator(other).execute(context)
     killed = operator(request)
-    killed._job_name = "foreign"
+    killed._job = "foreign"
     killed.on_kill()
     status = sagemaker_local.client("sagemaker").describe_processing_job(ProcessingJobName="foreign")
     assert status["ProcessingJobStatus"] in {"Stopping", "Stopped"}
@@ -137,6 +145,139 @@ def test_an_input_known_only_later_is_filled_in(sagemaker_local: LocalSageMaker)
     assert filled["ProcessingInputs"][0]["S3Input"]["S3Uri"] == "s3://other/key"
     with pytest.raises(AirflowFailException, match="'model' is none of the inputs"):
         operator(request, s3_uris={"model": "s3://other/key"}).request()
+
+
+def test_a_cleared_task_writes_beside_what_it_wrote_before(
+    sagemaker_local: LocalSageMaker, context: dict[str, Any]
+) -> None:
+    request = config(sagemaker_local, "beside", "open('/opt/ml/processing/output/x', 'w').write('1')")
+    output = {"S3Uri": f"s3://{sagemaker_local.bucket}/resumable/beside/out/", "LocalPath": "/opt/ml/processing/output"}
+    outputs = [{"OutputName": "out", "S3Output": {**output, "S3UploadMode": "EndOfJob"}}]
+    request["ProcessingOutputConfig"] = {"Outputs": outputs}
+    uris = [operator(request).execute(context)["outputs"]["out"] for _ in range(2)]
+    prefix = f"s3://{sagemaker_local.bucket}/resumable/beside/out"
+    assert uris == [f"{prefix}/", f"{prefix}-g1/"]
+
+
+def test_the_log_of_a_job_that_is_waited_for_on_the_worker(
+    sagemaker_local: LocalSageMaker, context: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    request = config(sagemaker_local, "chatty", "print('line one'); print('line two')")
+    operator(request).execute(context)
+    log = JobLog(operator(request).sagemaker, PROCESSING, "chatty")
+    assert [line for line in log.new_lines() if line.startswith("line")] == ["line one", "line two"]
+    assert list(log.new_lines()) == []
+
+
+def spot_job(secondary: str, hours_ago: float = 0, spot: bool = True) -> dict[str, Any]:
+    return {
+        "TrainingJobStatus": "Stopped",
+        "SecondaryStatus": secondary,
+        "EnableManagedSpotTraining": spot,
+        "CreationTime": datetime.now(UTC) - timedelta(hours=hours_ago),
+    }
+
+
+@pytest.mark.parametrize(
+    ("after", "hours", "earlier", "leaves"),
+    [
+        (1, None, [], False),
+        (1, None, [spot_job("MaxWaitTimeExceeded")], True),
+        (2, None, [spot_job("MaxWaitTimeExceeded")], False),
+        (2, None, [spot_job("MaxWaitTimeExceeded")] * 2, True),
+        (1, None, [spot_job("MaxRuntimeExceeded")], False),
+        (1, None, [spot_job("Stopped")], False),
+        (None, None, [spot_job("MaxWaitTimeExceeded")] * 9, False),
+        (None, 5, [spot_job("MaxWaitTimeExceeded", hours_ago=4)], False),
+        (None, 5, [spot_job("MaxWaitTimeExceeded", hours_ago=6)], True),
+        (2, 5, [spot_job("MaxWaitTimeExceeded", hours_ago=6)], True),
+    ],
+)
+def test_when_spot_is_left(after: int | None, hours: float | None, earlier: list[Any], leaves: bool) -> None:
+    training = ResumableTrainingOperator(task_id="train", config={}, on_demand_after=after, on_demand_after_hours=hours)
+    assert training.leaves_spot(earlier) is leaves
+    request = {
+        "TrainingJobName": "t",
+        "EnableManagedSpotTraining": True,
+        "StoppingCondition": {"MaxRuntimeInSeconds": 1, "MaxWaitTimeInSeconds": 2},
+        "CheckpointConfig": {"S3Uri": "s3://b/run/"},
+    }
+    attempt = training.attempt(request, len(earlier), 0, earlier)
+    assert ("EnableManagedSpotTraining" in attempt) is ("MaxWaitTimeInSeconds" in attempt["StoppingCondition"])
+    assert ("EnableManagedSpotTraining" in attempt) is not leaves
+    assert attempt["CheckpointConfig"]["S3Uri"] == "s3://b/run/"  # a retry resumes
+
+
+class TaskInstance:
+    """What on_kill asks of Airflow: the state the task is in, and how many tries are left."""
+
+    dag_id, task_id, run_id, map_index, max_tries = "d", "job", "r", -1, 2
+
+    def __init__(self, state: str | None, try_number: int = 1) -> None:
+        self.state = state
+        self.try_number = try_number
+
+    def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
+        if self.state == "unreachable":
+            raise ConnectionError("the supervisor is gone")
+        return {self.run_id: {self.task_id: self.state}} if self.state else {}
+
+
+@pytest.mark.parametrize(
+    ("task_instance", "again"),
+    [
+        (TaskInstance("running"), True),  # a worker that is drained
+        (TaskInstance("unreachable"), True),
+        (TaskInstance("running", try_number=3), False),  # nobody is left to attach
+        (TaskInstance("failed"), False),
+        (TaskInstance("success"), False),
+        (TaskInstance("restarting"), False),  # cleared while running
+        (TaskInstance(None), False),  # the run was deleted
+    ],
+)
+def test_which_kill_stops_the_job(sagemaker_local: LocalSageMaker, task_instance: TaskInstance, again: bool) -> None:
+    killed = operator(config(sagemaker_local, "x", ""))
+    killed._task_instance = task_instance
+    assert killed.will_be_retried() is again
+
+
+def test_execution_timeout_stops_the_job_although_a_try_is_left(
+    sagemaker_local: LocalSageMaker, context: dict[str, Any]
+) -> None:
+    request = config(sagemaker_local, "timed-out", "import time; time.sleep(600)")
+    sagemaker_local.client("sagemaker").create_processing_job(**request)
+    killed = operator(request)
+    killed._job, killed._task_instance = "timed-out", TaskInstance("running")
+    killed.on_kill()
+
+    def status() -> str:
+        job = sagemaker_local.client("sagemaker").describe_processing_job(ProcessingJobName="timed-out")
+        return str(job["ProcessingJobStatus"])
+
+    assert status() == "InProgress"
+    try:
+        raise AirflowTaskTimeout
+    except AirflowTaskTimeout:
+        killed.on_kill()
+    assert status() in {"Stopping", "Stopped"}
+
+
+def test_a_deferral_that_times_out_stops_the_job(sagemaker_local: LocalSageMaker, context: dict[str, Any]) -> None:
+    request = config(sagemaker_local, "deferral-out", "import time; time.sleep(600)")
+    waiting = operator(request, deferrable=True)
+    with pytest.raises(TaskDeferred):
+        waiting.execute(context)
+    with pytest.raises(TaskDeferralTimeout):
+        waiting.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+    job = sagemaker_local.client("sagemaker").describe_processing_job(ProcessingJobName="deferral-out")
+    assert job["ProcessingJobStatus"] in {"Stopping", "Stopped"}
+
+
+def test_a_refusal_is_an_error_the_retry_policy_knows(sagemaker_local: LocalSageMaker, context: dict[str, Any]) -> None:
+    request = config(sagemaker_local, "refused", "")
+    request["RoleArn"] = "arn:aws:iam::123456789012:role/nobody"
+    with pytest.raises(JobClientError, match="ValidationException: Could not assume role"):
+        operator(request).execute(context)
 
 
 @pytest.mark.parametrize(("name", "generation"), [("a-b", 0), ("a-g1", 1), ("a-g12", 12), ("a-g", 0), ("a-gx1", 0)])

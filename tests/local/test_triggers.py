@@ -19,7 +19,7 @@ from tests.conftest import LocalSageMaker
 @pytest.fixture
 def common(sagemaker_local: LocalSageMaker, aws_connection: None) -> dict[str, Any]:
     hook = {"aws_conn_id": "aws_default", "region_name": "us-east-1", "verify": None, "config": None}
-    return {"poll_seconds": 0.1, "deadline": time.time() + 60, "hook_parameters": hook}
+    return {"poll_seconds": 0.1, "since": time.time(), "deadline": time.time() + 60, "hook_parameters": hook}
 
 
 def first_event(trigger: PollTrigger) -> Any:
@@ -74,3 +74,19 @@ def test_what_passes_by_itself(code: str, status: int, expected: bool) -> None:
 def test_network_errors_pass_by_themselves() -> None:
     assert is_transient(ConnectionResetError())
     assert not is_transient(KeyError("x"))
+
+
+@pytest.mark.parametrize(
+    ("waited", "shortest", "longest"), [(0, 30, 33), (100, 30, 33), (1000, 100, 110), (1e6, 300, 330)]
+)
+def test_the_longer_it_takes_the_calmer_the_look(
+    common: dict[str, Any], waited: float, shortest: float, longest: float
+) -> None:
+    times = {"poll_seconds": 30, "since": time.time() - waited, "deadline": time.time() + 1e7}
+    trigger = ApprovalTrigger(model_package_arn="arn:x", **{**common, **times})
+    assert all(shortest <= trigger.pause() <= longest + 0.1 for _ in range(50))
+
+
+def test_the_last_look_is_not_long_after_the_deadline(common: dict[str, Any]) -> None:
+    times = {"poll_seconds": 1, "since": time.time() - 1e6, "deadline": time.time() + 7}
+    assert ApprovalTrigger(model_package_arn="arn:x", **{**common, **times}).pause() <= 7

@@ -50,6 +50,21 @@ class TestNames:
         assert JOB_NAME.fullmatch(attempt)
         assert attempt.startswith(f"{slug}-{step}-{period.compact}-")
 
+    def test_a_generation_writes_beside_the_earlier_ones(self) -> None:
+        outputs = {"Outputs": [{"OutputName": "test", "S3Output": {"S3Uri": "s3://b/run/test/"}}]}
+        request = {"ProcessingJobName": "p", "ProcessingOutputConfig": outputs}
+        uris = [
+            with_generation(request, generation)["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
+            for generation in range(3)
+        ]
+        assert uris == ["s3://b/run/test/", "s3://b/run/test-g1/", "s3://b/run/test-g2/"]
+
+    def test_checkpoints_go_with_the_generation_that_began_from_nothing(self) -> None:
+        request = {"TrainingJobName": "t", "CheckpointConfig": {"S3Uri": "s3://b/checkpoints/run/"}}
+        assert with_generation(request, 1)["CheckpointConfig"]["S3Uri"] == "s3://b/checkpoints/run/"
+        assert with_generation(request, 3, first=2)["CheckpointConfig"]["S3Uri"] == "s3://b/checkpoints/run-g2/"
+        assert request["CheckpointConfig"]["S3Uri"] == "s3://b/checkpoints/run/"
+
     @given(st.text())
     def test_any_text_becomes_a_tag(self, text: str) -> None:
         assert TAG_VALUE.fullmatch(clean_tag(text))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from typing import Any
 
 from include.sagemaker_local.jobs import isolation
 from include.sagemaker_local.jobs.execution import Execution
@@ -14,15 +12,13 @@ from include.sagemaker_local.jobs.spot import SpotMarket
 from include.sagemaker_local.jobs.training import TrainingExecution
 from include.sagemaker_local.service import Context
 
-SPOT = "/_local/spot"
-
 
 class JobRunner:
-    """Implements `service.Jobs`. `isolation` says how jobs get their /opt/ml on this machine."""
+    """Implements `service.Jobs`. `isolation` says how jobs get their /opt/ml on this machine, `spot` what Spot does."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._market = SpotMarket(ctx.store)
+        self.spot = SpotMarket(ctx.store)
         self._lock = threading.Lock()
         self._executions: dict[tuple[str, str], Execution] = {}
         self.isolation = isolation.probe(ctx.settings.python)
@@ -35,7 +31,7 @@ class JobRunner:
 
     def start_training(self, name: str) -> None:
         """Run the stored training job."""
-        self._start(TrainingExecution(self._ctx, self.isolation, name, self._market))
+        self._start(TrainingExecution(self._ctx, self.isolation, name, self.spot))
 
     def stop(self, kind: str, name: str) -> None:
         """Stop a job whose status was made Stopping."""
@@ -50,19 +46,6 @@ class JobRunner:
             executions = list(self._executions.values())
         for execution in executions:
             execution.shut_down()
-
-    def local_api(self, path: str, method: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        """Answer a request to the control API: GET and PUT of `/_local/spot` (see `spot.SpotMarket`)."""
-        if path != SPOT:
-            return 404, {"error": f"{path} does not exist; there are /_local/health and {SPOT}"}
-        if method == "GET":
-            return 200, self._market.settings
-        if method != "PUT":
-            return 405, {"error": f"{method} is not possible for {SPOT}; use GET or PUT"}
-        try:
-            return 200, self._market.change(json.loads(body))
-        except (ValueError, TypeError) as error:
-            return 400, {"error": str(error)}
 
     def _start(self, execution: Execution) -> None:
         with self._lock:

@@ -25,6 +25,17 @@ from sagemaker_retraining.config.rules import (
 )
 
 Problem = Literal["binary_classification", "multiclass_classification", "regression"]
+RetryOutcome = Literal[
+    "spot_timeout",
+    "runtime_limit",
+    "stopped",
+    "capacity",
+    "throttled",
+    "service_fault",
+    "algorithm_error",
+    "client_error",
+]
+WORTH_ANOTHER_TRY: tuple[RetryOutcome, ...] = ("spot_timeout", "capacity", "throttled", "service_fault")
 DEFAULT_METRICS: dict[str, str] = {
     "binary_classification": "auc",
     "multiclass_classification": "accuracy",
@@ -81,6 +92,17 @@ class Data(Section):
         return value
 
 
+class Retry(Section):
+    """What is tried again: a job that ended badly gets a next generation."""
+
+    count: int = Field(default=3, ge=0, le=20, description="Tries after the first.")
+    delay_seconds: int = Field(default=60, ge=0, le=86_400, description="Seconds between two tries.")
+    on: Annotated[tuple[RetryOutcome, ...], Field(strict=False)] = Field(
+        default=WORTH_ANOTHER_TRY,
+        description="Ends of a job that are worth another try; all others fail at once.",
+    )
+
+
 class Step(Section):
     """A job: which script on which machine, for how long at most."""
 
@@ -90,6 +112,7 @@ class Step(Section):
     environment: dict[VariableName, Annotated[str, Field(max_length=LONGEST_ARGUMENT)]] = Field(
         default_factory=dict, description="Environment variables of the script. Not for secrets: SageMaker shows them."
     )
+    retry: Retry = Field(default_factory=Retry, description="What is tried again.")
 
 
 class ProcessingStep(Step):
@@ -133,6 +156,23 @@ class Spot(Section):
     max_wait_seconds: int | None = Field(
         default=None, ge=1, description="Seconds for waiting and running together; default twice max_runtime_seconds."
     )
+    on_demand_after: Literal["never"] | int = Field(
+        default=1,
+        description="Spot jobs without capacity in time before the next try is on demand: a number from 1, or never.",
+    )
+    on_demand_after_hours: int | None = Field(
+        default=None,
+        ge=0,
+        description="Hours since the first job after which the next try is on demand, whatever their number.",
+    )
+
+    @field_validator("on_demand_after", mode="after")
+    @classmethod
+    def at_least_one(cls, value: Any) -> Any:
+        """To start on demand is `enabled: false`."""
+        if value != "never" and value < 1:
+            raise ValueError(f"must be at least 1, or never; got {value}")
+        return value
 
 
 class MetricDefinition(Section):

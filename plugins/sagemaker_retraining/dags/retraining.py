@@ -9,6 +9,7 @@ from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, Param, Tas
 from airflow.sdk.exceptions import AirflowFailException
 
 from sagemaker_retraining.config import ModelConfig, load_environment, load_model
+from sagemaker_retraining.dags.retries import retry_arguments
 from sagemaker_retraining.operators.deploy import DeployEndpointOperator
 from sagemaker_retraining.operators.jobs import ResumableProcessingOperator, ResumableTrainingOperator
 from sagemaker_retraining.operators.register import RegisterModelOperator
@@ -30,7 +31,7 @@ def retraining_dag(name: str) -> DAG:
     was sent. Raises ConfigError for a wrong YAML file: Airflow shows it as the import error of this one DAG.
     """
     model, environment = load_model(name), load_environment()
-    poll = environment.poll_seconds
+    poll, spot = environment.poll_seconds, model.train.spot
     hook: dict[str, Any] = {"aws_conn_id": environment.aws_conn_id, "region_name": environment.region}
 
     with DAG(
@@ -67,7 +68,12 @@ def retraining_dag(name: str) -> DAG:
                 **hook,
             )
             preprocess = ResumableProcessingOperator(
-                task_id="preprocess", config=plan["preprocess"], poll_seconds=poll.job, deferrable=True, **hook
+                task_id="preprocess",
+                config=plan["preprocess"],
+                poll_seconds=poll.job,
+                deferrable=True,
+                **retry_arguments(model.preprocess.retry),
+                **hook,
             )
             train = ResumableTrainingOperator(
                 task_id="train",
@@ -75,25 +81,31 @@ def retraining_dag(name: str) -> DAG:
                 poll_seconds=poll.job,
                 deferrable=True,
                 multiple_outputs=True,
+                s3_uris={name: job_output(preprocess, name) for name in ("train", "validation")},
+                on_demand_after=None if spot.on_demand_after == "never" else spot.on_demand_after,
+                on_demand_after_hours=spot.on_demand_after_hours,
+                **retry_arguments(model.train.retry),
                 **hook,
             )
             evaluate = ResumableProcessingOperator(
                 task_id="evaluate",
                 config=plan["evaluate"],
-                s3_uris={"model": output(train)["model_artifact"]},
+                s3_uris={"model": output(train)["model_artifact"], "test": job_output(preprocess, "test")},
                 poll_seconds=poll.job,
                 deferrable=True,
+                **retry_arguments(model.evaluate.retry),
                 **hook,
             )
 
         with TaskGroup("release", prefix_group_id=False, tooltip="From a measured model to a person's yes"):
-            gate = gate_task(hook)(plan["quality_gate"])
+            gate = gate_task(hook)(plan["quality_gate"], output(evaluate))
             register = RegisterModelOperator(
                 task_id="register",
                 config=plan["register"],
                 training=output(train),
                 gate=gate,
                 raw_data=output(data_ready),
+                evaluation=output(evaluate),
                 multiple_outputs=True,
                 **hook,
             )
@@ -113,7 +125,9 @@ def retraining_dag(name: str) -> DAG:
                 poll_seconds=poll.endpoint,
                 **hook,
             )
-            verify = VerifyEndpointOperator(task_id="verify", config=plan["verify"], **hook)
+            verify = VerifyEndpointOperator(
+                task_id="verify", config=plan["verify"], evaluation=output(evaluate), **hook
+            )
 
         plan >> data_ready >> preprocess >> train >> evaluate >> gate >> register >> approval >> deploy >> verify
     return dag
@@ -122,6 +136,11 @@ def retraining_dag(name: str) -> DAG:
 def output(operator: BaseOperator) -> Any:
     """The XCom of an operator, as an argument of a later one: rendered, it is the value."""
     return operator.output
+
+
+def job_output(operator: BaseOperator, name: str) -> str:
+    """The S3 URI of one output of an earlier processing job; an XComArg reaches only the first level of a result."""
+    return f"{{{{ ti.xcom_pull(task_ids={operator.task_id!r})['outputs'][{name!r}] }}}}"
 
 
 def plan_task(name: str) -> Any:
@@ -140,13 +159,14 @@ def gate_task(hook: dict[str, Any]) -> Any:
     """The `quality_gate` task: may this model be registered?"""
 
     @task(task_id="quality_gate")
-    def quality_gate(config: dict[str, Any]) -> dict[str, Any]:
+    def quality_gate(config: dict[str, Any], evaluated: dict[str, Any]) -> dict[str, Any]:
         import logging
 
         from sagemaker_retraining.gate import decide
         from sagemaker_retraining.hooks import RetrainingHook
+        from sagemaker_retraining.requests.registry import EVALUATION
 
-        evaluation = RetrainingHook(**hook).read_json(config["evaluation_uri"])
+        evaluation = RetrainingHook(**hook).read_json(f"{evaluated['outputs']['evaluation']}{EVALUATION}")
         decision = decide(evaluation, config)
         logging.getLogger(__name__).info("Quality gate: %s", decision)
         if not decision.passed:

@@ -100,6 +100,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
             trigger=EndpointTrigger(
                 endpoint=self.config["endpoint"]["EndpointName"],
                 poll_seconds=self.poll_seconds,
+                since=time.time(),
                 deadline=time.time() + DEADLINE_SECONDS,
                 hook_parameters=self._hook_parameters,
             ),

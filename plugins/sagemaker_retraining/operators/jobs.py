@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
-import time
+import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from airflow.providers.amazon.aws.operators.sagemaker import (
@@ -12,12 +15,24 @@ from airflow.providers.amazon.aws.operators.sagemaker import (
     SageMakerProcessingOperator,
     SageMakerTrainingOperator,
 )
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, TaskDeferralTimeout
+from botocore.exceptions import ClientError
 
 from sagemaker_retraining.hooks import PROCESSING, TRAINING, JobKind, RetrainingHook
-from sagemaker_retraining.outcomes import RuntimeLimit, processing_result, raise_for_outcome, training_result
-from sagemaker_retraining.plan import with_generation
+from sagemaker_retraining.links import JobLink, JobLogLink, job_addresses
+from sagemaker_retraining.operators.job_log import JobLog
+from sagemaker_retraining.outcomes import (
+    Outcome,
+    RuntimeLimit,
+    outcome_of,
+    processing_result,
+    raise_for_outcome,
+    rejection,
+    training_result,
+)
+from sagemaker_retraining.plan import on_demand, with_generation
 from sagemaker_retraining.requests.validation import validate
+from sagemaker_retraining.triggers.base import is_transient
 from sagemaker_retraining.triggers.job import JobTrigger
 
 if TYPE_CHECKING:
@@ -25,7 +40,9 @@ if TYPE_CHECKING:
 
 # Provisioning, image pull and download are not part of MaxRuntime; capacity on demand can take a while.
 DEADLINE_MARGIN_SECONDS = 2 * 3600
+# What a task remembers across its tries and across being cleared (Airflow's task state store).
 RECORDED_GENERATION = "recorded_generation"
+CURRENT_JOB = "current_job"
 LIVE = frozenset({"InProgress", "Stopping"})
 
 
@@ -37,13 +54,14 @@ class ResumableJobMixin(SageMakerBaseOperator):
     started from the same request. A failed or stopped job gets the next generation (`<name>-g1`, …) on the next try,
     and so does a job whose result was recorded before the user cleared the task.
 
-    `s3_uris` replaces the `S3Uri` of inputs by name, for what exists only after an earlier job (templated).
+    `s3_uris` replaces the `S3Uri` of inputs or channels by name, for what exists only after an earlier job (templated).
     """
 
     kind: JobKind
     deferrable: bool
     aws_hook_class = RetrainingHook
     template_fields: Sequence[str] = (*SageMakerBaseOperator.template_fields, "s3_uris")
+    operator_extra_links = (JobLink(), JobLogLink())
 
     def __init__(
         self, *, config: dict[str, Any], s3_uris: dict[str, str] | None = None, poll_seconds: float = 30, **kwargs: Any
@@ -51,7 +69,8 @@ class ResumableJobMixin(SageMakerBaseOperator):
         super().__init__(config=config, check_interval=poll_seconds, **kwargs)
         self.s3_uris = s3_uris or {}
         self.poll_seconds = poll_seconds
-        self._job_name: str | None = None
+        self._job: str | None = None
+        self._task_instance: Any = None
 
     @property
     def sagemaker(self) -> RetrainingHook:
@@ -62,78 +81,157 @@ class ResumableJobMixin(SageMakerBaseOperator):
         """The XCom of an ended job."""
         raise NotImplementedError
 
+    def attempt(
+        self, request: Mapping[str, Any], generation: int, first: int, earlier: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """The request of a generation; `earlier` are the described jobs of those before it, from `first` on."""
+        return with_generation(request, generation, first)
+
+    # --- the task ---------------------------------------------------------------------------------
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Create or attach, then wait: deferred, or on the worker with `deferrable=False`."""
         description = self.submit(context)
         name = description[self.kind.name_key]
-        self._job_name = name
-        if description[self.kind.status_key] not in LIVE:
+        self.remember(context, name)
+        status = description[self.kind.status_key]
+        if status not in LIVE:
             return self.finish(context, name)
         trigger = self.trigger(description)
+        # A job that is being stopped will not give a result: wait until it is gone, then begin the next generation.
+        arguments: dict[str, Any] = {"name": name, "start_over": status == "Stopping"}
         if self.deferrable:
-            self.defer(trigger=trigger, method_name="execute_complete", timeout=self.execution_timeout)
-        while self.sagemaker.describe_job(self.kind, name)[self.kind.status_key] in LIVE:
-            if time.time() > trigger.deadline:
-                self.give_up(name)
-            time.sleep(self.poll_seconds)
-        return self.finish(context, name)
+            self.defer(
+                trigger=trigger, method_name="execute_complete", kwargs=arguments, timeout=self.execution_timeout
+            )
+        event = asyncio.run(self.follow(trigger))
+        return self.execute_complete(context, event, **arguments)
 
-    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Back from the triggerer: the job has ended, or its time is over."""
-        name = (event or {}).get("name")
-        if name is None:
-            self.give_up(self.submit(context)[self.kind.name_key])
-        return self.finish(context, name)
+    def execute_complete(
+        self, context: Context, event: dict[str, Any] | None = None, name: str = "", start_over: bool = False
+    ) -> dict[str, Any]:
+        """The job has ended, or its time is over."""
+        if (event or {}).get("status") == "timeout":
+            self.give_up(name)
+        return self.execute(context) if start_over else self.finish(context, name)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Stop the job when the task's execution_timeout passed while it was deferred; Airflow tells nobody else."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout:
+            if name := context["task_state_store"].get(CURRENT_JOB):
+                self.sagemaker.stop_job(self.kind, str(name))
+            raise
 
     def submit(self, context: Context) -> dict[str, Any]:
         """Create the job or find the one to go on with; its Describe response."""
         request = self.request()
         validate(f"Create{self.kind.name}Job", request)
-        generation = self.first_generation(context)
-        while True:
-            attempt = with_generation(request, generation)
+        first = self.first_generation(context)
+        earlier: list[dict[str, Any]] = []
+        for generation in count(first):
+            attempt = self.attempt(request, generation, first, earlier)
             name = attempt[self.kind.name_key]
-            if self.sagemaker.create_job(self.kind, attempt):
-                self.log.info("Created %s job %s", self.kind.name.lower(), name)
-                return self.sagemaker.describe_job(self.kind, name)
+            created = self.create(attempt)
             description = self.sagemaker.describe_job(self.kind, name)
-            status = description[self.kind.status_key]
-            difference = first_difference(attempt, description)
-            if difference is None and status in LIVE | {"Completed"}:
-                self.log.info("Attached to %s job %s (%s)", self.kind.name.lower(), name, status)
+            if created:
+                self.log.info("Created %s job %s", self.kind.name.lower(), name)
                 return description
-            if status in LIVE:
-                raise AirflowFailException(
-                    f"{name} is running from another request ({difference} differs): stop it or wait for its end"
-                )
-            generation += 1
+            if self.is_ours(attempt, description):
+                self.log.info("Found %s job %s: %s", self.kind.name.lower(), name, description[self.kind.status_key])
+                return description
+            earlier.append(description)
+        raise AssertionError("count() ends")
+
+    def create(self, attempt: dict[str, Any]) -> bool:
+        """False when the name is taken. Raises a refusal as a JobError, which the retry policy can tell apart."""
+        try:
+            return self.sagemaker.create_job(self.kind, attempt)
+        except ClientError as error:
+            answer = error.response["Error"]
+            raise rejection(answer["Code"], answer["Message"], passing=is_transient(error)) from error
+
+    def is_ours(self, attempt: Mapping[str, Any], description: Mapping[str, Any]) -> bool:
+        """Whether to go on with this job. A job that ended badly, or another one's that ended, is left behind.
+
+        Raises AirflowFailException for a live job of another request. Spot or not is no difference: a deadline may
+        have passed since the job was created.
+        """
+        status = description[self.kind.status_key]
+        difference = first_difference(on_demand(attempt), description)
+        if difference is None:
+            return status in LIVE | {"Completed"}
+        if status in LIVE:
+            name = description[self.kind.name_key]
+            raise AirflowFailException(
+                f"{name} is running from another request ({difference} differs): stop it or wait for its end"
+            )
+        return False
 
     def request(self) -> dict[str, Any]:
         """`config` with `s3_uris` filled in."""
         request = copy.deepcopy(dict(self.config))
-        inputs = {item["InputName"]: item for item in request.get("ProcessingInputs", [])}
+        places = {item["InputName"]: item["S3Input"] for item in request.get("ProcessingInputs", [])} | {
+            item["ChannelName"]: item["DataSource"]["S3DataSource"] for item in request.get("InputDataConfig", [])
+        }
         for name, uri in self.s3_uris.items():
-            if name not in inputs:
-                raise AirflowFailException(f"s3_uris: {name!r} is none of the inputs {sorted(inputs)}")
-            inputs[name]["S3Input"]["S3Uri"] = uri
+            if name not in places:
+                raise AirflowFailException(f"s3_uris: {name!r} is none of the inputs {sorted(places)}")
+            places[name]["S3Uri"] = uri
         return request
+
+    # --- the wait ---------------------------------------------------------------------------------
 
     def trigger(self, description: Mapping[str, Any]) -> JobTrigger:
         """The wait, with a deadline from the job's own StoppingCondition instead of a count of polls."""
         stopping = description.get("StoppingCondition", {})
         limit = stopping.get("MaxWaitTimeInSeconds") or stopping.get("MaxRuntimeInSeconds") or 24 * 3600
+        created = description["CreationTime"].timestamp()
         return JobTrigger(
             kind=self.kind.name,
             name=description[self.kind.name_key],
             poll_seconds=self.poll_seconds,
-            deadline=description["CreationTime"].timestamp() + limit + DEADLINE_MARGIN_SECONDS,
+            since=created,
+            deadline=created + limit + DEADLINE_MARGIN_SECONDS,
             hook_parameters=self._hook_parameters,
         )
+
+    async def follow(self, trigger: JobTrigger) -> dict[str, Any]:
+        """The deferred wait on the worker: the same trigger, and the job's log while it runs."""
+        printer = asyncio.create_task(self.show_log(trigger.name))
+        try:
+            async for event in trigger.run():
+                payload: dict[str, Any] = event.payload
+                return payload
+        finally:
+            printer.cancel()
+        raise AssertionError("a trigger ends with an event")
+
+    async def show_log(self, name: str) -> None:
+        """The job's lines as they come, until cancelled. Trouble with the log is no trouble with the job."""
+        log = JobLog(self.sagemaker, self.kind, name)
+        while True:
+            await asyncio.sleep(self.poll_seconds)
+            try:
+                lines = await asyncio.to_thread(lambda: list(log.new_lines()))
+            except Exception as error:
+                self.log.warning("Cannot read the log of %s: %s", name, error)
+                continue
+            for line in lines:
+                self.log.info("| %s", line)
+
+    def give_up(self, name: str) -> NoReturn:
+        """The deadline passed: stop the job, it would bill on."""
+        self.sagemaker.stop_job(self.kind, name)
+        raise RuntimeLimit(f"{name} did not end within its own time limits; asked SageMaker to stop it")
+
+    # --- the end ----------------------------------------------------------------------------------
 
     def finish(self, context: Context, name: str) -> dict[str, Any]:
         """Show the job's log, raise what its end means, return the result."""
         description = self.sagemaker.describe_job(self.kind, name)
-        for line in self.sagemaker.job_log(self.kind, name):
+        for line in JobLog(self.sagemaker, self.kind, name).new_lines():
             self.log.info("| %s", line)
         raise_for_outcome(description)
         result = self.result(description)
@@ -146,15 +244,38 @@ class ResumableJobMixin(SageMakerBaseOperator):
         recorded = context["task_state_store"].get(RECORDED_GENERATION)
         return 0 if recorded is None else int(str(recorded)) + 1
 
-    def give_up(self, name: str) -> NoReturn:
-        """The deadline passed: stop the job, it would bill on."""
-        self.sagemaker.stop_job(self.kind, name)
-        raise RuntimeLimit(f"{name} did not end within its own time limits; asked SageMaker to stop it")
+    def remember(self, context: Context, name: str) -> None:
+        """Tell whoever may have to stop or look at the job: on_kill, a deferral that times out, people."""
+        self._job = name
+        self._task_instance = context.get("ti")
+        context["task_state_store"].set(CURRENT_JOB, name)
+        if self._task_instance is not None:
+            for key, address in job_addresses(self.sagemaker, self.kind, name).items():
+                self._task_instance.xcom_push(key=key, value=address)
 
     def on_kill(self) -> None:
-        """Stop the job when the task is killed while it waits on the worker."""
-        if self._job_name is not None:
-            self.sagemaker.stop_job(self.kind, self._job_name)
+        """Killed on the worker: stop the job when a person or the execution_timeout did it.
+
+        A worker that is drained is killed with the same signal, but its task is still to run: the retry attaches.
+        """
+        if self._job is None:
+            return
+        if not isinstance(sys.exc_info()[1], AirflowTaskTimeout) and self.will_be_retried():
+            self.log.info("%s goes on: the task is still to run, its next try attaches", self._job)
+            return
+        self.sagemaker.stop_job(self.kind, self._job)
+
+    def will_be_retried(self) -> bool:
+        """Whether Airflow still wants this task's result, and has a try left to fetch it."""
+        ti = self._task_instance
+        if ti is None or ti.try_number > ti.max_tries:
+            return False
+        try:
+            states = ti.get_task_states(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id])
+        except Exception as error:
+            self.log.warning("Cannot ask Airflow for the task's state: %s", error)
+            return True
+        return ti.task_id in states.get(ti.run_id, {}) and states[ti.run_id][ti.task_id] == "running"
 
 
 class ResumableProcessingOperator(ResumableJobMixin, SageMakerProcessingOperator):
@@ -171,13 +292,43 @@ class ResumableProcessingOperator(ResumableJobMixin, SageMakerProcessingOperator
 
 
 class ResumableTrainingOperator(ResumableJobMixin, SageMakerTrainingOperator):
-    """`SageMakerTrainingOperator` that attaches on retry and resumes from the run's checkpoints.
+    """`SageMakerTrainingOperator` that attaches on retry, resumes from checkpoints and leaves Spot when it must.
 
+    SageMaker itself never falls back: a Spot job without capacity ends Stopped. After `on_demand_after` such jobs
+    (None: never), or `on_demand_after_hours` after the first one was created, the next try is on demand.
     Returns `{name, arn, status, secondary_status, model_artifact, metrics, training_seconds, billable_seconds,
     instance_count, savings_pct, interruptions, spot, started_at, ended_at}`.
     """
 
     kind = TRAINING
+
+    def __init__(
+        self, *, on_demand_after: int | None = 1, on_demand_after_hours: float | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.on_demand_after = on_demand_after
+        self.on_demand_after_hours = on_demand_after_hours
+
+    def attempt(
+        self, request: Mapping[str, Any], generation: int, first: int, earlier: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """On demand once Spot has had its chance."""
+        attempt = super().attempt(request, generation, first, earlier)
+        return on_demand(attempt) if self.leaves_spot(earlier) else attempt
+
+    def leaves_spot(self, earlier: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether enough Spot jobs found no capacity, or their time is over."""
+        missed = [
+            job
+            for job in earlier
+            if job.get("EnableManagedSpotTraining") and outcome_of(job) in {Outcome.SPOT_TIMEOUT, Outcome.CAPACITY}
+        ]
+        if not missed:
+            return False
+        if self.on_demand_after is not None and len(missed) >= self.on_demand_after:
+            return True
+        hours = (datetime.now(UTC) - earlier[0]["CreationTime"]).total_seconds() / 3600
+        return self.on_demand_after_hours is not None and hours >= self.on_demand_after_hours
 
     def result(self, description: Mapping[str, Any]) -> dict[str, Any]:
         """See `outcomes.training_result`."""

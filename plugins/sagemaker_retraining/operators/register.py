@@ -23,14 +23,14 @@ VALIDATION_SECONDS = 600
 class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
     """Creates the group if need be and the version, PendingManualApproval.
 
-    `config` is the plan's `register` (`{group, package}`); `training` and `gate` are the results of these tasks and
-    complete it. The ClientToken in the request makes a retry find the version of the first try. Everything is
-    templated; the provider's operator sends literal braces for what is in its `extras`.
+    `config` is the plan's `register` (`{group, package}`); `training`, `gate`, `raw_data` and `evaluation` are the
+    results of these tasks and complete it. The ClientToken in the request makes a retry find the version of the first
+    try. Everything is templated; the provider's operator sends literal braces for what is in its `extras`.
     Returns `{model_package_arn, version, group}`.
     """
 
     aws_hook_class = RetrainingHook
-    template_fields = aws_template_fields("config", "training", "gate", "raw_data")
+    template_fields = aws_template_fields("config", "training", "gate", "raw_data", "evaluation")
     template_fields_renderers = {"config": "json"}  # noqa: RUF012 (Airflow's own spelling)
 
     def __init__(
@@ -40,6 +40,7 @@ class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
         training: dict[str, Any],
         gate: dict[str, Any],
         raw_data: dict[str, Any],
+        evaluation: dict[str, Any],
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -47,10 +48,13 @@ class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
         self.training = training
         self.gate = gate
         self.raw_data = raw_data
+        self.evaluation = evaluation
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Validate both requests in full, then send them."""
-        package = complete_package(self.config["package"], self.training, self.gate["challenger"], self.raw_data)
+        package = complete_package(
+            self.config["package"], self.training, self.gate["challenger"], self.raw_data, self.evaluation
+        )
         validate("CreateModelPackageGroup", self.config["group"])
         validate("CreateModelPackage", package)
         self.hook.ensure_group(self.config["group"])

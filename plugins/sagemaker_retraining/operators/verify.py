@@ -23,23 +23,26 @@ SHOWN_DIFFERENCES = 5
 class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
     """Sends the holdout sample to the endpoint and compares with the offline predictions (train/serve skew).
 
-    `config` is the plan's `verify`: `{endpoint, sample_uri, tolerance}`; each line of the sample is
-    `{"content_type", "body", "prediction"}`. Returns `{requests, max_difference, p50_ms, p99_ms}`.
+    `config` is the plan's `verify`: `{endpoint, tolerance}`; `evaluation` the result of evaluate, which left
+    `sample.jsonl`: each line is `{"content_type", "body", "prediction"}`.
+    Returns `{requests, max_difference, p50_ms, p99_ms}`.
     """
 
     aws_hook_class = RetrainingHook
-    template_fields = aws_template_fields("config")
+    template_fields = aws_template_fields("config", "evaluation")
     template_fields_renderers = {"config": "json"}  # noqa: RUF012 (Airflow's own spelling)
 
-    def __init__(self, *, config: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *, config: dict[str, Any], evaluation: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
+        self.evaluation = evaluation
 
     def execute(self, context: Context) -> dict[str, Any]:
         """One request per line; fails with the first rows that differ by more than the tolerance."""
-        sample = [json.loads(line) for line in self.hook.read_bytes(self.config["sample_uri"]).splitlines()]
+        sample_uri = f"{self.evaluation['outputs']['evaluation']}sample.jsonl"
+        sample = [json.loads(line) for line in self.hook.read_bytes(sample_uri).splitlines()]
         if not sample:
-            raise AirflowFailException(f"{self.config['sample_uri']}: the sample is empty, nothing can be verified")
+            raise AirflowFailException(f"{sample_uri}: the sample is empty, nothing can be verified")
         runtime: Any = AwsBaseHook(client_type="sagemaker-runtime", **self._hook_parameters).conn
         seconds, wrong, differences = [], [], []
         for row in sample:

@@ -31,9 +31,12 @@ def job_name(slug: str, step: str, period: Period, run_hash: str) -> str:
     return f"{slug}-{step}-{period.compact}-{run_hash}"
 
 
-def with_generation(request: Mapping[str, Any], generation: int) -> dict[str, Any]:
-    """The job request under the name of its `generation`: 0 is the plain name, n is `<name>-g<n>`.
+def with_generation(request: Mapping[str, Any], generation: int, first: int = 0) -> dict[str, Any]:
+    """The job request of its `generation`: 0 is the request as planned, n is named `<name>-g<n>`.
 
+    A processing job of generation n writes beside the outputs of the earlier ones (`…/test-g<n>/`), so that what they
+    left stays as it is. Training checkpoints go with `first`, the generation that began from nothing: the tries after
+    it resume from its prefix, and a training that is to be done again gets a fresh one (`<run_key>-g<first>/`).
     Raises ValueError for a request that is not a job's, and for a name that becomes too long.
     """
     key = next((key for key in _JOB_NAME_KEYS if key in request), None)
@@ -41,10 +44,27 @@ def with_generation(request: Mapping[str, Any], generation: int) -> dict[str, An
         raise ValueError(
             f"generation {generation} of a request with {sorted(request)}: expected one of {_JOB_NAME_KEYS}"
         )
-    name = f"{request[key]}-g{generation}" if generation else str(request[key])
-    if len(name) > LONGEST_NAME:
-        raise ValueError(f"{key} {name!r} has {len(name)} characters; SageMaker allows {LONGEST_NAME}")
-    return {**copy.deepcopy(dict(request)), key: name}
+    attempt = copy.deepcopy(dict(request))
+    attempt[key] = f"{request[key]}-g{generation}" if generation else str(request[key])
+    if len(attempt[key]) > LONGEST_NAME:
+        raise ValueError(f"{key} {attempt[key]!r} has {len(attempt[key])} characters; SageMaker allows {LONGEST_NAME}")
+    for output in attempt.get("ProcessingOutputConfig", {}).get("Outputs", []):
+        output["S3Output"]["S3Uri"] = _beside(output["S3Output"]["S3Uri"], generation)
+    if "CheckpointConfig" in attempt:
+        attempt["CheckpointConfig"]["S3Uri"] = _beside(attempt["CheckpointConfig"]["S3Uri"], first)
+    return attempt
+
+
+def on_demand(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The training request without Spot: both members go, SageMaker refuses one without the other."""
+    attempt = copy.deepcopy(dict(request))
+    attempt.pop("EnableManagedSpotTraining", None)
+    attempt.get("StoppingCondition", {}).pop("MaxWaitTimeInSeconds", None)
+    return attempt
+
+
+def _beside(prefix: str, generation: int) -> str:
+    return f"{prefix.rstrip('/')}-g{generation}/" if generation else prefix
 
 
 def clean_tag(value: str) -> str:

@@ -19,7 +19,6 @@ def build_requests(plan: RunPlan) -> dict[str, Any]:
     """`plan.json`: what `RunPlan.to_dict` gives, and for each task of the DAG what it needs, ready for JSON."""
     model = plan.model
     endpoint = plan.endpoint
-    evaluation_uri = plan.run_uri("evaluation/evaluation.json")
     return {
         **plan.to_dict(),
         "data_ready": _data_ready(plan),
@@ -27,7 +26,6 @@ def build_requests(plan: RunPlan) -> dict[str, Any]:
         "train": train_request(plan),
         "evaluate": evaluate_request(plan),
         "quality_gate": {
-            "evaluation_uri": evaluation_uri,
             "problem": model.problem,
             "minimum": dict(model.quality_gate.minimum),
             "maximum": dict(model.quality_gate.maximum),
@@ -40,7 +38,6 @@ def build_requests(plan: RunPlan) -> dict[str, Any]:
         "deploy": deploy_templates(plan),
         "verify": {
             "endpoint": endpoint,
-            "sample_uri": plan.run_uri("evaluation/sample.jsonl"),
             "tolerance": model.verify.tolerance,
         },
     }

@@ -17,6 +17,7 @@ from sagemaker_retraining.plan import RunPlan, clean_tag
 
 # CustomerMetadataProperties takes 50 entries; the rest is ours.
 MOST_METRICS = 30
+EVALUATION = "evaluation.json"
 
 
 def group_request(plan: RunPlan) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def group_request(plan: RunPlan) -> dict[str, Any]:
 def package_request(plan: RunPlan) -> dict[str, Any]:
     """A version that waits for a person. Complete with `complete_package`, when there is an artefact."""
     model, registration = plan.model, plan.model.registration
-    evaluation = {"ContentType": "application/json", "S3Uri": plan.run_uri("evaluation/evaluation.json")}
+    evaluation = {"ContentType": "application/json", "S3Uri": plan.run_uri(f"evaluation/{EVALUATION}")}
     instance_types = registration.inference_instance_types or (model.deploy.instance_type,)
     request = {
         "ModelPackageGroupName": plan.group,
@@ -66,15 +67,20 @@ def complete_package(
     training: Mapping[str, Any],
     metrics: Mapping[str, float | None],
     raw_data: Mapping[str, Any],
+    evaluation: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The version's request with what only the run's tasks know.
 
-    `training` and `raw_data` are the XComs of train and data_ready, `metrics` the challenger's by name. The ClientToken
-    follows from the artefact: a retry asks for the same version, a new training job for a new one.
+    `training`, `raw_data` and `evaluation` are the XComs of train, data_ready and evaluate, `metrics` the challenger's
+    by name. The ClientToken follows from the artefact: a retry asks for the same version, a new training job for a new
+    one.
     """
     request = copy.deepcopy(dict(package))
     artifact = training["model_artifact"]
     request["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] = artifact
+    request["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"] = (
+        f"{evaluation['outputs']['evaluation']}{EVALUATION}"
+    )
     request["MetadataProperties"]["GeneratedBy"] = training["arn"]
     request["ClientToken"] = _token(artifact)
     usable = {name: value for name, value in metrics.items() if value is not None and math.isfinite(value)}

@@ -45,13 +45,15 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
         package = self.hook.api.describe_model_package(ModelPackageName=self.model_package_arn)
         if package["ModelApprovalStatus"] != "PendingManualApproval":
             return self.decide(package)
+        created = package["CreationTime"].timestamp()
         self.log.info("Waiting for a decision on %s", self.model_package_arn)
         self.defer(
             trigger=ApprovalTrigger(
                 model_package_arn=self.model_package_arn,
                 poll_seconds=self.poll_seconds,
                 # From the version's age, so that a retry does not start the clock anew.
-                deadline=package["CreationTime"].timestamp() + self.timeout_seconds,
+                since=created,
+                deadline=created + self.timeout_seconds,
                 hook_parameters=self._hook_parameters,
             ),
             method_name="execute_complete",

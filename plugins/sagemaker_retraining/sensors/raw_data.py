@@ -49,6 +49,7 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
                 bucket=bucket,
                 key=key,
                 poll_seconds=self.poll_seconds,
+                since=time.time(),
                 deadline=time.time() + self.timeout_seconds,
                 hook_parameters=self._hook_parameters,
             ),

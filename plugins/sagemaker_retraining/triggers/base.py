@@ -33,7 +33,9 @@ TRANSIENT_CODES = frozenset(
         "ExpiredTokenException",
     }
 )
-LONGEST_BACKOFF_SECONDS = 300
+LONGEST_PAUSE_SECONDS = 300
+# What has taken an hour need not be looked at every few seconds.
+PAUSE_PER_SECOND_WAITED = 0.1
 
 
 def is_transient(error: Exception) -> bool:
@@ -47,13 +49,15 @@ def is_transient(error: Exception) -> bool:
 class PollTrigger(BaseTrigger):
     """Calls `poll` until it gives an event, or fires `{"status": "timeout"}` at the deadline.
 
-    `deadline` is epoch seconds, so that a restarted triggerer goes on with the time that is left.
+    `poll_seconds` is the shortest pause; it grows to a tenth of the time since `since`, at most 5 minutes.
+    `since` and `deadline` are epoch seconds, so that a restarted triggerer goes on as before.
     `hook_parameters` are those of the operator that deferred (`aws_conn_id`, `region_name`, `verify`, `config`).
     """
 
-    def __init__(self, *, poll_seconds: float, deadline: float, hook_parameters: dict[str, Any]) -> None:
+    def __init__(self, *, poll_seconds: float, since: float, deadline: float, hook_parameters: dict[str, Any]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.poll_seconds = poll_seconds
+        self.since = since
         self.deadline = deadline
         self.hook_parameters = hook_parameters
 
@@ -67,6 +71,7 @@ class PollTrigger(BaseTrigger):
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
                 "poll_seconds": self.poll_seconds,
+                "since": self.since,
                 "deadline": self.deadline,
                 "hook_parameters": self.hook_parameters,
                 **self.fields(),
@@ -81,6 +86,12 @@ class PollTrigger(BaseTrigger):
     async def poll(self, client: Any) -> dict[str, Any] | None:
         """Look once; the event's payload when the wait is over, else None."""
 
+    def pause(self) -> float:
+        """Seconds until the next look: calmer the longer it takes, never past the deadline, jittered."""
+        now = time.time()
+        calm = max(self.poll_seconds, min(LONGEST_PAUSE_SECONDS, PAUSE_PER_SECOND_WAITED * (now - self.since)))
+        return min(calm * random.uniform(1, 1.1), max(self.poll_seconds, self.deadline - now))  # noqa: S311
+
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until there is an event or the deadline passes."""
         failures = 0
@@ -90,7 +101,7 @@ class PollTrigger(BaseTrigger):
                     while True:
                         # Sleep first: the operator has just looked, and Airflow takes a task for killed whose next
                         # process starts before its executor has reported the end of the one that deferred.
-                        await asyncio.sleep(self.poll_seconds * random.uniform(1, 1.1))  # noqa: S311 (jitter)
+                        await asyncio.sleep(self.pause())
                         if (event := await self.poll(client)) is not None:
                             yield TriggerEvent(event)
                             return
@@ -102,6 +113,6 @@ class PollTrigger(BaseTrigger):
                 if not is_transient(error) or time.time() >= self.deadline:
                     raise
                 failures += 1
-                pause = min(LONGEST_BACKOFF_SECONDS, self.poll_seconds * 2**failures) * random.uniform(0.5, 1)  # noqa: S311
-                self.log.warning("%s; asking again in %.0f s", error, pause)
-                await asyncio.sleep(pause)
+                backoff = min(LONGEST_PAUSE_SECONDS, self.poll_seconds * 2**failures) * random.uniform(0.5, 1)  # noqa: S311
+                self.log.warning("%s; asking again in %.0f s", error, backoff)
+                await asyncio.sleep(backoff)

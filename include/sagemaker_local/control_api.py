@@ -1,0 +1,95 @@
+"""What is not part of AWS: `/_local/…`, where people and tests see and steer the local SageMaker."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any, Protocol
+
+from include.sagemaker_local import __version__
+from include.sagemaker_local.faults import Faults
+from include.sagemaker_local.job_pages import JOBS, answer_page
+from include.sagemaker_local.service import Context
+from include.sagemaker_local.web import Reply
+
+ROOT = "/_local/"
+HEALTH, SPOT, FAULTS = f"{ROOT}health", f"{ROOT}spot", f"{ROOT}faults"
+Body = dict[str, Any]
+
+
+class Switches(Protocol):
+    """Settings that GET shows and PUT replaces; `change` raises ValueError that says what is wrong."""
+
+    @property
+    def settings(self) -> Body: ...
+    def change(self, settings: Body) -> Body: ...
+
+
+class ControlApi:
+    """Answers every path below `ROOT`."""
+
+    def __init__(self, context: Context, faults: Faults) -> None:
+        self._context = context
+        self._started = time.time()
+        self._switches: dict[str, Switches] = {SPOT: context.jobs.spot, FAULTS: faults}
+
+    def answer(self, path: str, method: str, body: bytes) -> Reply:
+        """The reply to one request: pages for people below `JOBS`, else JSON; a wrong request is a JSON `error`."""
+        if path == JOBS or path.startswith(f"{JOBS}/"):
+            if method != "GET":
+                return _wrong_method(path, method, "GET")
+            return answer_page(self._context, path)
+        if path == HEALTH:
+            return _json(200, self._health())
+        if path in self._switches:
+            return _switch(self._switches[path], path, method, body)
+        known = ", ".join((HEALTH, *self._switches))
+        return _json(404, {"error": f"{path} does not exist; there are {known} and {JOBS}"})
+
+    def _health(self) -> Body:
+        settings = self._context.settings
+        return {
+            "status": "ok",
+            "version": __version__,
+            "isolation": self._context.jobs.isolation,
+            "python": str(settings.python),
+            "state": str(settings.state),
+            "memory_rss_bytes": _resident_bytes(),
+            "pid": os.getpid(),
+            "uptime_seconds": round(time.time() - self._started, 1),
+        }
+
+
+def _switch(switches: Switches, path: str, method: str, body: bytes) -> Reply:
+    if method == "GET":
+        return _json(200, switches.settings)
+    if method != "PUT":
+        return _wrong_method(path, method, "GET or PUT")
+    try:
+        settings = json.loads(body)
+    except ValueError as error:
+        return _json(400, {"error": f"the body is not JSON: {error}"})
+    if not isinstance(settings, dict):
+        return _json(400, {"error": "the body must be a JSON object of settings"})
+    try:
+        return _json(200, switches.change(settings))
+    except ValueError as error:
+        return _json(400, {"error": str(error)})
+
+
+def _wrong_method(path: str, method: str, right: str) -> Reply:
+    return _json(405, {"error": f"{method} is not possible for {path}; use {right}"})
+
+
+def _json(status: int, content: Body) -> Reply:
+    return status, [("Content-Type", "application/json")], json.dumps(content).encode()
+
+
+def _resident_bytes() -> int:
+    """Memory this process holds now; -1 where /proc does not say."""
+    try:
+        with open("/proc/self/statm") as statm:  # noqa: PTH123
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return -1

@@ -1,0 +1,186 @@
+"""Faults on demand: throttling, server errors, lost connections and lost answers of SageMaker's operations."""
+
+from __future__ import annotations
+
+import errno
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from include.sagemaker_local.errors import AwsError
+from include.sagemaker_local.service import OPERATIONS
+from include.sagemaker_local.web import Reply
+
+Body = dict[str, Any]
+
+DEFAULT: Body = {"seed": 1, "throttle_percent": 0, "error_percent": 0, "drop_percent": 0, "lose_answer": []}
+
+
+class Fate(Enum):
+    """What becomes of a call; the values are the names it is counted under."""
+
+    THROTTLED = "throttled"
+    ERROR = "errors"
+    DROPPED = "dropped"
+    LOST = "lost"
+
+
+_SHARES = (
+    (Fate.THROTTLED, "throttle_percent"),
+    (Fate.ERROR, "error_percent"),
+    (Fate.DROPPED, "drop_percent"),
+)
+
+
+class NoAnswerError(ConnectionAbortedError):
+    """The connection is to be closed without an answer.
+
+    cheroot takes this errno for a client that went away: it closes the connection, kept alive or not, writes nothing
+    to it and logs nothing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(errno.ECONNABORTED, "no answer, on purpose: see /_local/faults")
+
+
+class Faults:
+    """The switches behind `/_local/faults`; all off at the start, and forgotten at the end, of the server.
+
+    `{"seed": 1, "throttle_percent": 0, "error_percent": 0, "drop_percent": 0,
+    "lose_answer": [{"operation": "CreateTrainingJob", "times": 1}]}`: the percentages are shares of all calls of
+    SageMaker operations. The n-th call of an operation has the same fate for the same seed, whatever else is called
+    in between. The answers of the next `times` calls of an operation that succeed are lost.
+    """
+
+    def __init__(self) -> None:
+        self._plan = _Plan(DEFAULT)
+
+    @property
+    def settings(self) -> Body:
+        """The switches in force, and as `counts` what they have done since they were set."""
+        plan = self._plan
+        return {**plan.settings, "counts": plan.counts()}
+
+    def change(self, settings: Body) -> Body:
+        """Replace the switches and begin again with seed and counts. Raises ValueError that says what is wrong."""
+        complete = {**DEFAULT, **settings}
+        check(complete)
+        self._plan = _Plan(complete)
+        return self.settings
+
+    def around(self, operation: str, perform: Callable[[], Reply]) -> Reply:
+        """The reply of one call; `perform` carries it out, and is not called for one that fails before it begins.
+
+        Raises AwsError for throttling and server errors, NoAnswerError when there is to be no answer.
+        """
+        plan = self._plan
+        match plan.draw(operation):
+            case Fate.THROTTLED:
+                raise AwsError("ThrottlingException", "Rate exceeded")
+            case Fate.ERROR:
+                raise AwsError("InternalFailure", "A server error, on purpose: see /_local/faults", status=500)
+            case Fate.DROPPED:
+                raise NoAnswerError
+        reply = perform()
+        if reply[0] < 400 and plan.loses_answer(operation):
+            raise NoAnswerError
+        return reply
+
+
+class _Plan:
+    """One setting of the switches and its counts."""
+
+    def __init__(self, settings: Body) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._by_operation: Counter[str] = Counter()
+        self._fates: Counter[Fate] = Counter()
+        self._to_lose = {rule["operation"]: rule.get("times", 1) for rule in settings["lose_answer"]}
+        self._random = any(settings[member] for _, member in _SHARES)
+
+    def draw(self, operation: str) -> Fate | None:
+        """Count a call, and say what prevents it, if anything does."""
+        with self._lock:
+            self._by_operation[operation] += 1
+            if not self._random:
+                return None
+            fate = self._fate(operation, self._by_operation[operation])
+            if fate is not None:
+                self._fates[fate] += 1
+            return fate
+
+    def _fate(self, operation: str, number: int) -> Fate | None:
+        draw = random.Random(f"{self.settings['seed']}/{operation}/{number}").uniform(0, 100)  # noqa: S311
+        for fate, member in _SHARES:
+            if draw < self.settings[member]:
+                return fate
+            draw -= self.settings[member]
+        return None
+
+    def loses_answer(self, operation: str) -> bool:
+        """True when the answer of a call that was carried out is to be lost; counts it."""
+        if not self._to_lose:
+            return False
+        with self._lock:
+            if not self._to_lose.get(operation):
+                return False
+            self._to_lose[operation] -= 1
+            self._fates[Fate.LOST] += 1
+            return True
+
+    def counts(self) -> Body:
+        """Calls, what became of them, and calls by operation."""
+        with self._lock:
+            by_operation = dict(sorted(self._by_operation.items()))
+            fates = {fate.value: self._fates[fate] for fate in Fate}
+        return {"calls": sum(by_operation.values()), **fates, "by_operation": by_operation}
+
+
+def check(settings: Body) -> None:
+    """Raise ValueError for switches that are not of the documented form."""
+    unknown = sorted(set(settings) - set(DEFAULT))
+    if unknown:
+        raise ValueError(f"unknown switch {unknown[0]}; known are {', '.join(DEFAULT)}")
+    if not _is_whole(settings["seed"]):
+        raise ValueError(f"seed is {settings['seed']!r}; it must be a whole number")
+    members = [member for _, member in _SHARES]
+    for member in members:
+        _check_percent(member, settings[member])
+    if sum(settings[member] for member in members) > 100:
+        raise ValueError(f"{', '.join(members)} add up to more than 100")
+    _check_rules(settings["lose_answer"])
+
+
+def _check_percent(member: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+        raise ValueError(f"{member} is {value!r}; it must be a number from 0 to 100")
+
+
+def _check_rules(rules: Any) -> None:
+    if not isinstance(rules, list):
+        raise ValueError(f"lose_answer is {rules!r}; it must be a list")
+    for number, rule in enumerate(rules):
+        _check_rule(f"lose_answer[{number}]", rule)
+    operations = Counter(rule["operation"] for rule in rules)
+    if twice := [operation for operation, times in operations.items() if times > 1]:
+        raise ValueError(f"lose_answer names {twice[0]} more than once; give it one rule with all the times")
+
+
+def _check_rule(where: str, rule: Any) -> None:
+    if not isinstance(rule, dict) or "operation" not in rule or set(rule) - {"operation", "times"}:
+        raise ValueError(f'{where} is {rule!r}; it must be like {{"operation": "CreateTrainingJob", "times": 1}}')
+    if not isinstance(rule["operation"], str) or rule["operation"] not in OPERATIONS:
+        raise ValueError(
+            f"{where}.operation is {rule['operation']!r}; it must be an operation that the local SageMaker implements, "
+            f"such as CreateTrainingJob"
+        )
+    times = rule.get("times", 1)
+    if not _is_whole(times) or times < 1:
+        raise ValueError(f"{where}.times is {times!r}; it must be a whole number from 1")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

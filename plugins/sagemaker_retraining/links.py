@@ -1,0 +1,50 @@
+"""Buttons in Airflow's UI that lead to the job and its log: AWS's console, or the local SageMaker's pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow.sdk import BaseOperatorLink
+from airflow.sdk.execution_time.xcom import XCom
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+    from sagemaker_retraining.hooks import JobKind, RetrainingHook
+
+_PAGES = {"Training": "jobs", "Processing": "processing-jobs"}
+
+
+class JobLink(BaseOperatorLink):
+    """The job's page."""
+
+    name = "SageMaker job"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The address that the task stored when it had submitted the job; empty before."""
+        address: str | None = XCom.get_value(key=self.xcom_key, ti_key=ti_key)
+        return address or ""
+
+
+class JobLogLink(JobLink):
+    """The job's log lines."""
+
+    name = "SageMaker job log"
+
+
+def job_addresses(hook: RetrainingHook, kind: JobKind, job: str) -> dict[str, str]:
+    """`{xcom key: address}` of both links."""
+    endpoint: Any = hook.conn_config.endpoint_url
+    if endpoint:
+        page = f"{endpoint.rstrip('/')}/_local/jobs/{kind.name.lower()}/{job}"
+        return {JobLink().xcom_key: page, JobLogLink().xcom_key: f"{page}#log"}
+    region = hook.region_name
+    console = f"https://{region}.console.aws.amazon.com"
+    group = quote(quote(kind.log_group, safe=""), safe="").replace("%", "$")
+    prefix = quote(quote(f"?logStreamNameFilter={job}/", safe=""), safe="").replace("%", "$")
+    return {
+        JobLink().xcom_key: f"{console}/sagemaker/home?region={region}#/{_PAGES[kind.name]}/{job}",
+        JobLogLink().xcom_key: f"{console}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}{prefix}",
+    }

@@ -1,0 +1,24 @@
+"""All faults by name, in the order in which they run."""
+
+from __future__ import annotations
+
+from tests.chaos.faults import kills, people, service, spot
+from tests.chaos.world import Fault
+
+FAULTS: dict[str, Fault] = {
+    function.__name__: function
+    for function in (
+        kills.kill_worker,
+        kills.kill_triggerer,
+        kills.kill_scheduler,
+        kills.kill_airflow,
+        service.failing_calls,
+        service.lost_answer,
+        spot.spot_interruptions,
+        spot.no_spot_capacity,
+        people.mark_failed_deferred,
+        people.mark_failed_running,
+        people.stopped_in_console,
+        people.cleared,
+    )
+}

@@ -1,0 +1,76 @@
+"""People interfere: in Airflow's UI, and in SageMaker's console."""
+
+from __future__ import annotations
+
+import time
+
+from tests.chaos.runs import Run
+from tests.chaos.waiting import require, until
+from tests.chaos.world import World
+
+STOP_SECONDS = 15
+END_SECONDS = 60
+
+
+def mark_failed_deferred(world: World) -> str:
+    """Marked failed while deferred: the job stops within seconds."""
+    return mark_failed(world, "chaos", "deferred")
+
+
+def mark_failed_running(world: World) -> str:
+    """Marked failed while it waits on its worker: the job stops within seconds."""
+    return mark_failed(world, "chaos_waiting", "running")
+
+
+def mark_failed(world: World, variant: str, state: str) -> str:
+    """Mark, and watch the job."""
+    run = world.run(variant)
+    name = run.wait_for_training(state)
+    marked = time.monotonic()
+    run.mark("train", "failed")
+    stops = ("Stopping", "Stopped")
+    status = until(f"{name} stops", lambda: next_status(world, name, stops), STOP_SECONDS)
+    seconds = time.monotonic() - marked
+    expect_failed(world, run)
+    return f"job {status} after {seconds:.1f} s; task failed"
+
+
+def next_status(world: World, name: str, wanted: tuple[str, ...]) -> str | None:
+    """The job's status if it is one of these."""
+    status = world.cloud.training_status(name)
+    return status if status in wanted else None
+
+
+def stopped_in_console(world: World) -> str:
+    """Stopped by someone else: the task fails at once, says so, and nothing is started again."""
+    run = world.run()
+    name = run.wait_for_training("deferred")
+    world.cloud.api.stop_training_job(TrainingJobName=name)
+    expect_failed(world, run)
+    require("stopped from outside" in run.log("train"), f"the log does not say so:\n{run.log('train')}")
+    tries = run.task("train").tries
+    require(tries == 1, f"train was tried {tries} times")
+    return "task failed at its first try: stopped from outside"
+
+
+def expect_failed(world: World, run: Run) -> None:
+    """The run fails at train, with one job ever created."""
+    require(run.end(END_SECONDS) == "failed", "the run did not fail")
+    require(run.task("train").state == "failed", f"train is {run.task('train').state}")
+    world.expect_jobs(run)
+
+
+def cleared(world: World) -> str:
+    """Cleared from train after success: a new generation, and nothing of the old one is touched."""
+    run = world.run()
+    world.expect_success(run)
+    before = world.cloud.objects(run.plan["run_uri"])
+    run.clear("train")
+    world.expect_success(run)
+    first, second = world.expect_jobs(run, 2)
+    after = world.cloud.objects(run.plan["run_uri"])
+    touched = [key for key, version in before.items() if after.get(key) != version]
+    require(not touched, f"{len(touched)} of {len(before)} old objects touched: {', '.join(sorted(touched))}")
+    artifact = run.returned("train")["model_artifact"]
+    require(second in artifact, f"{artifact} is not the artefact of {second}")
+    return f"{first} → …{second.removeprefix(first)}; {len(before)} old objects untouched"

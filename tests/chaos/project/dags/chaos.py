@@ -1,0 +1,14 @@
+"""The Airflow DAG of the fault suite's model, once per variant (see tests/chaos/project.py)."""
+
+from datetime import timedelta
+
+from sagemaker_retraining.config import model_names
+from sagemaker_retraining.dags import retraining_dag
+
+for name in model_names():
+    dag = retraining_dag(name)
+    for task in dag.tasks:
+        task.retry_delay = timedelta(seconds=2)
+    if name == "chaos_waiting":
+        dag.get_task("train").deferrable = False
+    globals()[name] = dag

@@ -1,0 +1,128 @@
+"""DAG runs of the suite: start one, follow it, interfere with it as a user can."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Any
+
+from include.laptop.airflow_api import AirflowApi, Task
+from include.laptop.task_logs import last_lines
+from tests.chaos.cloud import Cloud
+from tests.chaos.project import PERIOD
+from tests.chaos.waiting import NotHeld, until
+
+RUN_SECONDS = 240
+STEP_SECONDS = 90
+
+
+class Api(AirflowApi):
+    """Airflow's REST API with what a user's clicks do."""
+
+    def set_state(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        """*Mark state as …*"""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+        self._http.patch(path, json={"new_state": state}).raise_for_status()
+
+    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """*Clear task*, and what comes after it."""
+        body = {
+            "dry_run": False,
+            "dag_run_id": run_id,
+            "task_ids": [task_id],
+            "include_downstream": True,
+            "only_failed": False,
+            "reset_dag_runs": True,
+        }
+        self._http.post(f"/api/v2/dags/{dag_id}/clearTaskInstances", json=body).raise_for_status()
+
+    def instance_id(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """The id of the task's present try."""
+        return str(self.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}")["id"])
+
+
+class Run:
+    """One run of a variant's DAG."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, api: Api, cloud: Cloud, variant: str) -> None:
+        self.api = api
+        self.cloud = cloud
+        self.variant = variant
+        self.dag_id = f"{variant}_retraining"
+        self.id = f"chaos_{next(self._numbers)}_{int(time.time())}"
+        until(f"{self.dag_id} is loaded", self.is_loaded, STEP_SECONDS)
+        api.unpause(self.dag_id)
+        api.trigger(self.dag_id, self.id, {"period": PERIOD})
+
+    def is_loaded(self) -> bool:
+        """Whether Airflow has read the DAG. Raises NotHeld with what it says when it cannot."""
+        for trace in self.api.import_errors().values():
+            raise NotHeld(trace)
+        return self.api.has_dag(self.dag_id)
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What the plan task returned, once it has."""
+        found: dict[str, Any] = until("the plan", lambda: self.returned("plan"), STEP_SECONDS)
+        return found
+
+    def job_name(self, step: str = "train") -> str:
+        """The name of a step's job, without generation."""
+        request = self.plan[step]
+        return str(request.get("TrainingJobName") or request.get("ProcessingJobName"))
+
+    def jobs(self, step: str = "train") -> list[str]:
+        """The jobs that were created for a step: one, unless there were further generations."""
+        return self.cloud.jobs(step, self.job_name(step))
+
+    def returned(self, task: str) -> Any:
+        """A task's XCom."""
+        return self.api.xcom(self.dag_id, self.id, task)
+
+    def task(self, task_id: str) -> Task:
+        """A task's state and tries."""
+        return self.api.tasks(self.dag_id, self.id)[task_id]
+
+    def log(self, task_id: str) -> str:
+        """The end of the log of the task's last try."""
+        return "\n".join(last_lines(self.dag_id, self.id, task_id, count=30))
+
+    def wait_for_training(self, state: str, rounds: int = 1) -> str:
+        """Until train is `deferred` or `running` and its job has done some rounds; the job's name."""
+        name = self.job_name()
+        until(f"train is {state}", lambda: self.has_come_to(state), STEP_SECONDS)
+        until(f"{name} trains", lambda: len(self.cloud.rounds(name)) >= rounds, STEP_SECONDS)
+        return name
+
+    def has_come_to(self, state: str) -> bool:
+        """Whether train is in this state. Raises NotHeld when a task has failed instead."""
+        tasks = self.api.tasks(self.dag_id, self.id)
+        for name, task in tasks.items():
+            if task.state == "failed":
+                raise NotHeld(f"{name} failed:\n{self.log(name)}")
+        return tasks["train"].state == state
+
+    def end(self, seconds: float = RUN_SECONDS) -> str:
+        """The state in which the run ends; its model version is approved as soon as it is there."""
+
+        def look() -> str | None:
+            state = self.api.run_state(self.dag_id, self.id)
+            if state == "running" and self.task("approval").state in ("running", "deferred"):
+                self.cloud.approve(self.returned("register")["model_package_arn"])
+            return state if state in ("success", "failed") else None
+
+        return until(f"{self.dag_id} {self.id} ends", look, seconds)
+
+    def mark(self, task_id: str, state: str) -> None:
+        """As a user marks a task."""
+        self.api.set_state(self.dag_id, self.id, task_id, state)
+
+    def clear(self, task_id: str) -> None:
+        """As a user clears a task."""
+        self.api.clear(self.dag_id, self.id, task_id)
+
+    def instance_id(self, task_id: str) -> str:
+        """The id of the task's present try."""
+        return self.api.instance_id(self.dag_id, self.id, task_id)

@@ -1,0 +1,109 @@
+"""The processes under test: those of `make up`, but each can be killed and started again by itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from dataclasses import replace
+
+import psutil
+
+from include.laptop.aws import client
+from include.laptop.components import (
+    SAGEMAKER,
+    Component,
+    airflow,
+    airflow_components,
+    healthy_components,
+    sagemaker_component,
+)
+from include.laptop.environment import process_environment, write_passwords
+from include.laptop.layout import AIRFLOW_HOME, LOCAL, LOGS, Addresses
+from include.laptop.processes import kill, log_tail, marked_processes, start, stop
+from tests.chaos.project import HOME, make_project, sow
+from tests.chaos.waiting import NotHeld, require, until
+from tests.conftest import free_port
+
+START_SECONDS = 180
+AIRFLOW = tuple(component.name for component in airflow_components())
+# How soon Airflow sees that a process is dead. Its defaults are minutes: 300 s for a worker, 30 s for the others.
+TUNING = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
+}
+
+
+class Stack:
+    """Airflow and the local SageMaker, fresh, in RETRAINING_LOCAL and on ports of their own."""
+
+    def __init__(self) -> None:
+        self.where = Addresses(free_port(), free_port())
+        self.running: dict[str, tuple[Component, subprocess.Popen[bytes]]] = {}
+        self._starts = 0
+        for folder in (AIRFLOW_HOME, LOGS, LOCAL / "sagemaker"):
+            shutil.rmtree(folder, ignore_errors=True)
+        self.environment = process_environment(self.where) | TUNING
+        self.environment |= {"RETRAINING_HOME": str(HOME), "AIRFLOW__CORE__DAGS_FOLDER": str(HOME / "dags")}
+        self.components = {component.name: component for component in airflow_components()}
+        self.components[SAGEMAKER] = sagemaker_component(self.where)
+
+    def up(self) -> None:
+        """Start everything and wait until all are well."""
+        kill(marked_processes())
+        make_project()
+        write_passwords()
+        self.start(SAGEMAKER)
+        migration = start(Component("migrate", airflow("db", "migrate"), signal.SIGKILL, 1), self.environment)
+        self.wait_for(SAGEMAKER)
+        sow(client("s3", self.where))
+        require(migration.wait(START_SECONDS) == 0, log_tail(LOGS / "migrate.log"))
+        self.start(*AIRFLOW)
+        self.wait_for(*AIRFLOW)
+
+    def down(self) -> None:
+        """End everything."""
+        stop(list(self.running.values()))
+
+    def start(self, *names: str) -> None:
+        """Start components; each start has a log of its own."""
+        for name in names:
+            self._starts += 1
+            component = self.components[name]
+            process = start(replace(component, name=f"{name}-{self._starts}"), self.environment)
+            self.running[name] = component, process
+
+    def kill(self, *names: str) -> None:
+        """SIGKILL to components and all their children, as when their machine goes."""
+        for name in names:
+            _, process = self.running.pop(name)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def kill_worker(self, task_instance: str) -> None:
+        """SIGKILL to the executor's worker process that has this task instance, and to the task's own process."""
+        _, scheduler = self.running["scheduler"]
+        workers = [
+            process
+            for process in psutil.Process(scheduler.pid).children(recursive=True)
+            if task_instance in " ".join(process.cmdline())
+        ]
+        if not workers:
+            raise NotHeld(f"no worker process has the task instance {task_instance}")
+        kill({child for worker in workers for child in [worker, *worker.children(recursive=True)]})
+
+    def wait_for(self, *names: str) -> None:
+        """Until these components say that they are well. Raises NotHeld when one has ended instead."""
+
+        def well() -> bool:
+            for name, (_, process) in self.running.items():
+                require(process.poll() is None, f"{name} ended with status {process.returncode}, see {LOGS}")
+            return set(names) <= healthy_components(self.where)
+
+        until(f"{', '.join(names)} well", well, START_SECONDS)

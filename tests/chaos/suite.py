@@ -1,0 +1,74 @@
+"""Runs the faults one after another, says what was seen, and writes it down."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+from include.laptop.layout import LOCAL, LOGS
+from tests.chaos.faults import FAULTS
+from tests.chaos.stack import Stack
+from tests.chaos.waiting import NotHeld
+from tests.chaos.world import Fault, Tally, World
+
+RESULTS = LOCAL.with_name("chaos.json")
+
+
+def run_suite(names: list[str]) -> int:
+    """Exit status 0 only when all of these faults hold; 2 for a name that is none."""
+    console = Console(highlight=False, soft_wrap=True)
+    if unknown := [name for name in names if name not in FAULTS]:
+        sys.stderr.write(f"{unknown[0]} is not a fault; there are: {', '.join(FAULTS)}\n")
+        return 2
+    results: list[dict[str, Any]] = []
+    started = time.monotonic()
+    stack = Stack()
+    try:
+        with console.status("Starting Airflow and the local SageMaker"):
+            stack.up()
+            world = World(stack)
+        for name in names or FAULTS:
+            with console.status(f"{name}: {FAULTS[name].__doc__}"):
+                begun = time.monotonic()
+                results.append(run_fault(world, name, FAULTS[name]))
+            say(console, results[-1], time.monotonic() - begun)
+    finally:
+        RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+        with console.status("Stopping"):
+            stack.down()
+    held = sum(result["ok"] for result in results)
+    console.print(
+        f"{held} of {len(results)} faults held in {time.monotonic() - started:.0f} s; {RESULTS}, logs in {LOGS}"
+    )
+    return 0 if held == len(results) else 1
+
+
+def run_fault(world: World, name: str, fault: Fault) -> dict[str, Any]:
+    """The fault's line in chaos.json."""
+    world.tally = Tally()
+    try:
+        outcome, ok = fault(world), True
+    except (NotHeld, ClientError, BotoCoreError, httpx.HTTPError) as error:
+        outcome, ok = f"{'' if isinstance(error, NotHeld) else type(error).__name__ + ': '}{error}", False
+    return {
+        "fault": name,
+        "runs": world.tally.runs,
+        "jobs_created": world.tally.jobs_created,
+        "duplicates": world.tally.duplicates,
+        "outcome": outcome,
+        "ok": ok,
+    }
+
+
+def say(console: Console, result: dict[str, Any], seconds: float) -> None:
+    """One line; what went wrong may take more."""
+    mark = "[green]ok    [/]" if result["ok"] else "[red]FAILED[/]"
+    counts = f"runs {result['runs']}, jobs {result['jobs_created']}, duplicates {result['duplicates']}"
+    console.print(f"{mark} {result['fault']:<21} {counts:<29} {seconds:>6.1f} s  ", end="")
+    console.print(result["outcome"], markup=False)
