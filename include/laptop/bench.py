@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import signal
 import socket
 import statistics
@@ -24,11 +25,12 @@ from include.laptop import seeds
 from include.laptop.aws import client
 from include.laptop.components import SAGEMAKER, Component, get_json
 from include.laptop.environment import process_environment
-from include.laptop.layout import HOST, JOBS_PYTHON, LOCAL, LOGS, Addresses, LaptopError
+from include.laptop.layout import HOST, JOBS_PYTHON, LOCAL, LOGS, ROOT, Addresses, LaptopError
 from include.laptop.processes import log_tail, start, stop
 
 JOBS = 5
 REQUESTS = 300
+WAITING_RUNS = 200
 ROLE = "arn:aws:iam::123456789012:role/sagemaker-retraining-local"
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.0-5"
 JOB_SCRIPT = "import pandas\n"
@@ -43,9 +45,7 @@ def output_fn(prediction, accept): return prediction
 @contextlib.contextmanager
 def local_sagemaker(state: str) -> Iterator[Addresses]:
     """A local SageMaker on a free port, for the time of the block."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        where = Addresses(0, probe.getsockname()[1])
+    where = Addresses(0, free_port())
     command = [sys.executable, "-m", "include.sagemaker_local", "--port", str(where.sagemaker_port), "--state", state]
     component = Component("bench", [*command, "--python", str(JOBS_PYTHON)], signal.SIGTERM, patience=15)
     process = start(component, process_environment(where))
@@ -134,6 +134,28 @@ def model_archive() -> bytes:
     return packed.getvalue()
 
 
+def bench_waiting() -> dict[str, float]:
+    """Many Airflow runs that wait at once, on a stack of their own (a process of its own: it reads its environment)."""
+    sys.stdout.write(f"{WAITING_RUNS} runs wait at once; this takes some minutes …\n")
+    sys.stdout.flush()
+    with tempfile.TemporaryDirectory() as folder:
+        ports = {"AIRFLOW_PORT": str(free_port()), "SAGEMAKER_PORT": str(free_port())}
+        dags = str(Path(__file__).with_name("bench_dags"))
+        environment = {**os.environ, **ports, "RETRAINING_LOCAL": folder, "RETRAINING_DAGS_FOLDER": dags}
+        command = [sys.executable, "-m", "include.laptop.bench_waiting", str(WAITING_RUNS)]
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return {f"waiting_{name}": value for name, value in figures.items()}
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
 def main() -> int:
     """Measure, print, write."""
     folder = tempfile.TemporaryDirectory()
@@ -142,9 +164,10 @@ def main() -> int:
         figures = {**bench_jobs(where, folder.name), **bench_endpoint(where)}
         health = get_json(f"{where.sagemaker}/_local/health") or {}
         figures["memory_mb"] = health["memory_rss_bytes"] / 1000**2
+    figures |= bench_waiting()
     rounded = {name: round(value, 3) for name, value in figures.items()}
     for name, value in rounded.items():
-        sys.stdout.write(f"{name:<22} {value:10.3f}\n")
+        sys.stdout.write(f"{name:<30} {value:10.3f}\n")
     (LOCAL / "bench.json").write_text(json.dumps(rounded, indent=2) + "\n")
     return 0
 

@@ -48,11 +48,13 @@ class SageMaker:
 
     def resume_line(self, training_job: str) -> str | None:
         """The line of the training's CloudWatch log that says from where it went on after the interruption."""
-        logs = client("logs", self.where)
-        pages = logs.get_paginator("filter_log_events").paginate(
-            logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{training_job}/"
-        )
-        lines = [event["message"].strip() for page in pages for event in page["events"]]
+        logs, group = client("logs", self.where), "/aws/sagemaker/TrainingJobs"
+        found = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{training_job}/")["logStreams"]
+        lines = [
+            event["message"].strip()
+            for stream in sorted(item["logStreamName"] for item in found)
+            for event in logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True)["events"]
+        ]
         resumed = [line for line in lines if "resum" in line.lower() and "round" in line.lower()]
         return resumed[-1] if resumed else None
 

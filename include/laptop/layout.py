@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +47,18 @@ class Addresses:
     def sagemaker(self) -> str:
         """Every AWS service."""
         return f"http://{HOST}:{self.sagemaker_port}"
+
+
+@contextlib.contextmanager
+def hold_folder() -> Iterator[None]:
+    """Be the only one who starts or runs a stack in `.local`. Raises LaptopError while another one does."""
+    LOCAL.mkdir(parents=True, exist_ok=True)
+    with (LOCAL / "stack.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise LaptopError(f"Another make run or make up is using {LOCAL}: wait until it has ended.") from error
+        yield
 
 
 def port_from(variable: str, default: int) -> int:

@@ -6,7 +6,7 @@ import getpass
 import sys
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from include.laptop.jobs import SageMaker
 from include.laptop.layout import addresses
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         decide(SageMaker(addresses()), *arguments)
-    except ClientError as error:
+    except (BotoCoreError, ClientError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

@@ -24,6 +24,7 @@ from include.laptop.layout import LAST_RUN, Addresses, LaptopError
 from include.laptop.progress import Progress
 from include.laptop.result import RUN_PREFIX, collect, new_result
 from include.laptop.summary import print_summary
+from sagemaker_retraining.config import ConfigError, load_model
 
 POLL_SECONDS = 0.7
 DAG_SECONDS = 60
@@ -87,7 +88,9 @@ class Driver:
                 for run_id in api.unfinished(self.arguments.dag_id, RUN_PREFIX):
                     api.give_up(self.arguments.dag_id, run_id)
             api.unpause(self.arguments.dag_id)
-            api.trigger(self.arguments.dag_id, self.result.run_id, {"period": self.arguments.period})
+            # Who names a month at the command line means it, also when a later one is in production.
+            conf = {"period": self.arguments.period, "replace_newer": True}
+            api.trigger(self.arguments.dag_id, self.result.run_id, conf)
             address = f"{where.airflow}/dags/{self.arguments.dag_id}"
             self.console.print(f"Run {self.result.run_id}: {address}", highlight=False, soft_wrap=True)
             with self.phase("run"), give_up_when_interrupted(api, self.arguments.dag_id, self.result.run_id):
@@ -114,7 +117,7 @@ class Driver:
         while not api.has_dag(self.arguments.dag_id):
             for file, trace in api.import_errors().items():
                 if file.endswith(f"{self.arguments.model}.py"):
-                    raise LaptopError(f"Airflow cannot load {file}:\n{trace}")
+                    raise LaptopError(f"Airflow cannot load {file}: {trace.strip().splitlines()[-1]}")
             if time.monotonic() > deadline:
                 raise LaptopError(f"Airflow has no DAG {self.arguments.dag_id} after {DAG_SECONDS} s; see .local/logs.")
             time.sleep(0.3)
@@ -125,7 +128,7 @@ class Driver:
         reviewed = False
         with Progress(self.console, api.task_order(dag_id)) as progress:
             while True:
-                state = api.run_state(dag_id, run_id)
+                state = self.result.state = api.run_state(dag_id, run_id)
                 tasks = api.tasks(dag_id, run_id)
                 progress.show(tasks, self.details(api, sagemaker, tasks))
                 if state in ("success", "failed"):
@@ -204,6 +207,20 @@ def interrupt_spot(where: Addresses, arguments: Arguments) -> Iterator[None]:
             put_json(address, before)
 
 
+def check_configuration(arguments: Arguments) -> None:
+    """What is wrong with the YAML files, or with the month, before anything is started. Raises LaptopError."""
+    try:
+        model = load_model(arguments.model, environment="local")
+    except ConfigError as error:
+        raise LaptopError(str(error), 2) from error
+    if arguments.period < model.first_period:
+        raise LaptopError(
+            f"PERIOD={arguments.period} is before first_period {model.first_period} of {arguments.model}: there is no "
+            f"earlier month to learn from.",
+            2,
+        )
+
+
 def put_json(url: str, body: dict[str, Any]) -> None:
     """PUT to the local SageMaker's own control address."""
     headers = {"Content-Type": "application/json"}
@@ -223,6 +240,7 @@ def main(arguments: list[str]) -> int:
     console = Console()
     try:
         chosen = parse(*arguments)
+        check_configuration(chosen)
         stack.check_not_in_use()
     except LaptopError as error:
         sys.stderr.write(f"{error}\n")

@@ -16,7 +16,7 @@ import psutil
 from include.laptop import seeds
 from include.laptop.components import SAGEMAKER
 from include.laptop.environment import USERS
-from include.laptop.layout import LOGS, ROOT, STACK_FILE, Addresses, LaptopError, addresses
+from include.laptop.layout import LOGS, REGION, ROOT, STACK_FILE, Addresses, LaptopError, addresses, hold_folder
 from include.laptop.ports import check_ports
 from include.laptop.processes import kill, log_tail, marked_processes
 
@@ -76,11 +76,12 @@ def start(models: list[str], say: Say, *, detached: bool) -> Stack:
 
     Raises LaptopError, with nothing left running, when one does not start.
     """
-    kill(marked_processes())
-    STACK_FILE.unlink(missing_ok=True)
-    where = addresses()
-    check_ports(where)
     LOGS.mkdir(parents=True, exist_ok=True)
+    with hold_folder():
+        kill(marked_processes())
+        STACK_FILE.unlink(missing_ok=True)
+        where = addresses()
+        check_ports(where)
     supervisor = spawn_supervisor(detached)
     stack = Stack(where, supervisor)
     try:
@@ -157,9 +158,21 @@ def welcome(airflow: str, sagemaker: str) -> str:
     logins = ", ".join(f"{name}/{name} ({role})" for name, role in USERS.items())
     return (
         f"Airflow          {airflow}   user/password: {logins}\n"
-        f"local SageMaker  {sagemaker}   aws --endpoint-url {sagemaker} sagemaker list-training-jobs\n"
+        f"local SageMaker  {sagemaker}   its jobs: {sagemaker}/_local/jobs\n"
+        f"AWS CLI          {aws_cli(sagemaker)} sagemaker list-training-jobs\n"
         f"Logs in {LOGS}; make down stops it.\n"
     )
+
+
+def aws_cli(sagemaker: str) -> str:
+    """The AWS CLI pointed at the local SageMaker; any credentials will do."""
+    variables = {
+        "AWS_ENDPOINT_URL": sagemaker,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+    }
+    return " ".join(["env", *(f"{name}={value}" for name, value in variables.items()), "aws"])
 
 
 def down() -> None:

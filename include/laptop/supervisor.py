@@ -27,7 +27,7 @@ from include.laptop.components import (
     sagemaker_component,
 )
 from include.laptop.environment import process_environment, write_passwords
-from include.laptop.layout import AIRFLOW_HOME, LOGS, STACK_FILE, Addresses, LaptopError, addresses
+from include.laptop.layout import AIRFLOW_HOME, LOGS, STACK_FILE, Addresses, LaptopError, addresses, hold_folder
 from include.laptop.processes import log_tail, start, stop
 
 START_SECONDS = 180
@@ -146,7 +146,8 @@ def main(arguments: list[str]) -> int:
     write_passwords()
     detached = "--detached" in arguments
     try:
-        Supervisor(addresses(), None if detached else sys.stdin.fileno()).run()
+        with hold_folder():
+            Supervisor(addresses(), None if detached else sys.stdin.fileno()).run()
     except StopRequested:
         return 0
     except LaptopError as error:

@@ -164,11 +164,7 @@ class RetrainingHook(SageMakerHook):
 
     def ensure_group(self, request: Mapping[str, Any]) -> None:
         """Create the model package group unless there is one of that name."""
-        try:
-            self.api.create_model_package_group(**request)
-        except ClientError as error:
-            if not error.response["Error"]["Message"].startswith("Model Package Group already exists"):
-                raise
+        self.create_unless_there("create_model_package_group", request)
 
     def approved_versions(self, group: str) -> Iterator[dict[str, Any]]:
         """The Describe responses of the group's approved versions, newest first; none when there is no such group."""
@@ -187,6 +183,17 @@ class RetrainingHook(SageMakerHook):
                 raise
 
     # --- hosting ----------------------------------------------------------------------------------
+
+    def create_unless_there(self, method: str, request: Mapping[str, Any]) -> bool:
+        """False when there is one of that name: of an earlier try, another run, or this call, whose answer was lost."""
+        try:
+            getattr(self.api, method)(**request)
+        except ClientError as error:
+            answer = error.response["Error"]
+            if answer["Code"] != "ValidationException" or "already exist" not in answer["Message"]:
+                raise
+            return False
+        return True
 
     def describe_or_none(self, method: str, **name: str) -> dict[str, Any] | None:
         """A Describe response, or None when the resource does not exist."""

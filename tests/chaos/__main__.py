@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -18,7 +19,8 @@ def main(names: list[str]) -> int:
     os.environ.setdefault("RETRAINING_LOCAL", str(Path(__file__).resolve().parents[2] / ".local" / "chaos"))
     from tests.chaos.suite import run_suite
 
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  (a line per fault, also into a pipe)
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    sys.stdout.reconfigure(line_buffering=True)  # a line per fault, also into a pipe
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     try:

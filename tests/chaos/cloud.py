@@ -68,7 +68,9 @@ class Cloud:
     def jobs(self, step: str, name: str) -> list[str]:
         """All jobs of this name and its generations, oldest first."""
         kind = JOB_STEPS[step].capitalize()
-        pages = self.api.get_paginator(f"list_{kind.lower()}_jobs").paginate(NameContains=name, SortBy="CreationTime")
+        pages = self.api.get_paginator(f"list_{kind.lower()}_jobs").paginate(
+            NameContains=name, SortBy="CreationTime", SortOrder="Ascending"
+        )
         names = [job[f"{kind}JobName"] for page in pages for job in page[f"{kind}JobSummaries"]]
         return [found for found in names if re.fullmatch(rf"{re.escape(name)}(-g\d+)?", found)]
 
@@ -84,14 +86,11 @@ class Cloud:
     def attempts(self, name: str) -> list[list[str]]:
         """The lines of a training job's log, one list per start of its container."""
         try:
-            pages = list(
-                self.logs.get_paginator("filter_log_events").paginate(
-                    logGroupName=LOG_GROUP, logStreamNamePrefix=f"{name}/"
-                )
-            )
+            pages = list(self.logs.get_paginator("filter_log_events").paginate(logGroupName=LOG_GROUP))
         except self.logs.exceptions.ResourceNotFoundException:
             return []
-        events = sorted((e for page in pages for e in page["events"]), key=lambda e: (e["timestamp"], e["eventId"]))
+        found = [e for page in pages for e in page["events"] if e["logStreamName"].startswith(f"{name}/")]
+        events = sorted(found, key=lambda e: e["timestamp"])
         attempts: list[list[str]] = []
         for line in (event["message"].strip() for event in events):
             if line.startswith("from round "):

@@ -12,7 +12,7 @@ from include.laptop.seeds import BUCKET, SUCCESS
 
 SOURCE = Path(__file__).with_name("project")
 HOME = LOCAL / "project"
-VARIANTS = ("chaos", "chaos_waiting", "chaos_spot", "chaos_scarce")
+VARIANTS = ("chaos", "chaos_waiting", "chaos_slow", "chaos_spot", "chaos_scarce", "chaos_quick", "chaos_lost")
 """Models that differ in their name, in what environments/local.yaml says of them, and in their endpoint."""
 PERIOD = "2024-02"
 MONTHS = ("2023-12", "2024-01", PERIOD)

@@ -30,7 +30,7 @@ START_SECONDS = 180
 AIRFLOW = tuple(component.name for component in airflow_components())
 # How soon Airflow sees that a process is dead. Its defaults are minutes: 300 s for a worker, 30 s for the others.
 TUNING = {
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
@@ -52,7 +52,9 @@ class Stack:
         self.environment = process_environment(self.where) | TUNING
         self.environment |= {"RETRAINING_HOME": str(HOME), "AIRFLOW__CORE__DAGS_FOLDER": str(HOME / "dags")}
         self.components = {component.name: component for component in airflow_components()}
-        self.components[SAGEMAKER] = sagemaker_component(self.where)
+        sagemaker = sagemaker_component(self.where)
+        # As on AWS, a container that goes on after SIGTERM is killed 120 s later; nobody wants to watch that here.
+        self.components[SAGEMAKER] = replace(sagemaker, command=[*sagemaker.command, "--stop-grace-seconds", "2"])
 
     def up(self) -> None:
         """Start everything and wait until all are well."""

@@ -6,6 +6,7 @@ import asyncio
 import copy
 from typing import Any
 
+import httpx
 import pytest
 from airflow.exceptions import AirflowException
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
@@ -31,7 +32,7 @@ class Release:
         self.name = name
         self.sagemaker = server.client("sagemaker")
 
-    def register(self, job: str, **model: Any) -> dict[str, Any]:
+    def register(self, job: str, period: str = "2013-02", **model: Any) -> dict[str, Any]:
         key = f"release/{self.name}/{job}/model.tar.gz"
         body = model_archive(**{"factor": 2, **model})
         self.server.client("s3").put_object(Bucket=self.server.bucket, Key=key, Body=body)
@@ -52,7 +53,7 @@ class Release:
                     "Statistics": {"ContentType": "application/json", "S3Uri": "s3://replaced/by-evaluate"}
                 }
             },
-            "CustomerMetadataProperties": {"period": "2013-02"},
+            "CustomerMetadataProperties": {"period": period},
             "MetadataProperties": {"CommitId": "abc"},
             "ModelApprovalStatus": "PendingManualApproval",
             "ClientToken": "replaced",
@@ -148,6 +149,16 @@ def test_rejected_skips_what_follows(release: Release) -> None:
         finished(approval(arn))
 
 
+def test_an_older_month_is_for_the_record_only(release: Release) -> None:
+    newer = release.register("job-1", period="2013-11")["model_package_arn"]
+    release.decide(newer, "Approved", "")
+    older = release.register("job-2", period="2013-06")["model_package_arn"]
+    with pytest.raises(AirflowSkipException, match="is of 2013-06, 2013-11 is approved already"):
+        approval(older).execute({})
+    with pytest.raises(TaskDeferred):
+        approval(older, replace_newer=True).execute({})
+
+
 def test_no_decision_is_not_an_approval(release: Release) -> None:
     arn = release.register("job-1")["model_package_arn"]
     with pytest.raises(AirflowFailException, match="not approved"):
@@ -203,3 +214,25 @@ def test_verify_shows_the_rows_that_differ(release: Release) -> None:
         verify(rows)
     with pytest.raises(AirflowFailException, match="sample is empty"):
         verify([])
+
+
+def test_a_change_whose_answer_is_lost_is_not_made_twice(release: Release) -> None:
+    first = release.register("job-1")["model_package_arn"]
+    release.decide(first, "Approved", "good")
+    lose_answers(release.server, "CreateModel", "CreateEndpointConfig", "CreateEndpoint")
+    created = release.deploy(first)
+    assert created["status"] == "InService"
+    second = release.register("job-2", factor=3)["model_package_arn"]
+    release.decide(second, "Approved", "better")
+    lose_answers(release.server, "UpdateEndpoint")
+    updated = release.deploy(second)
+    assert updated["status"] == "InService"
+    assert updated["previous_endpoint_config"] == created["endpoint_config"] != updated["endpoint_config"]
+    configs = release.sagemaker.list_endpoint_configs(NameContains=release.name)["EndpointConfigs"]
+    assert len(configs) == 2
+
+
+def lose_answers(server: LocalSageMaker, *operations: str) -> None:
+    """The next call of each operation is carried out and gets no answer."""
+    lost = [{"operation": operation, "times": 1} for operation in operations]
+    httpx.put(f"{server.url}/_local/faults", json={"lose_answer": lost}, trust_env=False).raise_for_status()

@@ -60,6 +60,9 @@ class EnvironmentConfig(Section):
     tags: dict[TagText, TagText] = Field(
         default_factory=dict, max_length=30, description="Further tags on every SageMaker resource."
     )
+    wait_for_data: bool = Field(
+        default=True, description="Wait for a month's raw data; false: fail at once, where no new data ever come."
+    )
     poll_seconds: PollSeconds = Field(default_factory=PollSeconds, description="How often waiting tasks ask.")
     models: dict[ModelName, dict[str, Any]] = Field(
         default_factory=dict, description="Per model, what differs here from its model.yaml, in the same shape."

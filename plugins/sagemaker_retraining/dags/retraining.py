@@ -42,7 +42,6 @@ def retraining_dag(name: str) -> DAG:
         # The first interval is that of `first_period`: its run is due on the 1st of the month after.
         start_date=Period.parse(model.first_period).first_day(),
         catchup=False,
-        max_active_runs=4,
         render_template_as_native_obj=True,
         default_args={"owner": model.owner, "retries": 2, "retry_delay": timedelta(seconds=30)},
         tags=["retraining", name, environment.environment],
@@ -55,6 +54,13 @@ def retraining_dag(name: str) -> DAG:
                 description="Month whose data the run is about, as YYYY-MM. Empty: the month of the run's data "
                 "interval, or the last complete month for a run started by hand.",
             ),
+            "replace_newer": Param(
+                False,
+                type="boolean",
+                title="Replace a newer model",
+                description="Let this run go on to approval and production although a version of a later month is "
+                "approved already. Without it such a run registers its version for the record and ends.",
+            ),
         },
     ) as dag:
         plan = plan_task(name)()
@@ -64,7 +70,7 @@ def retraining_dag(name: str) -> DAG:
                 task_id="data_ready",
                 config=plan["data_ready"],
                 poll_seconds=poll.job,
-                timeout_seconds=model.data.timeout_hours * 3600,
+                timeout_seconds=model.data.timeout_hours * 3600 if environment.wait_for_data else 0,
                 **hook,
             )
             preprocess = ResumableProcessingOperator(
@@ -114,6 +120,7 @@ def retraining_dag(name: str) -> DAG:
                 model_package_arn=output(register)["model_package_arn"],
                 poll_seconds=poll.approval,
                 timeout_seconds=model.approval.timeout_hours * 3600,
+                replace_newer="{{ params.replace_newer }}",
                 **hook,
             )
 

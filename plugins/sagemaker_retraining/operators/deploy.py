@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowException
+from botocore.exceptions import ClientError
 
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.requests.hosting import deployment_requests
@@ -53,14 +54,14 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         self.create_missing(requests)
         if current is None:
             self.log.info("Creating endpoint %s on %s", endpoint, wanted)
-            self.hook.api.create_endpoint(**requests["CreateEndpoint"])
+            started = self.hook.create_unless_there("create_endpoint", requests["CreateEndpoint"])
         elif previous == wanted and current["EndpointStatus"] == "InService":
             self.log.info("Endpoint %s serves %s already", endpoint, wanted)
             return self.result(current, previous)
         else:
             self.log.info("Updating endpoint %s from %s to %s", endpoint, previous, wanted)
-            self.hook.api.update_endpoint(EndpointName=endpoint, EndpointConfigName=wanted)
-        self.wait(previous, start_over=False)
+            started = self.update(endpoint, wanted)
+        self.wait(previous, start_over=not started)
 
     def execute_complete(
         self, context: Context, event: dict[str, Any], previous: str | None, start_over: bool
@@ -87,12 +88,18 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
 
     def create_missing(self, requests: dict[str, dict[str, Any]]) -> None:
         """Model and endpoint configuration; their names are their content, so one that exists is the right one."""
-        model, config = requests["CreateModel"], requests["CreateEndpointConfig"]
-        if self.hook.describe_or_none("describe_model", ModelName=model["ModelName"]) is None:
-            self.hook.api.create_model(**model)
-        name = config["EndpointConfigName"]
-        if self.hook.describe_or_none("describe_endpoint_config", EndpointConfigName=name) is None:
-            self.hook.api.create_endpoint_config(**config)
+        self.hook.create_unless_there("create_model", requests["CreateModel"])
+        self.hook.create_unless_there("create_endpoint_config", requests["CreateEndpointConfig"])
+
+    def update(self, endpoint: str, wanted: str) -> bool:
+        """False when a change is under way: another run's, or this one's, whose answer was lost."""
+        try:
+            self.hook.api.update_endpoint(EndpointName=endpoint, EndpointConfigName=wanted)
+        except ClientError as error:
+            if "in-progress" not in error.response["Error"]["Message"]:
+                raise
+            return False
+        return True
 
     def wait(self, previous: str | None, *, start_over: bool) -> NoReturn:
         """Defer until the endpoint is at rest."""

@@ -8,6 +8,7 @@ from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from sagemaker_retraining.gate import may_replace
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.triggers.approval import ApprovalTrigger
 
@@ -21,11 +22,12 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
     """Goes on when the version is Approved; Rejected skips what follows; the deadline fails, it never approves.
 
     The registry is the only source of truth: every door (CLI, SageMaker Studio, boto3, an event rule) ends as
-    UpdateModelPackage. Returns `{model_package_arn, status, by, reason, at}`.
+    UpdateModelPackage. A version of a month before that of the newest approved one is there for the record: it is
+    skipped unless the run was told to `replace_newer`. Returns `{model_package_arn, status, by, reason, at}`.
     """
 
     aws_hook_class = RetrainingHook
-    template_fields = aws_template_fields("model_package_arn")
+    template_fields = aws_template_fields("model_package_arn", "replace_newer")
 
     def __init__(
         self,
@@ -33,9 +35,11 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
         model_package_arn: str,
         poll_seconds: float,
         timeout_seconds: float,
+        replace_newer: bool | str = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.replace_newer = replace_newer
         self.model_package_arn = model_package_arn
         self.poll_seconds = poll_seconds
         self.timeout_seconds = timeout_seconds
@@ -45,6 +49,7 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
         package = self.hook.api.describe_model_package(ModelPackageName=self.model_package_arn)
         if package["ModelApprovalStatus"] != "PendingManualApproval":
             return self.decide(package)
+        self.skip_what_is_older(package)
         created = package["CreationTime"].timestamp()
         self.log.info("Waiting for a decision on %s", self.model_package_arn)
         self.defer(
@@ -66,6 +71,17 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
             raise AirflowFailException(f"{self.model_package_arn}: no decision in {hours:g} h; not approved")
         return self.decide(self.hook.api.describe_model_package(ModelPackageName=self.model_package_arn))
 
+    def skip_what_is_older(self, package: dict[str, Any]) -> None:
+        """Raises AirflowSkipException for a version that may not replace the newest approved one."""
+        approved = self.hook.approved_versions(package["ModelPackageGroupName"])
+        months = [period for version in approved if (period := period_of(version))]
+        period, newest = period_of(package), max(months, default=None)
+        if period and not may_replace(period, newest, asked=bool(self.replace_newer)):
+            raise AirflowSkipException(
+                f"{self.model_package_arn} is of {period}, {newest} is approved already: kept for the record, not "
+                f"deployed (a run with replace_newer would go on)"
+            )
+
     def decide(self, package: dict[str, Any]) -> dict[str, Any]:
         """Who decided what and why; raises for a rejection."""
         decision = decision_of(package)
@@ -74,6 +90,12 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
         if decision["status"] == "Approved":
             return decision
         raise AirflowSkipException(said)
+
+
+def period_of(package: dict[str, Any]) -> str | None:
+    """The month a version is about, as registration noted it."""
+    period: str | None = package.get("CustomerMetadataProperties", {}).get("period")
+    return period
 
 
 def decision_of(package: dict[str, Any]) -> dict[str, Any]:

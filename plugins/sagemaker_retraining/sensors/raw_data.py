@@ -24,8 +24,9 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
     """Waits for `_SUCCESS` of the run's month, then writes the manifest that preprocess reads.
 
     `config` is the plan's `data_ready`: `bucket, raw_prefix, period, history_months (or None for all), manifest_uri`.
-    A month without `_SUCCESS` is not read. Returns `{manifest_uri, months, objects, bytes, fingerprint}`; the
-    fingerprint is a SHA-256 over the names and ETags of all objects, so equal data gives an equal value.
+    With `timeout_seconds=0` it does not wait. A month without `_SUCCESS` is not read. Returns `{manifest_uri, months,
+    objects, bytes, fingerprint}`; the fingerprint is a SHA-256 over the names and ETags of all objects, so equal data
+    gives an equal value.
     """
 
     aws_hook_class = RetrainingHook
@@ -43,6 +44,8 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
         bucket, key = self.config["bucket"], self.success_key()
         if self.hook.exists(f"s3://{bucket}/{key}"):
             return self.write_manifest()
+        if not self.timeout_seconds:
+            raise AirflowFailException(f"s3://{bucket}/{key} is not there, and nobody delivers it: {self.there()}")
         self.log.info("Waiting for s3://%s/%s", bucket, key)
         self.defer(
             trigger=S3ObjectTrigger(
@@ -62,6 +65,13 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
             hours = self.timeout_seconds / 3600
             raise AirflowFailException(f"s3://{self.config['bucket']}/{self.success_key()} did not come in {hours:g} h")
         return self.write_manifest()
+
+    def there(self) -> str:
+        """Which months could be run instead."""
+        bucket, prefix = self.config["bucket"], self.config["raw_prefix"]
+        names = [item["Key"].removeprefix(prefix) for item in self.hook.list_objects(bucket, f"{prefix}period=")]
+        months = complete_months(names)
+        return f"complete months are {months[0]} to {months[-1]}" if months else "no month is complete"
 
     def success_key(self) -> str:
         """The object that says the month's data is complete."""
@@ -106,8 +116,12 @@ def month_of(name: str) -> str:
     return name.split("/", 1)[0].removeprefix("period=")
 
 
+def complete_months(names: list[str]) -> list[str]:
+    """The months with `_SUCCESS`, sorted."""
+    return sorted({month_of(name) for name in names if name.endswith(f"/{SUCCESS}")})
+
+
 def select_months(names: list[str], period: str, history_months: int | None) -> list[str]:
     """The complete months a run reads: the last `history_months` (None: all) before the period, and the period."""
-    complete = sorted({month_of(name) for name in names if name.endswith(f"/{SUCCESS}")})
-    history = [month for month in complete if month < period]
+    history = [month for month in complete_months(names) if month < period]
     return [*(history if history_months is None else history[-history_months:]), period]

@@ -14,7 +14,7 @@ END_SECONDS = 60
 
 def mark_failed_deferred(world: World) -> str:
     """Marked failed while deferred: the job stops within seconds."""
-    return mark_failed(world, "chaos", "deferred")
+    return mark_failed(world, "chaos_slow", "deferred")
 
 
 def mark_failed_running(world: World) -> str:
@@ -43,7 +43,7 @@ def next_status(world: World, name: str, wanted: tuple[str, ...]) -> str | None:
 
 def stopped_in_console(world: World) -> str:
     """Stopped by someone else: the task fails at once, says so, and nothing is started again."""
-    run = world.run()
+    run = world.run("chaos_slow")
     name = run.wait_for_training("deferred")
     world.cloud.api.stop_training_job(TrainingJobName=name)
     expect_failed(world, run)
@@ -62,15 +62,21 @@ def expect_failed(world: World, run: Run) -> None:
 
 def cleared(world: World) -> str:
     """Cleared from train after success: a new generation, and nothing of the old one is touched."""
-    run = world.run()
+    run = world.run("chaos_quick")
     world.expect_success(run)
-    before = world.cloud.objects(run.plan["run_uri"])
+    before = artefacts(run)
     run.clear("train")
     world.expect_success(run)
     first, second = world.expect_jobs(run, 2)
-    after = world.cloud.objects(run.plan["run_uri"])
+    after = artefacts(run)
     touched = [key for key, version in before.items() if after.get(key) != version]
     require(not touched, f"{len(touched)} of {len(before)} old objects touched: {', '.join(sorted(touched))}")
     artifact = run.returned("train")["model_artifact"]
     require(second in artifact, f"{artifact} is not the artefact of {second}")
     return f"{first} → …{second.removeprefix(first)}; {len(before)} old objects untouched"
+
+
+def artefacts(run: Run) -> dict[str, tuple[str, str]]:
+    """All objects of the run, its checkpoints included."""
+    plan = run.plan
+    return run.cloud.objects(f"s3://{plan['bucket']}/{plan['prefix']}") | run.cloud.objects(plan["checkpoints_uri"])

@@ -43,7 +43,7 @@ def repeated_rounds(world: World, name: str) -> list[int]:
 
 def predictions(run: Run) -> list[float]:
     """What the run's final model says of the sample."""
-    return run.cloud.predictions(run.plan["verify"]["sample_uri"])
+    return run.cloud.predictions(f"{run.returned('evaluate')['outputs']['evaluation']}sample.jsonl")
 
 
 def no_spot_capacity(world: World) -> str:

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from airflow.timetables.simple import NullTimetable
+
 from sagemaker_retraining.config import model_names
 from sagemaker_retraining.dags import retraining_dag
 
@@ -9,6 +11,7 @@ for name in model_names():
     dag = retraining_dag(name)
     for task in dag.tasks:
         task.retry_delay = timedelta(seconds=2)
+    dag.timetable = NullTimetable()  # runs start by hand only
     if name == "chaos_waiting":
         dag.get_task("train").deferrable = False
     globals()[name] = dag

@@ -1,0 +1,91 @@
+"""The raw data sensor: which objects a run reads, and what it says when they are not there."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+
+from sagemaker_retraining.sensors.raw_data import RawDataSensor, select_months
+from tests.conftest import LocalSageMaker
+
+pytestmark = pytest.mark.usefixtures("aws_connection")
+
+
+@pytest.fixture
+def raw(sagemaker_local: LocalSageMaker, request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Three complete months and one that is still being written."""
+    prefix = f"raw-data/{request.node.name}/"
+    s3 = sagemaker_local.client("s3")
+    for name in (
+        "period=2013-01/a.csv",
+        "period=2013-01/_SUCCESS",
+        "period=2013-02/a.csv",
+        "period=2013-02/b.csv",
+        "period=2013-02/_SUCCESS",
+        "period=2013-03/a.csv",
+        "period=2013-03/_SUCCESS",
+        "period=2013-04/half.csv",
+    ):
+        s3.put_object(Bucket=sagemaker_local.bucket, Key=prefix + name, Body=name.encode())
+    return {
+        "bucket": sagemaker_local.bucket,
+        "raw_prefix": prefix,
+        "period": "2013-03",
+        "history_months": None,
+        "manifest_uri": f"s3://{sagemaker_local.bucket}/{prefix}raw.manifest",
+    }
+
+
+def sensor(config: dict[str, Any], **kwargs: Any) -> RawDataSensor:
+    return RawDataSensor(task_id="data_ready", config=config, **{"poll_seconds": 0.1, "timeout_seconds": 60, **kwargs})
+
+
+def manifest(server: LocalSageMaker, uri: str) -> Any:
+    key = uri.removeprefix(f"s3://{server.bucket}/")
+    return json.loads(server.client("s3").get_object(Bucket=server.bucket, Key=key)["Body"].read())
+
+
+def test_the_manifest_names_the_history_and_the_month(sagemaker_local: LocalSageMaker, raw: dict[str, Any]) -> None:
+    result = sensor(raw).execute({})
+    assert result["months"] == ["2013-01", "2013-02", "2013-03"]
+    head, *names = manifest(sagemaker_local, result["manifest_uri"])
+    assert head == {"prefix": f"s3://{sagemaker_local.bucket}/{raw['raw_prefix']}"}
+    assert names == ["period=2013-01/a.csv", "period=2013-02/a.csv", "period=2013-02/b.csv", "period=2013-03/a.csv"]
+    assert result["objects"] == len(names)
+
+
+def test_later_months_and_a_short_history_stay_out(sagemaker_local: LocalSageMaker, raw: dict[str, Any]) -> None:
+    result = sensor({**raw, "period": "2013-02", "history_months": 1}).execute({})
+    assert result["months"] == ["2013-01", "2013-02"]
+
+
+def test_the_fingerprint_follows_the_data(sagemaker_local: LocalSageMaker, raw: dict[str, Any]) -> None:
+    first, again = (sensor(raw).execute({})["fingerprint"] for _ in range(2))
+    key = f"{raw['raw_prefix']}period=2013-01/a.csv"
+    sagemaker_local.client("s3").put_object(Bucket=sagemaker_local.bucket, Key=key, Body=b"corrected")
+    assert first == again != sensor(raw).execute({})["fingerprint"]
+
+
+def test_a_month_that_is_not_complete_is_waited_for(raw: dict[str, Any]) -> None:
+    with pytest.raises(TaskDeferred):
+        sensor({**raw, "period": "2013-04"}).execute({})
+
+
+def test_where_nobody_delivers_data_it_says_what_is_there(raw: dict[str, Any]) -> None:
+    with pytest.raises(
+        AirflowFailException, match=r"period=2013-04/_SUCCESS .* complete months are 2013-01 to 2013-03"
+    ):
+        sensor({**raw, "period": "2013-04"}, timeout_seconds=0).execute({})
+
+
+def test_a_month_without_history_cannot_be_learned(raw: dict[str, Any]) -> None:
+    with pytest.raises(AirflowFailException, match="no complete month before 2013-01"):
+        sensor({**raw, "period": "2013-01"}).execute({})
+
+
+def test_select_months_leaves_out_what_is_not_complete() -> None:
+    names = ["period=2013-01/_SUCCESS", "period=2013-02/x", "period=2013-03/_SUCCESS"]
+    assert select_months(names, "2013-03", None) == ["2013-01", "2013-03"]
