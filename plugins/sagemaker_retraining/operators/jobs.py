@@ -43,6 +43,7 @@ DEADLINE_MARGIN_SECONDS = 2 * 3600
 # What a task remembers across its tries and across being cleared (Airflow's task state store).
 RECORDED_GENERATION = "recorded_generation"
 CURRENT_JOB = "current_job"
+MAX_TRIES = "max_tries"
 LIVE = frozenset({"InProgress", "Stopping"})
 
 
@@ -93,13 +94,16 @@ class ResumableJobMixin(SageMakerBaseOperator):
         """Create or attach, then wait: deferred, or on the worker with `deferrable=False`."""
         description = self.submit(context)
         name = description[self.kind.name_key]
+        cleared = self.was_cleared(context, name)
         self.remember(context, name)
         status = description[self.kind.status_key]
         if status not in LIVE:
             return self.finish(context, name)
+        if cleared:
+            self.sagemaker.stop_job(self.kind, name)
         trigger = self.trigger(description)
         # A job that is being stopped will not give a result: wait until it is gone, then begin the next generation.
-        arguments: dict[str, Any] = {"name": name, "start_over": status == "Stopping"}
+        arguments: dict[str, Any] = {"name": name, "start_over": cleared or status == "Stopping"}
         if self.deferrable:
             self.defer(
                 trigger=trigger, method_name="execute_complete", kwargs=arguments, timeout=self.execution_timeout
@@ -244,12 +248,21 @@ class ResumableJobMixin(SageMakerBaseOperator):
         recorded = context["task_state_store"].get(RECORDED_GENERATION)
         return 0 if recorded is None else int(str(recorded)) + 1
 
+    def was_cleared(self, context: Context, name: str) -> bool:
+        """Whether a person cleared the task while this job ran: clearing, unlike a retry, raises the tries it may have.
+
+        The kill that comes with it may not have stopped the job yet.
+        """
+        store, ti = context["task_state_store"], context.get("ti")
+        return ti is not None and store.get(CURRENT_JOB) == name and store.get(MAX_TRIES) not in (None, ti.max_tries)
+
     def remember(self, context: Context, name: str) -> None:
         """Tell whoever may have to stop or look at the job: on_kill, a deferral that times out, people."""
         self._job = name
         self._task_instance = context.get("ti")
         context["task_state_store"].set(CURRENT_JOB, name)
         if self._task_instance is not None:
+            context["task_state_store"].set(MAX_TRIES, self._task_instance.max_tries)
             for key, address in job_addresses(self.sagemaker, self.kind, name).items():
                 self._task_instance.xcom_push(key=key, value=address)
 

@@ -20,5 +20,6 @@ FAULTS: dict[str, Fault] = {
         people.mark_failed_running,
         people.stopped_in_console,
         people.cleared,
+        people.cleared_live,
     )
 }

@@ -76,6 +76,21 @@ def cleared(world: World) -> str:
     return f"{first} → …{second.removeprefix(first)}; {len(before)} old objects untouched"
 
 
+def cleared_live(world: World) -> str:
+    """Cleared while its job runs: that job stops, the next generation does the work, and both never run at once."""
+    run = world.run()
+    name = run.wait_for_training("deferred")
+    run.clear("train")
+    world.expect_success(run)
+    first, second = world.expect_jobs(run, 2)
+    stopped, done = world.cloud.training(first), world.cloud.training(second)
+    status = stopped["TrainingJobStatus"]
+    require((first, status) == (name, "Stopped"), f"{first} is {status}")
+    ended, created = stopped["TrainingEndTime"], done["CreationTime"]
+    require(ended <= created, f"{second} was created at {created}, before {first} had ended at {ended}")
+    return f"{first} Stopped, then …{second.removeprefix(first)}"
+
+
 def artefacts(run: Run) -> dict[str, tuple[str, str]]:
     """All objects of the run, its checkpoints included."""
     plan = run.plan
