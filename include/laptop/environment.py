@@ -49,7 +49,7 @@ def airflow_settings(addresses: Addresses) -> dict[str, str]:
     """`AIRFLOW__…`: SQLite, LocalExecutor, one API worker, short waits between the scheduler's loops."""
     settings: dict[str, dict[str, object]] = {
         "core": {
-            "dags_folder": ROOT / "dags",
+            "dags_folder": os.environ.get("RETRAINING_DAGS_FOLDER", ROOT / "dags"),  # the benchmark brings its own
             "plugins_folder": ROOT / "plugins",
             "executor": "LocalExecutor",
             "parallelism": 4,
