@@ -14,6 +14,8 @@ import tarfile
 import time
 from typing import Any
 
+import httpx
+
 from include.laptop import seeds, stack
 from include.laptop.airflow_api import AirflowApi
 from include.laptop.aws import client
