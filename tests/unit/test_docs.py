@@ -17,8 +17,10 @@ from pydantic_core import PydanticUndefined
 
 from sagemaker_retraining.cli.main import parser
 from sagemaker_retraining.config import EnvironmentConfig, ModelConfig
+from sagemaker_retraining.dags import retraining_dag
 
-DOCS = Path(__file__).parents[2] / "docs"
+REPOSITORY = Path(__file__).parents[2]
+DOCS = REPOSITORY / "docs"
 TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true, false", "array": "list"}
 
 
@@ -109,3 +111,16 @@ def test_reference_is_up_to_date(page: str, part: str, monkeypatch: pytest.Monke
     if os.environ.get("REGENERATE_DOCS"):
         file.write_text(up_to_date)
     assert file.read_text() == up_to_date, f"see the top of {Path(__file__).name}"
+
+
+def test_every_make_target_is_in_the_readme() -> None:
+    targets = re.findall(r"^([a-z]+):.*## ", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    readme = (REPOSITORY / "README.md").read_text()
+    assert targets
+    assert [target for target in targets if not re.search(rf"\bmake {target}\b", readme)] == []
+
+
+def test_every_task_is_in_the_architecture() -> None:
+    tasks = retraining_dag("flight_delay").task_ids
+    text = (REPOSITORY / "docs" / "architecture.md").read_text()
+    assert [task for task in tasks if f"| `{task}` |" not in text] == []
