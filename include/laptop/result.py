@@ -109,6 +109,7 @@ def describe_job(sagemaker: SageMaker, step: str, name: str | None) -> dict[str,
         "billable_seconds": billable,
         "savings_pct": round(100 * (1 - billable / seconds), 1) if seconds else 0.0,
         "interruptions": interruptions(job),
+        "spot": bool(job.get("EnableManagedSpotTraining")),
     }
 
 

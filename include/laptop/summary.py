@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 from rich.console import Console
@@ -55,7 +56,10 @@ def metrics_text(metrics: dict[str, Any]) -> str:
 
 
 def spot_line(job: dict[str, Any]) -> tuple[str, str]:
-    """What Spot did to the training and what it saved."""
+    """What Spot did to the training and what it saved, or that it was left."""
+    if not job.get("spot", True):
+        why = ", because Spot had no capacity" if re.search(r"-g\d+$", job["name"]) else ""
+        return "on demand", f"{job['training_seconds']} s of training, all billed{why}"
     times = "once" if job["interruptions"] == 1 else f"{job['interruptions']} times"
     return "spot", (
         f"{job['training_seconds']} s of training, {job['billable_seconds']} s billed: "
