@@ -39,7 +39,8 @@ def raw(sagemaker_local: LocalSageMaker, request: pytest.FixtureRequest) -> dict
     }
 
 
-def sensor(config: dict[str, Any], **kwargs: Any) -> RawDataSensor:
+def sensor(raw: dict[str, Any], **kwargs: Any) -> RawDataSensor:
+    config = {**raw, "success_key": f"{raw['raw_prefix']}period={raw['period']}/_SUCCESS"}
     return RawDataSensor(task_id="data_ready", config=config, **{"poll_seconds": 0.1, "timeout_seconds": 60, **kwargs})
 
 

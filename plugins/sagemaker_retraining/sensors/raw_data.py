@@ -23,10 +23,10 @@ SUCCESS = "_SUCCESS"
 class RawDataSensor(AwsBaseSensor[RetrainingHook]):
     """Waits for `_SUCCESS` of the run's month, then writes the manifest that preprocess reads.
 
-    `config` is the plan's `data_ready`: `bucket, raw_prefix, period, history_months (or None for all), manifest_uri`.
-    With `timeout_seconds=0` it does not wait. A month without `_SUCCESS` is not read. Returns `{manifest_uri, months,
-    objects, bytes, fingerprint}`; the fingerprint is a SHA-256 over the names and ETags of all objects, so equal data
-    gives an equal value.
+    `config` is the plan's `data_ready`: `bucket, raw_prefix, period, success_key, history_months (None for all),
+    manifest_uri`. With `timeout_seconds=0` it does not wait. A month without `_SUCCESS` is not read. Returns
+    `{manifest_uri, months, objects, bytes, fingerprint}`; the fingerprint is a SHA-256 over the names and ETags of all
+    objects, so equal data gives an equal value.
     """
 
     aws_hook_class = RetrainingHook
@@ -41,7 +41,7 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look once on the worker, then from the triggerer."""
-        bucket, key = self.config["bucket"], self.success_key()
+        bucket, key = self.config["bucket"], self.config["success_key"]
         if self.hook.exists(f"s3://{bucket}/{key}"):
             return self.write_manifest()
         if not self.timeout_seconds:
@@ -63,7 +63,9 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
         """The data came, or the time is over."""
         if event["status"] == "timeout":
             hours = self.timeout_seconds / 3600
-            raise AirflowFailException(f"s3://{self.config['bucket']}/{self.success_key()} did not come in {hours:g} h")
+            raise AirflowFailException(
+                f"s3://{self.config['bucket']}/{self.config['success_key']} did not come in {hours:g} h"
+            )
         return self.write_manifest()
 
     def there(self) -> str:
@@ -72,10 +74,6 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
         names = [item["Key"].removeprefix(prefix) for item in self.hook.list_objects(bucket, f"{prefix}period=")]
         months = complete_months(names)
         return f"complete months are {months[0]} to {months[-1]}" if months else "no month is complete"
-
-    def success_key(self) -> str:
-        """The object that says the month's data is complete."""
-        return f"{self.config['raw_prefix']}period={self.config['period']}/{SUCCESS}"
 
     def write_manifest(self) -> dict[str, Any]:
         """List the months' objects and write them as a SageMaker ManifestFile.
