@@ -77,6 +77,7 @@ def test_processing(requests: dict[str, Any]) -> None:
         volume_kms_key=key,
         output_kms_key=key,
         max_runtime_in_seconds=3600,
+        env=ours["Environment"],
         network_config=NetworkConfig(
             subnets=vpc["Subnets"],
             security_group_ids=vpc["SecurityGroupIds"],

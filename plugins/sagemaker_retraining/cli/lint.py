@@ -81,7 +81,8 @@ def model_problems(model: str, environment: str, root: Path) -> list[str]:
         requests = preview(model, environment, Period.parse(config.first_period), root)
     except ConfigError as error:
         return error.problems
-    arn = f"arn:aws:sagemaker:us-east-1:{'0' * 12}:model-package/{requests['approval']['group']}/1"
+    group = requests["register"]["group"]["ModelPackageGroupName"]
+    arn = f"arn:aws:sagemaker:us-east-1:{'0' * 12}:model-package/{group}/1"
     problems: list[str] = []
     for operation, request in [
         *((operation, requests[step]) for step, operation in _STEPS.items()),

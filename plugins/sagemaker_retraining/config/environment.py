@@ -51,6 +51,12 @@ class EnvironmentConfig(Section):
     bucket: BucketName = Field(description="Bucket of everything a run reads and writes.")
     role_arn: RoleArn = Field(description="Execution role of jobs and models.")
     aws_conn_id: str = Field(default="aws_default", min_length=1, description="Airflow connection for all AWS calls.")
+    approver_conn_id: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Airflow connection that may approve versions (include/iam/approver.json), for the decisions made "
+        "under Required Actions; default aws_conn_id.",
+    )
     project: TagText = Field(default="sagemaker-retraining", description="Tag.")
     kms_key_arn: KmsKey | None = Field(
         default=None, description="Key for volumes, outputs and captured data; default AWS's own."

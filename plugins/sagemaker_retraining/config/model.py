@@ -252,10 +252,27 @@ class QualityGate(Section):
     direction: Literal["maximize", "minimize"] | None = Field(
         default=None, description="Whether more of it is better; default minimize for regression, else maximize."
     )
+    require: Literal["not_worse", "better", "nothing"] = Field(
+        default="not_worse",
+        description="Of the comparison with the champion, on the same month: not_worse lets the interval of the "
+        "difference reach down to -tolerance, better wants it above 0, nothing only shows it.",
+    )
     tolerance: float = Field(
         default=0.005,
         ge=0,
         description="How much worse than the champion is still good enough, in the metric's own unit.",
+    )
+    confidence: float = Field(
+        default=0.95, gt=0.5, lt=1, description="Confidence of the interval of the difference, 0.5 to 1."
+    )
+    samples: int = Field(
+        default=500, ge=100, le=10_000, description="Bootstrap samples, the same for both models, behind the interval."
+    )
+    seed: int = Field(default=2013, ge=0, description="Seed of the samples: the same data give the same decision.")
+    on_failure: Literal["fail", "skip", "register_rejected"] = Field(
+        default="fail",
+        description="What a refused model does to the run: fail, skip what follows, or register it as Rejected with "
+        "the reason.",
     )
 
 
@@ -278,7 +295,15 @@ class Register(Section):
 class Approval(Section):
     """The person's decision."""
 
-    timeout_hours: int = Field(default=168, ge=1, le=8760, description="Hours until the wait ends without an approval.")
+    timeout_hours: int = Field(default=168, ge=1, le=8760, description="Hours from the registration to the deadline.")
+    on_timeout: Literal["fail", "reject", "expire"] = Field(
+        default="fail",
+        description="At the deadline: fail the run, reject the version in the registry, or expire: skip what follows "
+        "and leave the version pending. It never approves.",
+    )
+    on_rejected: Literal["skip", "fail"] = Field(
+        default="skip", description="After a rejection: skip what follows (the run succeeds), or fail the run."
+    )
 
 
 class DataCapture(Section):

@@ -139,7 +139,6 @@ class RunPlan:
             "prefix": self.prefix,
             "plan_uri": self.run_uri("plan.json"),
             "checkpoints_uri": self.checkpoints_uri,
-            "report_uri": self.run_uri("report/"),
             "code": {
                 "sha256": self.code.sha256,
                 "files_uri": f"{self.code_prefix}files/",

@@ -31,10 +31,11 @@ def build_requests(plan: RunPlan) -> dict[str, Any]:
             "maximum": dict(model.quality_gate.maximum),
             "metric": model.gate_metric,
             "direction": model.gate_direction,
+            "require": model.quality_gate.require,
             "tolerance": model.quality_gate.tolerance,
+            "on_failure": model.quality_gate.on_failure,
         },
         "register": {"group": group_request(plan), "package": package_request(plan)},
-        "approval": {"group": plan.group, "timeout_seconds": model.approval.timeout_hours * 3600},
         "deploy": deploy_templates(plan),
         "verify": {
             "endpoint": endpoint,
@@ -55,5 +56,4 @@ def _data_ready(plan: RunPlan) -> dict[str, Any]:
         "success_key": f"{prefix}period={plan.period}/_SUCCESS",
         "history_months": None if history == "all" else history,
         "manifest_uri": plan.run_uri(RAW_MANIFEST),
-        "timeout_seconds": plan.model.data.timeout_hours * 3600,
     }

@@ -5,6 +5,8 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateProcessingJo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sagemaker_retraining.config.model import ProcessingStep
@@ -16,13 +18,17 @@ RAW_MANIFEST = "raw.manifest"
 
 
 def preprocess_request(plan: RunPlan) -> dict[str, Any]:
-    """Raw months (through the manifest that data_ready writes) → train, validation, test."""
+    """Raw months (through the manifest that data_ready writes) → train, validation, test, and the baseline.
+
+    `baseline/` holds `statistics.json` and `constraints.json` of the training data in Model Monitor's format; a script
+    that writes none has a model without a data-quality baseline.
+    """
     step = plan.model.preprocess
     inputs = [
         _input("code", f"{plan.code_prefix}files/"),
         _input("raw", plan.run_uri(RAW_MANIFEST), data_type="ManifestFile"),
     ]
-    outputs = {name: plan.run_uri(f"preprocess/{name}/") for name in ("train", "validation", "test")}
+    outputs = {name: plan.run_uri(f"preprocess/{name}/") for name in ("train", "validation", "test", "baseline")}
     return _request(plan, "preprocess", step, step.script, inputs, outputs=outputs)
 
 
@@ -40,7 +46,13 @@ def evaluate_request(plan: RunPlan) -> dict[str, Any]:
     if plan.champion:
         inputs.append(_input("champion", plan.champion.artifact))
     outputs = {name: plan.run_uri(f"{name}/") for name in ("evaluation", "report")}
-    return _request(plan, "evaluate", step, step.script, inputs, outputs=outputs)
+    gate = plan.model.quality_gate
+    bootstrap = {
+        "BOOTSTRAP_CONFIDENCE": format(gate.confidence, "g"),
+        "BOOTSTRAP_SAMPLES": str(gate.samples),
+        "BOOTSTRAP_SEED": str(gate.seed),
+    }
+    return _request(plan, "evaluate", step, step.script, inputs, outputs=outputs, variables=bootstrap)
 
 
 def _request(
@@ -51,6 +63,7 @@ def _request(
     inputs: list[dict[str, Any]],
     *,
     outputs: dict[str, str],
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     environment = plan.environment
     cluster = {
@@ -75,8 +88,8 @@ def _request(
         "RoleArn": environment.role_arn,
         "Tags": plan.resource_tags,
     }
-    if step.environment:
-        request["Environment"] = dict(step.environment)
+    if variables or step.environment:
+        request["Environment"] = {**variables, **step.environment}
     if network := _network(plan):
         request["NetworkConfig"] = network
     return request
