@@ -16,12 +16,12 @@ from tests.models import flight_delay_kit as kit
 CALM, SHAKEN = "spot-flight-delay-calm", "spot-flight-delay-shaken"
 INTERRUPTIONS = 3
 # Fewer rounds than model.yaml asks for: enough for a checkpoint before each interruption, and for one after the last.
-SHORT = {"num_round": 120, "checkpoint_every": 15}
+SHORT = {"num_round": 80, "checkpoint_every": 10}
 PREDICT = """
 import json, pandas as pd
 from features import FEATURES
 from inference import Rows, model_fn, predict_fn
-rows = pd.read_parquet(sys.argv[1])[list(FEATURES)].astype(object)
+rows = pd.read_parquet(sys.argv[1])[list(FEATURES)].head(3000).astype(object)
 rows = rows.where(rows.notna(), None).to_dict("records")
 answers = [predict_fn(Rows(rows), model_fn(folder)) for folder in sys.argv[2:]]
 print(json.dumps([[float(value) for value in answer] for answer in answers]))
@@ -82,7 +82,7 @@ def test_it_went_on_from_checkpoints_each_time(sagemaker_local: LocalSageMaker, 
 
 
 def test_the_predictions_are_those_of_the_uninterrupted_training(trained_twice: list[Path], sets: Path) -> None:
-    """For each flight of the test set, to the last digit."""
+    """For each of 3000 flights that the model has not seen, to the last digit."""
     calm, shaken = kit.jobs_python(PREDICT, sets / "test", *trained_twice)
     assert len(calm) > 1000
     assert len(set(calm)) > 1000
