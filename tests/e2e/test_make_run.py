@@ -126,6 +126,7 @@ def test_training_was_interrupted_once_and_resumed(approved: dict[str, Any]) -> 
     assert train["interruptions"] == 1
     assert train["billable_seconds"] < train["training_seconds"]
     assert train["savings_pct"] > 0
+    assert [job["instance_count"] for job in approved["jobs"]] == [1, 1, 1]
     assert "Resuming from checkpoint at round" in approved["resumed"]
     assert "at round 0 " not in approved["resumed"]
 

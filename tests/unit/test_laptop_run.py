@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from include.laptop import arguments, layout, ports, processes, result, stack, task_logs
+from include.laptop import arguments, layout, ports, processes, result, stack, summary, task_logs
 from include.laptop.airflow_api import AirflowApi
 from include.laptop.components import Component
 from include.laptop.environment import process_environment
@@ -127,6 +127,26 @@ def test_last_run_holds_the_contract_even_when_nothing_ran(monkeypatch: pytest.M
     assert set(written["metrics"]) == {"challenger", "champion"}
     assert first.run_id.startswith("make_run__2013-11__")
     assert second.dag_id == "flight_delay_retraining"
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, ("spot", "30 s of training on 1 instance, 10 s billed: 67 % saved; interrupted once")),
+        (
+            {"instance_count": 2, "interruptions": 3},
+            ("spot", "30 s of training on 2 instances, 10 s billed: 67 % saved; interrupted 3 times"),
+        ),
+        (
+            {"spot": False, "name": "x-train-g1"},
+            ("on demand", "30 s of training on 1 instance, all billed, because Spot had no capacity"),
+        ),
+    ],
+)
+def test_the_summary_says_what_training_cost(changes: dict[str, Any], line: tuple[str, str]) -> None:
+    job = {"name": "x-train", "instance_count": 1, "training_seconds": 30, "billable_seconds": 10}
+    job |= {"savings_pct": 66.7, "interruptions": 1, "spot": True}
+    assert summary.spot_line(job | changes) == line
 
 
 class Answers(AirflowApi):
