@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from include.laptop import arguments, layout, ports, processes, result, stack, task_logs
+from include.laptop import arguments, layout, ports, processes, result, stack, summary, task_logs
 from include.laptop.airflow_api import AirflowApi
 from include.laptop.components import Component
 from include.laptop.environment import process_environment
@@ -164,3 +164,8 @@ def test_the_reason_of_a_failed_task_is_its_exception(tmp_path: Path, monkeypatc
         "no JSON",
     ]
     assert task_logs.reason(lines) == "AirflowFailException: the script exited with 3"
+
+
+def test_a_metric_that_was_not_finite_is_shown_as_that() -> None:
+    """The gate's XCom has None for it; the summary of a refused model must not fail on top."""
+    assert summary.metrics_text({"auc": None, "log_loss": 0.5}) == "auc nan, log_loss 0.5000"
