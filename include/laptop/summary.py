@@ -51,8 +51,9 @@ def lines(result: Result) -> list[tuple[str, str]]:
 
 
 def metrics_text(metrics: dict[str, Any]) -> str:
-    """`auc 0.6712, accuracy 0.8123`: the first four; all are in the report."""
-    return ", ".join(f"{name} {value:.4f}" for name, value in list(metrics.items())[:4])
+    """`auc 0.6712, accuracy 0.8123`: the first four; all are in the report. None is a metric that was not finite."""
+    shown = list(metrics.items())[:4]
+    return ", ".join(f"{name} nan" if value is None else f"{name} {value:.4f}" for name, value in shown)
 
 
 def spot_line(job: dict[str, Any]) -> tuple[str, str]:

@@ -128,7 +128,7 @@ class RetrainingHook(SageMakerHook):
         """The JSON document at an `s3://` URI. Raises ValueError naming the URI when it is missing or not JSON."""
         try:
             return json.loads(self.read_bytes(uri))
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{uri}: not JSON: {error}") from error
 
     def read_bytes(self, uri: str) -> bytes:

@@ -184,3 +184,8 @@ def test_the_reason_of_a_failed_task_is_its_exception(tmp_path: Path, monkeypatc
         "no JSON",
     ]
     assert task_logs.reason(lines) == "AirflowFailException: the script exited with 3"
+
+
+def test_a_metric_that_was_not_finite_is_shown_as_that() -> None:
+    """The gate's XCom has None for it; the summary of a refused model must not fail on top."""
+    assert summary.metrics_text({"auc": None, "log_loss": 0.5}) == "auc nan, log_loss 0.5000"

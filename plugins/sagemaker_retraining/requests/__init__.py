@@ -34,6 +34,7 @@ def build_requests(plan: RunPlan) -> dict[str, Any]:
             "require": model.quality_gate.require,
             "tolerance": model.quality_gate.tolerance,
             "on_failure": model.quality_gate.on_failure,
+            "champion": plan.champion.arn if plan.champion else None,
         },
         "register": {"group": group_request(plan), "package": package_request(plan)},
         "deploy": deploy_templates(plan),
