@@ -14,6 +14,8 @@ import httpx
 import pytest
 from airflow.exceptions import AirflowException
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 
 from sagemaker_retraining.operators.deploy import DeployEndpointOperator
 from sagemaker_retraining.operators.register import RegisterModelOperator
@@ -156,6 +158,7 @@ def approval(arn: str, **kwargs: Any) -> ModelApprovalSensor:
     return ModelApprovalSensor(task_id="approval", model_package_arn=arn, **arguments)
 
 
+@pytest.mark.usefixtures("as_dag_role")
 def test_registering_twice_gives_one_version(release: Release) -> None:
     first, second = release.register("job-1"), release.register("job-1")
     assert first == second
@@ -195,6 +198,7 @@ def test_a_token_that_was_used_for_another_run_is_explained(release: Release) ->
     assert [version["ModelPackageArn"] for version in release.versions()] == [first]
 
 
+@pytest.mark.usefixtures("as_dag_role")
 def test_what_the_scripts_left_is_registered(release: Release) -> None:
     for path in ("evaluation/constraints.json", "baseline/statistics.json", "baseline/constraints.json"):
         release.put(f"release/{release.name}/{path}", b"{}")
@@ -230,6 +234,7 @@ def test_a_request_that_sagemaker_would_refuse_fails_at_once(release: Release) -
         release.operator("job-1", config=config).execute({})
 
 
+@pytest.mark.usefixtures("as_dag_role")
 def test_a_refused_model_is_rejected_with_the_reason(release: Release) -> None:
     release.register("job-0")
     release.put(f"release/{release.name}/job-1/model.tar.gz", model_archive(factor=2))
@@ -256,6 +261,22 @@ def test_a_group_of_another_model_is_left_alone(release: Release) -> None:
     assert release.versions() == []
 
 
+def test_a_group_that_may_not_be_described_is_left_alone(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The local SageMaker asks no policy, so the answer of AWS is put in its place."""
+    send = BaseClient._make_api_call
+
+    def denied(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        if operation != "DescribeModelPackageGroup":
+            return send(client, operation, parameters)
+        message = f"User: x is not authorized to perform: sagemaker:{operation}"
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": message}}, operation)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", denied)
+    with pytest.raises(AirflowFailException, match=r"not authorized to perform: .*; nothing was registered.*dag-role"):
+        release.register("job-1")
+    assert not release.sagemaker.list_model_package_groups(NameContains=release.name)["ModelPackageGroupSummaryList"]
+
+
 def test_a_group_made_by_hand_is_taken(release: Release) -> None:
     release.sagemaker.create_model_package_group(ModelPackageGroupName=release.name)
     assert release.register("job-1")["version"] == 1
@@ -277,6 +298,7 @@ def test_a_failed_validation_is_seen_and_not_tried_again(release: Release, faili
     assert [version["ModelPackageStatus"] for version in release.versions()] == ["Failed"]
 
 
+@pytest.mark.usefixtures("as_dag_role")
 def test_approved_goes_on_with_name_and_reason(release: Release) -> None:
     arn = release.register("job-1")["model_package_arn"]
     with pytest.raises(TaskDeferred):
@@ -309,6 +331,7 @@ def test_no_decision_is_not_an_approval(release: Release) -> None:
         finished(approval(arn, timeout_seconds=-1))
 
 
+@pytest.mark.usefixtures("as_dag_role")
 def test_deploy_creates_updates_and_does_nothing_twice(release: Release) -> None:
     first = release.register("job-1", factor=2)["model_package_arn"]
     second = release.register("job-2", factor=3)["model_package_arn"]
@@ -336,6 +359,7 @@ def test_a_version_that_does_not_load_leaves_the_old_one_serving(release: Releas
     assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("InService", before["endpoint_config"])
 
 
+@pytest.mark.usefixtures("as_dag_role")
 def test_verify_shows_the_rows_that_differ(release: Release) -> None:
     arn = release.register("job-1", factor=2)["model_package_arn"]
     release.decide(arn, "Approved", "")
