@@ -162,10 +162,6 @@ class RetrainingHook(SageMakerHook):
 
     # --- registry ---------------------------------------------------------------------------------
 
-    def ensure_group(self, request: Mapping[str, Any]) -> None:
-        """Create the model package group unless there is one of that name."""
-        self.create_unless_there("create_model_package_group", request)
-
     def approved_versions(self, group: str) -> Iterator[dict[str, Any]]:
         """The Describe responses of the group's approved versions, newest first; none when there is no such group."""
         pages = self.api.get_paginator("list_model_packages").paginate(

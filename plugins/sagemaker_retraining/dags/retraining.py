@@ -111,6 +111,7 @@ def retraining_dag(name: str) -> DAG:
                 gate=gate,
                 raw_data=output(data_ready),
                 evaluation=output(evaluate),
+                preprocess=output(preprocess),
                 multiple_outputs=True,
                 **hook,
             )

@@ -8,11 +8,25 @@ from urllib.parse import urlsplit
 from sagemaker_retraining.plan import RunPlan
 from sagemaker_retraining.requests.hosting import deploy_templates, deployment_requests
 from sagemaker_retraining.requests.processing import RAW_MANIFEST, evaluate_request, preprocess_request
-from sagemaker_retraining.requests.registry import complete_package, group_request, package_request
+from sagemaker_retraining.requests.registry import (
+    RunResults,
+    complete_package,
+    group_request,
+    metric_sources,
+    package_request,
+)
 from sagemaker_retraining.requests.training import train_request
 from sagemaker_retraining.requests.validation import RequestError, validate
 
-__all__ = ["RequestError", "build_requests", "complete_package", "deployment_requests", "validate"]
+__all__ = [
+    "RequestError",
+    "RunResults",
+    "build_requests",
+    "complete_package",
+    "deployment_requests",
+    "metric_sources",
+    "validate",
+]
 
 
 def build_requests(plan: RunPlan) -> dict[str, Any]:
