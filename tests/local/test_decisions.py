@@ -108,9 +108,9 @@ def test_versions_of_a_group(group: Group) -> None:
     assert list(registry.versions(group.api, group.name, "Approved")) == []
     assert list(registry.versions(group.api, "there-is-no-such-group")) == []
     assert registry.find_version(group.api, group.name, 2)["ModelPackageArn"] == arns[1]
-    with pytest.raises(LookupError, match=rf"{group.name}/7 does not exist: its versions are 1, 2, 3"):
+    with pytest.raises(ValueError, match=rf"{group.name}/7 does not exist: its versions are 1, 2, 3"):
         registry.find_version(group.api, group.name, 7)
-    with pytest.raises(LookupError, match="nobody/1 does not exist: there is no version of it"):
+    with pytest.raises(ValueError, match="nobody/1 does not exist: there is no version of it"):
         registry.find_version(group.api, "nobody", 1)
 
 
