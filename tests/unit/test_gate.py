@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagemaker_retraining.gate import EvaluationError, decide, may_replace
+from sagemaker_retraining.gate import EvaluationError, decide
 
 CONFIG: dict[str, Any] = {
     "problem": "binary_classification",
@@ -336,20 +336,3 @@ def test_the_tolerance_itself_is_tolerated() -> None:
     """0.7 - 0.705 is -0.0050000000000000044 to a computer."""
     assert decide(regression(0.7, 0.705, None), gate("not_worse", 0.005)).passed
     assert not decide(regression(0.7, 0.7051, None), gate("not_worse", 0.005)).passed
-
-
-@pytest.mark.parametrize(
-    ("period", "newest", "asked", "may"),
-    [
-        ("2013-11", None, False, True),
-        ("2013-11", "2013-10", False, True),
-        ("2013-11", "2013-11", False, True),
-        ("2013-06", "2013-11", False, False),
-        ("2013-06", "2013-11", True, True),
-        ("2013-12", "2014-01", False, False),
-    ],
-)
-def test_an_older_month_replaces_a_newer_one_only_when_asked(
-    period: str, newest: str | None, asked: bool, may: bool
-) -> None:
-    assert may_replace(period, newest, asked=asked) is may

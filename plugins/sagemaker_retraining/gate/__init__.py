@@ -1,6 +1,6 @@
 """The quality gate, pure: `evaluation.json` and the model's thresholds in, a decision out."""
 
-from sagemaker_retraining.gate.decision import Check, Decision, decide, may_replace
+from sagemaker_retraining.gate.decision import Check, Decision, decide
 from sagemaker_retraining.gate.evaluation import Comparison, EvaluationError, read_evaluation
 from sagemaker_retraining.gate.report import decision_block, fill_report
 
@@ -12,6 +12,5 @@ __all__ = [
     "decide",
     "decision_block",
     "fill_report",
-    "may_replace",
     "read_evaluation",
 ]

@@ -168,12 +168,3 @@ def describe(comparison: Comparison) -> str:
     low, high = comparison.confidence_interval
     confidence = f"{100 * comparison.confidence:g} % " if comparison.confidence else ""
     return f"{comparison.difference:+.4f}, {confidence}interval {low:+.4f} to {high:+.4f}"
-
-
-def may_replace(period: str, newest_approved: str | None, *, asked: bool) -> bool:
-    """Whether a version of this month may go to production, where `newest_approved` is the newest approved month.
-
-    An older month never replaces a newer one unless somebody `asked` for it: a backfill of last year would otherwise
-    deploy last year's model. Months are written YYYY-MM.
-    """
-    return asked or newest_approved is None or period >= newest_approved
