@@ -49,6 +49,8 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
         package = self.hook.api.describe_model_package(ModelPackageName=self.model_package_arn)
         if package["ModelApprovalStatus"] != "PendingManualApproval":
             return self.decide(package)
+        if context["dag_run"].run_type == "backfill":
+            raise AirflowSkipException(f"{self.model_package_arn}: of a backfill, kept for the record, not deployed")
         self.skip_what_is_older(package)
         created = package["CreationTime"].timestamp()
         self.log.info("Waiting for a decision on %s", self.model_package_arn)
