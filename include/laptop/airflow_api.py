@@ -75,6 +75,10 @@ class AirflowApi:
         """Let its runs start."""
         self._http.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
 
+    def pause(self, dag_id: str) -> None:
+        """Let no further run or task of it start."""
+        self._http.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": True}).raise_for_status()
+
     def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
         """Start a run by hand, with no logical date, as the UI's form does when the date is left out."""
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}

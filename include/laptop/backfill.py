@@ -88,7 +88,6 @@ class Backfill:
             self.collect_what_is_there(api, sagemaker, due)
             if not due:
                 return
-            api.unpause(self.arguments.dag_id)
             backfill = self.create(api)
             address = f"{running.where.airflow}/dags/{self.arguments.dag_id}/backfills"
             self.say(f"Backfill {backfill}, {len(due)} months, {RUNS_AT_ONCE} at once: {address}")
@@ -96,7 +95,12 @@ class Backfill:
                 self.follow(api, sagemaker, due)
 
     def create(self, api: AirflowApi) -> int:
-        """Raises LaptopError when the DAG is being backfilled already."""
+        """Have Airflow make the runs. Raises LaptopError when the DAG is being backfilled already.
+
+        The DAG is paused meanwhile: where SQLite is locked halfway, Airflow deletes the runs it has made, and a
+        scheduler that has seen one of them dies of it (ObjectDeletedError, Airflow 3.3.2).
+        """
+        api.pause(self.arguments.dag_id)
         try:
             return api.create_backfill(request(self.arguments))
         except httpx.HTTPStatusError as error:
@@ -106,6 +110,8 @@ class Backfill:
                 f"Airflow is backfilling {self.arguments.dag_id} already, and does one at a time: wait until that has "
                 f"ended, or cancel it in the UI."
             ) from error
+        finally:
+            api.unpause(self.arguments.dag_id)
 
     def give_up_leftovers(self, api: AirflowApi) -> None:
         """End what a driver that was killed left behind in the database."""
