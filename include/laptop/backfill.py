@@ -30,6 +30,7 @@ from sagemaker_retraining.period import Period
 RUNS_AT_ONCE = 2
 """Of the backfill's runs: measured on two cores, see docs/backfill.md."""
 POLL_SECONDS = 1.0
+PATIENCE_SECONDS = 90
 STOP_SECONDS = 60
 UNFINISHED = ("queued", "running")
 
@@ -131,7 +132,7 @@ class Backfill:
             self.months[run.month] = collect(run.month, run, self.arguments.dag_id, api, sagemaker)
         done = [run.month for run in kept if run.state not in UNFINISHED]
         if done:
-            self.say(f"Kept, because they succeeded before: {', '.join(done)}. (All runs, in the UI's backfill form, "
+            self.say(f"Kept, because they succeeded before: {', '.join(done)}. (All Runs, in the UI's backfill form, "
                      f"does them again.)")  # fmt: skip
         for run in kept:
             if run.state in UNFINISHED:
@@ -141,19 +142,31 @@ class Backfill:
         """Show the progress until every run has ended."""
         order = api.task_order(self.arguments.dag_id)
         open_months = set(due)
+        answered = time.monotonic()
         with MonthProgress(self.console, due, self.metric) as progress:
             while open_months:
-                for run in self.runs(api):
-                    if run.month not in open_months or run.state == "queued":
-                        continue
-                    if run.state == "running":
-                        progress.working(run.month, current_step(order, api.tasks(self.arguments.dag_id, run.id)))
-                        continue
-                    month = collect(run.month, run, self.arguments.dag_id, api, sagemaker)
-                    self.months[run.month] = month
-                    progress.ended(month)
-                    open_months.remove(run.month)
+                try:
+                    self.look(api, sagemaker, order, open_months, progress)
+                    answered = time.monotonic()
+                except httpx.HTTPError:  # a busy machine answers late; that must not end hours of work
+                    if time.monotonic() - answered > PATIENCE_SECONDS:
+                        raise
                 time.sleep(POLL_SECONDS)
+
+    def look(
+        self, api: AirflowApi, sagemaker: SageMaker, order: list[str], open_months: set[str], progress: MonthProgress
+    ) -> None:
+        """Show what has changed, and take the months that have ended out of `open_months`."""
+        for run in self.runs(api):
+            if run.month not in open_months or run.state == "queued":
+                continue
+            if run.state == "running":
+                progress.working(run.month, current_step(order, api.tasks(self.arguments.dag_id, run.id)))
+                continue
+            month = collect(run.month, run, self.arguments.dag_id, api, sagemaker)
+            self.months[run.month] = month
+            progress.ended(month)
+            open_months.remove(run.month)
 
     @contextlib.contextmanager
     def cancelled_when_interrupted(
