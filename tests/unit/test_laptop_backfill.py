@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from include.laptop.airflow_api import AirflowApi, Run, Task
 from include.laptop.arguments import BackfillArguments, parse_backfill
 from include.laptop.backfill_result import Month
 from include.laptop.layout import Addresses, LaptopError
+from sagemaker_retraining.period import Period
+from sagemaker_retraining.requests import build_requests
+from tests.project import ExampleProject
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:model-package/flight-delay/3"
 PASSED = {"passed": True, "reason": "all thresholds met; no champion to compare with"}
@@ -183,3 +188,29 @@ def test_what_failed_is_done_again_and_what_succeeded_is_kept() -> None:
         "reprocess_behavior": "failed",
         "max_active_runs": backfill.RUNS_AT_ONCE,
     }
+
+
+def test_ten_runs_at_once_write_to_no_common_place(tmp_path: Path) -> None:
+    """Of what a run's requests name, only what they read may be in two runs: the code, the raw data, the image, …"""
+    project = ExampleProject(tmp_path)
+    written: list[set[tuple[str, str]]] = []
+    for number in range(3, 13):
+        run_id = f"backfill__{Period(2013, number).add(1)}-01T06:00:00+00:00"
+        requests = build_requests(project.plan(period=f"2013-{number:02}", run_id=run_id))
+        written.append(set(written_places(requests)))
+        assert {"TrainingJobName", "ProcessingJobName", "ClientToken"} <= {place[0] for place in written[-1]}
+    assert len(set.union(*written)) == sum(map(len, written))
+
+
+def written_places(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """(key, value) of every name and place that a request makes or writes to."""
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield from written_places(member, f"{key}.{name}")
+    elif isinstance(value, list):
+        for member in value:
+            yield from written_places(member, key)
+    elif key.endswith(("JobName", "ClientToken")) or re.search(
+        r"Output.*S3(Uri|OutputPath)$|CheckpointConfig\.S3Uri|plan_uri$", key
+    ):
+        yield key.rpartition(".")[2], str(value)
