@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from include.laptop import reviewer
 from include.laptop.airflow_api import FINISHED, Task
@@ -66,7 +67,7 @@ class MonthProgress:
             view.add_column(heading)
         for period, (state, detail) in self._rows.items():
             style = {"ended": "green", "failed": "red", "waiting": "dim"}.get(state, "cyan")
-            view.add_row(period, f"[{style}]{state}[/]", detail)
+            view.add_row(period, Text(state, style=style), Text(detail))
         return view
 
 
