@@ -11,8 +11,6 @@ from include.laptop.airflow_api import AirflowApi, Run
 from include.laptop.jobs import SageMaker
 from include.laptop.layout import LAST_BACKFILL
 
-REFUSED = "The quality gate refuses"
-
 
 @dataclass
 class Month:
@@ -48,16 +46,13 @@ def collect(period: str, run: Run, dag_id: str, api: AirflowApi, sagemaker: Sage
     if gate := returned("quality_gate"):
         month.gate = {"passed": gate["passed"], "reason": gate["reason"]}
         month.metrics = {"challenger": gate["challenger"], "champion": gate["champion"]}
-    failed = next((name for name, task in tasks.items() if task.state == "failed"), None)
-    if failed:
-        reason = task_logs.reason(task_logs.last_lines(dag_id, run.id, failed))
-        month.error = f"{failed}: {reason}"
-        if REFUSED in reason and month.gate is None:
-            month.gate = {"passed": False, "reason": reason.partition("model: ")[2]}
     month.model_package_arn = returned("register").get("model_package_arn")
     if month.model_package_arn:
         month.approval = reviewer.decision(sagemaker, month.model_package_arn)
     month.deployed = "deploy" in tasks and tasks["deploy"].state == "success"
+    failed = next((name for name, task in tasks.items() if task.state == "failed"), None)
+    if failed and not month.ended_well:
+        month.error = f"{failed}: {task_logs.reason(task_logs.last_lines(dag_id, run.id, failed))}"
     return month
 
 

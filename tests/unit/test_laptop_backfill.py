@@ -119,11 +119,17 @@ def test_a_registered_month_is_collected(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (month.approval, month.deployed, month.error) == ({"status": "PendingManualApproval"}, False, None)
 
 
-def test_a_refusal_without_a_result_is_read_from_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    log = f"AirflowFailException: The quality gate refuses the model: {REFUSED['reason']}"
-    month = collected(monkeypatch, Answers({"quality_gate": "failed", "register": "upstream_failed"}, {}), log)
-    assert month.gate == REFUSED
-    assert month.ended_well
+def test_a_refusal_is_a_decision_although_its_task_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = {"quality_gate": "failed", "register": "upstream_failed"}
+    month = collected(monkeypatch, Answers(states, {"quality_gate": {**REFUSED, **MEASURED}}), "AirflowFailException")
+    assert (month.state, month.gate, month.metrics) == ("failed", REFUSED, MEASURED)
+    assert (month.ended_well, month.error) == (True, None)
+
+
+def test_a_gate_that_could_not_decide_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    month = collected(monkeypatch, Answers({"quality_gate": "failed"}, {}), "AirflowFailException: no evaluation.json")
+    assert (month.gate, month.ended_well) == (None, False)
+    assert month.error == "quality_gate: AirflowFailException: no evaluation.json"
 
 
 def test_a_failed_job_is_no_good_end_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
