@@ -10,9 +10,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from include.laptop import reviewer
 from include.laptop.airflow_api import FINISHED, Task
 from include.laptop.backfill_result import Month
+from sagemaker_retraining.requests.decision import short_name
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -79,7 +79,7 @@ def current_step(order: list[str], tasks: dict[str, Task]) -> str:
 def outcome_text(month: Month, metric: str) -> str:
     """`flight-delay/3, auc 0.7732`, or what kept the month from becoming a version."""
     if month.model_package_arn:
-        return f"{reviewer.short(month.model_package_arn)}, {metric} {number(month.metrics['challenger'], metric)}"
+        return f"{short_name(month.model_package_arn)}, {metric} {number(month.metrics['challenger'], metric)}"
     if month.gate and not month.gate["passed"]:
         return f"refused: {month.gate['reason']}"
     return month.error or month.state
@@ -91,7 +91,7 @@ def print_table(console: Console, months: list[Month], metric: str) -> None:
     console.print(f"\n{heading.rstrip()}", style="bold", highlight=False)
     for month in months:
         challenger, champion = (number(month.metrics[who], metric) for who in ("challenger", "champion"))
-        version = reviewer.short(month.model_package_arn) if month.model_package_arn else "none"
+        version = short_name(month.model_package_arn) if month.model_package_arn else "none"
         line = (
             f"{month.period:<8} {challenger:>8} {champion:>9} {month.seconds:>8.0f}  {version:<18} {gate_text(month)}"
         )
