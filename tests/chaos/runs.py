@@ -12,8 +12,8 @@ from tests.chaos.cloud import Cloud
 from tests.chaos.project import PERIOD
 from tests.chaos.waiting import NotHeld, until
 
-RUN_SECONDS = 240
-STEP_SECONDS = 90
+RUN_SECONDS = 600
+STEP_SECONDS = 240
 
 
 class Api(AirflowApi):

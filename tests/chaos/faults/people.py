@@ -9,7 +9,7 @@ from tests.chaos.waiting import require, until
 from tests.chaos.world import World
 
 STOP_SECONDS = 15
-END_SECONDS = 60
+END_SECONDS = 240
 
 
 def mark_failed_deferred(world: World) -> str:
