@@ -96,13 +96,17 @@ def print_table(console: Console, months: list[Month], metric: str) -> None:
             f"{month.period:<8} {challenger:>8} {champion:>9} {month.seconds:>8.0f}  {version:<18} {gate_text(month)}"
         )
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    for who in ("challenger", "champion"):
-        values = [(month.metrics[who] or {}).get(metric) for month in months]
-        known = [value for value in values if value is not None]
-        if len(known) > 1:
-            console.print(
-                f"{who:<11} {sparkline(values)}  {metric} {min(known):.4f} to {max(known):.4f}", highlight=False
-            )
+    print_curves(console, months, metric)
+
+
+def print_curves(console: Console, months: list[Month], metric: str) -> None:
+    """Both models' metric over the months, on one scale; a curve takes two months."""
+    curves = {who: [(month.metrics[who] or {}).get(metric) for month in months] for who in ("challenger", "champion")}
+    known = [value for values in curves.values() for value in values if value is not None]
+    for who, values in curves.items():
+        if sum(value is not None for value in values) > 1:
+            bars = sparkline(values, min(known), max(known))
+            console.print(f"{who:<11} {bars}  {metric} {min(known):.4f} to {max(known):.4f}", highlight=False)
 
 
 def gate_text(month: Month) -> str:
@@ -119,8 +123,7 @@ def number(metrics: dict[str, Any] | None, metric: str) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def sparkline(values: list[float | None]) -> str:
-    """One bar per value, the lowest and the highest an eighth and a whole of the height; a gap for None."""
-    known = [value for value in values if value is not None]
-    low, span = min(known), (max(known) - min(known)) or 1.0
+def sparkline(values: list[float | None], low: float, high: float) -> str:
+    """One bar per value, an eighth of the height for `low` and all of it for `high`; a gap for None."""
+    span = (high - low) or 1.0
     return "".join(" " if value is None else BARS[round((value - low) / span * (len(BARS) - 1))] for value in values)

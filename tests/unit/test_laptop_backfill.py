@@ -171,7 +171,22 @@ def test_the_table_shows_metric_champion_gate_and_version() -> None:
     ("values", "bars"), [([0.7, 0.8, 0.9], "▁▅█"), ([0.7, None, 0.9], "▁ █"), ([0.7, 0.7], "▁▁"), ([1.0, 0.0], "█▁")]
 )
 def test_sparkline(values: list[float | None], bars: str) -> None:
-    assert backfill_view.sparkline(values) == bars
+    known = [value for value in values if value is not None]
+    assert backfill_view.sparkline(values, min(known), max(known)) == bars
+
+
+def test_both_models_are_drawn_on_one_scale() -> None:
+    pairs = [(0.66, None), (0.8, 0.75), (0.9, 0.5)]
+    months = [
+        Month("2013-05", metrics={"challenger": {"auc": new}, "champion": None if old is None else {"auc": old}})
+        for new, old in pairs
+    ]
+    console = Console(file=io.StringIO(), width=200)
+    backfill_view.print_curves(console, months, "auc")
+    assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+        "challenger  ▄▆█  auc 0.5000 to 0.9000",
+        "champion     ▅▁  auc 0.5000 to 0.9000",
+    ]
 
 
 def test_progress_is_a_line_per_change(capsys: pytest.CaptureFixture[str]) -> None:
