@@ -11,7 +11,7 @@ from include.laptop.layout import LOCAL
 from tests.chaos.stack import Stack
 from tests.release import MODELS
 
-STUB = '''"""The DAG of {model}."""
+STUB = '''"""The Airflow DAG of {model}."""
 
 from tests.release.dag import release_dag
 

@@ -64,7 +64,9 @@ class ReviewOperator(ApprovalOperator):
             maxLength=LONGEST_REASON,
             title="Reason",
             description="Kept in the Model Registry with your name. A rejection needs one.",
+            source="task",
         )
+        kwargs.pop("params", None)  # the DAG's, which Airflow hands to every operator and the form does not show
         # Subject and body are written when the numbers are known.
         super().__init__(subject="Approve the version?", params={REASON: reason}, **kwargs)
         self.model_package_arn = model_package_arn
