@@ -160,7 +160,7 @@ class Run:
 
     def end(self, seconds: float = WAIT_SECONDS) -> str:
         """The state in which the run ends."""
-        return until(f"{self.id} ends, {self.states()}", lambda: self.ended(), seconds)
+        return until(f"{self.id} ends, {self.states()}", self.ended, seconds)
 
     def ended(self) -> str | None:
         """The run's last state, or None."""

@@ -132,17 +132,16 @@ class TestCommandLine:
 
 class TestPlainBoto3:
     @pytest.mark.parametrize(
-        ("model", "status", "state", "expected"),
-        [("boto3_yes", "Approved", "success", AFTER_YES), ("boto3_no", "Rejected", "skipped", AFTER_NO)],
+        ("model", "status", "expected"), [("boto3_yes", "Approved", AFTER_YES), ("boto3_no", "Rejected", AFTER_NO)]
     )
     def test_decide(
-        self, release: Release, runs: dict[str, Run], model: str, status: str, state: str, expected: dict[str, str]
+        self, release: Release, runs: dict[str, Run], model: str, status: str, expected: dict[str, str]
     ) -> None:
         run = runs[model].wait_for_review()
         release.api.update_model_package(
             ModelPackageArn=run.arn(), ModelApprovalStatus=status, ApprovalDescription="seen in Studio"
         )
-        takes_effect(run, state, time.monotonic())
+        takes_effect(run, expected["approval"], time.monotonic())
         assert run.end() == "success"
         released(run, expected, review="skipped")
         recorded(run, status, SOMEBODY, "registry", "seen in Studio")
@@ -209,4 +208,3 @@ def test_a_newer_version_supersedes_and_an_older_month_is_for_the_record(release
     assert backfill.package()["CustomerMetadataProperties"]["period"] == "2024-02"
     assert backfill.package()["ModelApprovalStatus"] == "PendingManualApproval"
     assert release.api.describe_endpoint(EndpointName="succession-local")["EndpointConfigName"] == serving
-

@@ -26,7 +26,8 @@ def main() -> None:
     (source / "dags").mkdir()
     for model in MODELS:
         (source / "dags" / f"{model}.py").write_text(STUB.format(model=model))
-    stack = Stack(source, MODELS)
+    # Nothing is killed here, and a busy machine may take long to read a DAG file.
+    stack = Stack(source, MODELS, tuning={"AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120"})
     try:
         stack.up()
         sys.stdout.write(json.dumps({"airflow": stack.where.airflow, "sagemaker": stack.where.sagemaker}) + "\n")
