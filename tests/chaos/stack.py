@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class Stack:
     """
 
     def __init__(
-        self, source: Path = SOURCE, variants: Sequence[str] = VARIANTS, tuning: Mapping[str, str] = TUNING
+        self, source: Path = SOURCE, variants: Sequence[str] = VARIANTS, tuning: dict[str, str] = TUNING
     ) -> None:
         self.source = source
         self.variants = variants

@@ -24,9 +24,12 @@ def answer_in_the_browser(run: Run, choice: str, reason: str) -> str:
         page.goto(f"{run.release.airflow}/dags/{run.model}_retraining/runs/{run.id}/tasks/review/required_actions")
         button = page.get_by_role("button", name=choice, exact=True)
         button.wait_for()
-        text = page.inner_text("main, body")
+        text = page.inner_text("body")
         page.fill("[name=element_reason]", reason)
-        button.click()
-        button.wait_for(state="detached")
+        with page.expect_response(
+            lambda found: "hitlDetails" in found.url and found.request.method == "PATCH"
+        ) as answer:
+            button.click()
+        assert answer.value.ok, answer.value.text()
         browser.close()
     return text
