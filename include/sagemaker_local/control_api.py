@@ -11,6 +11,7 @@ from include.sagemaker_local import __version__
 from include.sagemaker_local.faults import Faults
 from include.sagemaker_local.job_pages import JOBS, answer_page
 from include.sagemaker_local.packages import PackageValidation
+from include.sagemaker_local.registry_pages import MODELS, answer_models_page
 from include.sagemaker_local.service import Context
 from include.sagemaker_local.web import Reply
 
@@ -40,17 +41,16 @@ class ControlApi:
         }
 
     def answer(self, path: str, method: str, body: bytes) -> Reply:
-        """The reply to one request: pages for people below `JOBS`, else JSON; a wrong request is a JSON `error`."""
-        if path == JOBS or path.startswith(f"{JOBS}/"):
-            if method != "GET":
-                return _wrong_method(path, method, "GET")
-            return answer_page(self._context, path)
+        """The reply to one request: pages for people below `JOBS` and `MODELS`, else JSON; a wrong request: `error`."""
+        for pages, answer in ((JOBS, answer_page), (MODELS, answer_models_page)):
+            if path == pages or path.startswith(f"{pages}/"):
+                return answer(self._context, path) if method == "GET" else _wrong_method(path, method, "GET")
         if path == HEALTH:
             return _json(200, self._health())
         if path in self._switches:
             return _switch(self._switches[path], path, method, body)
         known = ", ".join((HEALTH, *self._switches))
-        return _json(404, {"error": f"{path} does not exist; there are {known} and {JOBS}"})
+        return _json(404, {"error": f"{path} does not exist; there are {known}, {JOBS} and {MODELS}"})
 
     def _health(self) -> Body:
         settings = self._context.settings

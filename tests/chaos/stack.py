@@ -46,10 +46,13 @@ TUNING = {
 class Stack:
     """Airflow and the local SageMaker, fresh, in RETRAINING_LOCAL and on ports of their own.
 
-    `source` is the folder with the project's DAGs and environments, `variants` are its models.
+    `source` is the folder with the project's DAGs and environments, `variants` are its models, `tuning` is how soon
+    Airflow misses a process: on a busy machine, too soon where nothing is killed.
     """
 
-    def __init__(self, source: Path = SOURCE, variants: Sequence[str] = VARIANTS) -> None:
+    def __init__(
+        self, source: Path = SOURCE, variants: Sequence[str] = VARIANTS, tuning: dict[str, str] = TUNING
+    ) -> None:
         self.source = source
         self.variants = variants
         self.where = Addresses(free_port(), free_port())
@@ -57,7 +60,7 @@ class Stack:
         self._starts = 0
         for folder in (AIRFLOW_HOME, LOGS, LOCAL / "sagemaker"):
             shutil.rmtree(folder, ignore_errors=True)
-        self.environment = process_environment(self.where) | TUNING
+        self.environment = process_environment(self.where) | tuning
         self.environment |= {"RETRAINING_HOME": str(HOME), "AIRFLOW__CORE__DAGS_FOLDER": str(HOME / "dags")}
         self.components = {component.name: component for component in airflow_components()}
         sagemaker = sagemaker_component(self.where)

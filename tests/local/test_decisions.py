@@ -114,6 +114,20 @@ def test_versions_of_a_group(group: Group) -> None:
         registry.find_version(group.api, "nobody", 1)
 
 
+def test_a_version_has_a_page(group: Group) -> None:
+    """Where the review's link leads; what people write does not become part of the page."""
+    arn = group.add()
+    registry.decide(group.api, arn, "Rejected", by="jane", door=CLI, reason="<script>no</script>", settle_seconds=0)
+    answer = httpx.get(f"{group.server.url}/_local/models/{group.name}/1", trust_env=False)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    for shown in (arn, "Rejected", "2013-11", "decided_by", "&lt;script&gt;no&lt;/script&gt;"):
+        assert shown in answer.text
+    assert "<script>" not in answer.text
+    assert f"{group.name}/1" in httpx.get(f"{group.server.url}/_local/models", trust_env=False).text
+    missing = httpx.get(f"{group.server.url}/_local/models/{group.name}/2", trust_env=False)
+    assert (missing.status_code, "does not exist" in missing.text) == (404, True)
+
+
 async def first_payload(trigger: ApprovalTrigger) -> Any:
     async for event in trigger.run():
         return event.payload

@@ -11,7 +11,7 @@ from include.laptop.layout import LOCAL
 from tests.chaos.stack import Stack
 from tests.release import MODELS
 
-STUB = '''"""The DAG of {model}."""
+STUB = '''"""The Airflow DAG of {model}."""
 
 from tests.release.dag import release_dag
 
@@ -26,7 +26,8 @@ def main() -> None:
     (source / "dags").mkdir()
     for model in MODELS:
         (source / "dags" / f"{model}.py").write_text(STUB.format(model=model))
-    stack = Stack(source, MODELS)
+    # Nothing is killed here, and a busy machine may take long to read a DAG file.
+    stack = Stack(source, MODELS, tuning={"AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120"})
     try:
         stack.up()
         sys.stdout.write(json.dumps({"airflow": stack.where.airflow, "sagemaker": stack.where.sagemaker}) + "\n")
