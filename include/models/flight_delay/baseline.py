@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 BUCKETS = 10
-"""Of equal width between least and largest value, as Model Monitor has them."""
+"""Of equal width between least and largest value, as Model Monitor has them; one for a constant."""
 
 MOST_VALUES = 200
 """A text feature with more distinct values (an identifier, free text) has no domain and no distribution."""
@@ -57,10 +57,12 @@ def describe(column: pd.Series) -> dict[str, Any]:
     common = {"num_present": len(present), "num_missing": len(numbers) - len(present)}
     if not len(present):
         return {"name": str(column.name), "inferred_type": "Unknown", "numerical_statistics": {"common": common}}
-    counts, edges = np.histogram(present, bins=BUCKETS)
+    low, high = float(present.min()), float(present.max())
+    # numpy would widen the range of a constant, to where no value is.
+    counts, edges = np.histogram(present, bins=BUCKETS) if low < high else ([len(present)], [low, high])
     buckets = [
-        {"lower_bound": float(low), "upper_bound": float(high), "count": int(count)}
-        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+        {"lower_bound": float(lower), "upper_bound": float(upper), "count": int(count)}
+        for lower, upper, count in zip(edges[:-1], edges[1:], counts, strict=True)
     ]
     return {
         "name": str(column.name),
@@ -70,8 +72,8 @@ def describe(column: pd.Series) -> dict[str, Any]:
             "mean": float(present.mean()),
             "sum": float(present.sum()),
             "std_dev": float(present.std()),
-            "min": float(present.min()),
-            "max": float(present.max()),
+            "min": low,
+            "max": high,
             "distribution": {"kll": {"buckets": buckets}},
         },
     }
