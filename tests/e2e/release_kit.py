@@ -23,7 +23,7 @@ T = TypeVar("T")
 PERIOD = "2024-02"
 EFFECT_SECONDS = 15
 """A decision must have its effect within so many seconds in the local environment."""
-WAIT_SECONDS = 240
+WAIT_SECONDS = 420
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
