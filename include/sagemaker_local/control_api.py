@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from include.sagemaker_local import __version__
 from include.sagemaker_local.faults import Faults
 from include.sagemaker_local.job_pages import JOBS, answer_page
+from include.sagemaker_local.object_pages import OBJECTS, answer_object
 from include.sagemaker_local.packages import PackageValidation
 from include.sagemaker_local.registry_pages import MODELS, answer_models_page
 from include.sagemaker_local.service import Context
@@ -17,6 +18,7 @@ from include.sagemaker_local.web import Reply
 
 ROOT = "/_local/"
 HEALTH, SPOT, FAULTS, PACKAGES = f"{ROOT}health", f"{ROOT}spot", f"{ROOT}faults", f"{ROOT}packages"
+PAGES = ((JOBS, answer_page), (MODELS, answer_models_page), (OBJECTS, answer_object))
 Body = dict[str, Any]
 
 
@@ -41,16 +43,17 @@ class ControlApi:
         }
 
     def answer(self, path: str, method: str, body: bytes) -> Reply:
-        """The reply to one request: pages for people below `JOBS` and `MODELS`, else JSON; a wrong request: `error`."""
-        for pages, answer in ((JOBS, answer_page), (MODELS, answer_models_page)):
-            if path == pages or path.startswith(f"{pages}/"):
+        """The reply to one request: `PAGES` are for people, the rest is JSON; what is wrong is a JSON `error`."""
+        for root, answer in PAGES:
+            if path == root or path.startswith(f"{root}/"):
                 return answer(self._context, path) if method == "GET" else _wrong_method(path, method, "GET")
         if path == HEALTH:
             return _json(200, self._health())
         if path in self._switches:
             return _switch(self._switches[path], path, method, body)
         known = ", ".join((HEALTH, *self._switches))
-        return _json(404, {"error": f"{path} does not exist; there are {known}, {JOBS} and {MODELS}"})
+        pages = ", ".join(root for root, _ in PAGES)
+        return _json(404, {"error": f"{path} does not exist; there are {known}, {pages}"})
 
     def _health(self) -> Body:
         settings = self._context.settings

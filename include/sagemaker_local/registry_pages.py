@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from include.sagemaker_local.html_page import Markup, badge, block, facts, link, page, section, table, text
 from include.sagemaker_local.operations.registry import PACKAGE
@@ -18,7 +18,7 @@ _SHOWN = frozenset({"CustomerMetadataProperties", "CreatedBy", "LastModifiedBy",
 
 def answer_models_page(context: Context, path: str) -> Reply:
     """The page at a path at or below `MODELS`; a page that says so, with status 404, when there is no such version."""
-    name = unquote(path.removeprefix(MODELS).strip("/"))
+    name = path.removeprefix(MODELS).strip("/")
     if not name:
         return _list_page(context)
     package = context.store.get(PACKAGE, name)

@@ -128,6 +128,19 @@ def test_a_version_has_a_page(group: Group) -> None:
     assert (missing.status_code, "does not exist" in missing.text) == (404, True)
 
 
+def test_a_report_opens_in_a_browser(sagemaker_local: LocalSageMaker) -> None:
+    """Where the review's other link leads: S3 itself wants a signature."""
+    body = "<h1>Bericht für März</h1>".encode()
+    sagemaker_local.client("s3").put_object(Bucket=sagemaker_local.bucket, Key="a b/report.html", Body=body)
+    address = f"{sagemaker_local.url}/_local/objects/{sagemaker_local.bucket}"
+    answer = httpx.get(f"{address}/a%20b/report.html", trust_env=False)
+    assert (answer.status_code, answer.content) == (200, body)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert httpx.get(f"{address}/nothing", trust_env=False).status_code == 404
+    assert httpx.get(f"{sagemaker_local.url}/_local/objects/", trust_env=False).status_code == 404
+
+
 async def first_payload(trigger: ApprovalTrigger) -> Any:
     async for event in trigger.run():
         return event.payload
