@@ -50,7 +50,9 @@ def test_waits_leave_nothing_open_behind(
     async def run() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
         waits = [S3ObjectTrigger(bucket=sagemaker_local.bucket, key="never", **common) for _ in range(10)]
-        wrong = [ApprovalTrigger(model_package_arn=group, **common) for _ in range(10)]
+        wrong = [
+            ApprovalTrigger(**{**VERSION, "model_package_arn": group, "group": "nobody"}, **common) for _ in range(10)
+        ]
         tasks = [asyncio.create_task(anext(aiter(trigger.run()))) for trigger in (*waits, *wrong)]
         await asyncio.wait(tasks[len(waits) :])
         for task in tasks:
