@@ -14,7 +14,7 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from sagemaker_retraining.plan import CodePackage
+from sagemaker_retraining.plan import Champion, CodePackage
 from sagemaker_retraining.requests import (
     RequestError,
     build_requests,
@@ -293,6 +293,14 @@ def test_metrics_that_are_no_numbers_stay_out(tmp_path: Path) -> None:
     assert [key for key in complete["CustomerMetadataProperties"] if key.startswith("metric.")] == ["metric.acc"]
     [details] = card(complete)["evaluation_details"]
     assert [metric["name"] for group in details["metric_groups"] for metric in group["metric_data"]] == ["acc"]
+
+
+def test_a_champion_whose_artefact_is_gone_is_no_input(tmp_path: Path) -> None:
+    """SageMaker would fail the job; the gate is told instead."""
+    requests = build_requests(ExampleProject(tmp_path).plan(champion=Champion(CHAMPION.arn, None, 7)))
+    assert [entry["InputName"] for entry in requests["evaluate"]["ProcessingInputs"]] == ["code", "test", "model"]
+    assert requests["quality_gate"]["champion"] == CHAMPION.arn
+    assert requests["quality_gate"]["champion_error"] == "its model.tar.gz is gone"
 
 
 def test_the_deciding_metric_is_there_and_the_history_has_room(tmp_path: Path) -> None:

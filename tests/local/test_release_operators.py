@@ -18,10 +18,14 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
+from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators.deploy import DeployEndpointOperator
+from sagemaker_retraining.operators.plan import find_champion
 from sagemaker_retraining.operators.register import RegisterModelOperator
 from sagemaker_retraining.operators.review import ReviewOperator
 from sagemaker_retraining.operators.verify import VerifyEndpointOperator
+from sagemaker_retraining.period import Period
+from sagemaker_retraining.plan import Champion
 from sagemaker_retraining.registry import decide
 from sagemaker_retraining.requests.decision import CLI, transitions
 from sagemaker_retraining.sensors.approval import ModelApprovalSensor
@@ -365,6 +369,20 @@ def test_an_older_month_is_for_the_record_only(release: Release) -> None:
     release.decide(older, "Approved", "by mistake")
     with pytest.raises(AirflowSkipException, match="is Approved; version 2 of 2013-06 is about an older month"):
         approval(older).execute(context())
+
+
+def test_the_champion_is_the_newest_approved_that_has_not_seen_the_month(release: Release) -> None:
+    arns = {}
+    for number, period in enumerate(("2013-06", "2013-09", "2013-11"), start=1):
+        arns[period] = release.register(f"job-{number}", period=period)["model_package_arn"]
+        release.decide(arns[period], "Approved", "")
+    hook = RetrainingHook(aws_conn_id="aws_default")
+    assert find_champion(hook, release.name, Period.parse("2013-05")) is None
+    found = find_champion(hook, release.name, Period.parse("2013-10"))
+    assert found == Champion(arns["2013-09"], release.uri("job-2/model.tar.gz"), 2)
+    bucket, key = release.uri("job-2/model.tar.gz").removeprefix("s3://").split("/", 1)
+    release.server.client("s3").delete_object(Bucket=bucket, Key=key)
+    assert find_champion(hook, release.name, Period.parse("2013-10")) == Champion(arns["2013-09"], None, 2)
 
 
 def test_a_backfill_never_waits(release: Release) -> None:

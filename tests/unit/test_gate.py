@@ -149,6 +149,14 @@ def test_a_champion_that_no_longer_loads_leaves_the_thresholds_and_says_so() -> 
     assert refused.reason == f"auc 0.5000 misses its minimum of 0.6; {said}"
 
 
+def test_a_champion_whose_artefact_is_gone_leaves_the_thresholds_and_says_so() -> None:
+    config = {**CONFIG, "champion": "arn", "champion_error": "its model.tar.gz is gone"}
+    decision = decide(evaluation(0.7), config)
+    assert decision.passed
+    (warning,) = decision.warnings
+    assert warning.endswith("the thresholds alone decide: it could not be scored: its model.tar.gz is gone")
+
+
 def test_a_champion_whose_metric_is_nan_counts_as_one_that_could_not_be_scored() -> None:
     decision = decide(evaluation(0.7, champion=math.nan), CONFIG)
     assert decision.passed

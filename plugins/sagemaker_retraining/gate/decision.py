@@ -56,9 +56,9 @@ def decide(document: Any, config: Mapping[str, Any], uri: str = "evaluation.json
     """Hold `evaluation.json` against the plan's `quality_gate`. Raises EvaluationError, naming `uri`.
 
     `config` is `{problem, minimum: {metric: value}, maximum: {metric: value}, metric, direction, require, tolerance,
-    on_failure, champion: ARN or None}`. What was not measured is not good: a metric of the challenger that is not
-    finite, or a test month without rows, is refused. A champion that could not be scored decides nothing: the
-    thresholds do, and the reason says so.
+    on_failure, champion: ARN or None, champion_error}`. What was not measured is not good: a metric of the challenger
+    that is not finite, or a test month without rows, is refused. A champion that could not be scored decides nothing:
+    the thresholds do, and the reason says so.
     """
     metric = config["metric"]
     needed = {metric, *config["minimum"], *config["maximum"]}
@@ -128,8 +128,8 @@ def not_compared(evaluation: Evaluation, config: Mapping[str, Any]) -> str | Non
     metric, champion = config["metric"], evaluation.champion
     if evaluation.rows == 0:
         return None
-    if evaluation.champion_error:
-        return f"it could not be scored: {evaluation.champion_error}"
+    if error := evaluation.champion_error or config.get("champion_error"):
+        return f"it could not be scored: {error}"
     if champion is None and config.get("champion"):
         return f"evaluate was given {config['champion']} and wrote neither its metrics nor a champion_error"
     if champion is not None and not math.isfinite(champion[metric]):

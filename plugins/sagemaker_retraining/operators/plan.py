@@ -69,12 +69,16 @@ def period_of(context: Mapping[str, Any]) -> Period:
 
 
 def find_champion(hook: RetrainingHook, group: str, period: Period) -> Champion | None:
-    """The newest approved version that has not seen the run's month: a later one was trained on it."""
+    """The newest approved version that has not seen the run's month: a later one was trained on it.
+
+    SageMaker would fail the evaluation job for an input that is not there, so a deleted artefact is noticed here.
+    """
     for package in registry.versions(hook.api, group, APPROVED):
         trained_for = registry.period_of(package)
         if trained_for is not None and trained_for <= str(period):
             artifact = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
-            return Champion(package["ModelPackageArn"], artifact, package["ModelPackageVersion"])
+            there = artifact if hook.exists(artifact) else None
+            return Champion(package["ModelPackageArn"], there, package["ModelPackageVersion"])
     return None
 
 

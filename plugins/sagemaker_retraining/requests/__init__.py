@@ -49,6 +49,7 @@ def build_requests(plan: RunPlan) -> dict[str, Any]:
             "tolerance": model.quality_gate.tolerance,
             "on_failure": model.quality_gate.on_failure,
             "champion": plan.champion.arn if plan.champion else None,
+            "champion_error": "its model.tar.gz is gone" if plan.champion and not plan.champion.artifact else None,
         },
         "register": {"group": group_request(plan), "package": package_request(plan)},
         "deploy": deploy_templates(plan),
