@@ -71,12 +71,3 @@ def missed(values: Mapping[str, float], thresholds: Mapping[str, float], bound: 
         if not (value >= threshold if bound == "minimum" else value <= threshold):
             sentences.append(f"{metric} {value:.4f} misses its {bound} of {threshold:g}")
     return sentences
-
-
-def may_replace(period: str, newest_approved: str | None, *, asked: bool) -> bool:
-    """Whether a version of this month may go to production, where `newest_approved` is the newest approved month.
-
-    An older month never replaces a newer one unless somebody `asked` for it: a backfill of last year would otherwise
-    deploy last year's model. Months are written YYYY-MM.
-    """
-    return asked or newest_approved is None or period >= newest_approved

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,6 +12,8 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
 from botocore.config import Config
 from botocore.exceptions import ClientError
+
+from sagemaker_retraining.registry import is_not_found
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,15 +53,6 @@ class JobKind:
 PROCESSING = JobKind("Processing", "/aws/sagemaker/ProcessingJobs")
 TRAINING = JobKind("Training", "/aws/sagemaker/TrainingJobs")
 JOB_KINDS = {kind.name: kind for kind in (PROCESSING, TRAINING)}
-
-
-def is_not_found(error: ClientError) -> bool:
-    """SageMaker answers ValidationException for what does not exist, though its model declares ResourceNotFound."""
-    code = error.response["Error"]["Code"]
-    message = error.response["Error"]["Message"].lower()
-    return code in {"ResourceNotFound", "ResourceNotFoundException"} or (
-        code == "ValidationException" and any(text in message for text in ("not find", "not found", "does not exist"))
-    )
 
 
 class RetrainingHook(SageMakerHook):
@@ -165,22 +157,6 @@ class RetrainingHook(SageMakerHook):
     def ensure_group(self, request: Mapping[str, Any]) -> None:
         """Create the model package group unless there is one of that name."""
         self.create_unless_there("create_model_package_group", request)
-
-    def approved_versions(self, group: str) -> Iterator[dict[str, Any]]:
-        """The Describe responses of the group's approved versions, newest first; none when there is no such group."""
-        pages = self.api.get_paginator("list_model_packages").paginate(
-            ModelPackageGroupName=group,
-            ModelApprovalStatus="Approved",
-            SortBy="CreationTime",
-            SortOrder="Descending",
-        )
-        try:
-            for page in pages:
-                for summary in page["ModelPackageSummaryList"]:
-                    yield self.api.describe_model_package(ModelPackageName=summary["ModelPackageArn"])
-        except ClientError as error:
-            if not is_not_found(error):
-                raise
 
     # --- hosting ----------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.execution_time.xcom import XCom
@@ -34,6 +34,18 @@ class JobLogLink(JobLink):
     name = "SageMaker job log"
 
 
+class ReportLink(JobLink):
+    """The evaluation's report."""
+
+    name = "Evaluation report"
+
+
+class VersionLink(JobLink):
+    """The version in the Model Registry."""
+
+    name = "Model version"
+
+
 def job_addresses(hook: RetrainingHook, kind: JobKind, job: str) -> dict[str, str]:
     """`{xcom key: address}` of both links."""
     endpoint: Any = hook.conn_config.endpoint_url
@@ -48,3 +60,23 @@ def job_addresses(hook: RetrainingHook, kind: JobKind, job: str) -> dict[str, st
         JobLink().xcom_key: f"{console}/sagemaker/home?region={region}#/{_PAGES[kind.name]}/{job}",
         JobLogLink().xcom_key: f"{console}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}{prefix}",
     }
+
+
+def report_address(hook: RetrainingHook, uri: str) -> str:
+    """Where a browser shows an object: S3's console (*Open*), or the local SageMaker's own S3."""
+    parts = urlsplit(uri)
+    bucket, key = parts.netloc, quote(parts.path.lstrip("/"))
+    endpoint: Any = hook.conn_config.endpoint_url
+    if endpoint:
+        return f"{endpoint.rstrip('/')}/{bucket}/{key}"
+    region = hook.region_name
+    return f"https://{region}.console.aws.amazon.com/s3/object/{bucket}?region={region}&prefix={key}"
+
+
+def version_address(hook: RetrainingHook, arn: str) -> str:
+    """The local SageMaker's page of a version; on AWS the way into Studio, outside of which versions have no page."""
+    endpoint: Any = hook.conn_config.endpoint_url
+    if endpoint:
+        return f"{endpoint.rstrip('/')}/_local/models/{arn.split(':model-package/', 1)[-1]}"
+    region = hook.region_name
+    return f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/studio-landing"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sagemaker_retraining.gate import decide, may_replace
+from sagemaker_retraining.gate import decide
 
 CONFIG: dict[str, Any] = {
     "problem": "binary_classification",
@@ -75,20 +75,3 @@ def test_a_missing_metric_fails_the_gate() -> None:
 def test_the_wrong_kind_of_metrics_names_what_is_there() -> None:
     with pytest.raises(ValueError, match="no 'regression_metrics' in"):
         decide(evaluation(0.7), {**CONFIG, "problem": "regression"})
-
-
-@pytest.mark.parametrize(
-    ("period", "newest", "asked", "may"),
-    [
-        ("2013-11", None, False, True),
-        ("2013-11", "2013-10", False, True),
-        ("2013-11", "2013-11", False, True),
-        ("2013-06", "2013-11", False, False),
-        ("2013-06", "2013-11", True, True),
-        ("2013-12", "2014-01", False, False),
-    ],
-)
-def test_an_older_month_replaces_a_newer_one_only_when_asked(
-    period: str, newest: str | None, asked: bool, may: bool
-) -> None:
-    assert may_replace(period, newest, asked=asked) is may

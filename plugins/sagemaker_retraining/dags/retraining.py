@@ -13,6 +13,7 @@ from sagemaker_retraining.dags.retries import retry_arguments
 from sagemaker_retraining.operators.deploy import DeployEndpointOperator
 from sagemaker_retraining.operators.jobs import ResumableProcessingOperator, ResumableTrainingOperator
 from sagemaker_retraining.operators.register import RegisterModelOperator
+from sagemaker_retraining.operators.review import ReviewOperator
 from sagemaker_retraining.operators.verify import VerifyEndpointOperator
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.sensors.approval import ModelApprovalSensor
@@ -25,7 +26,7 @@ PERIOD_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
 
 def retraining_dag(name: str) -> DAG:
     """`<model>_retraining`: plan → data_ready → preprocess → train → evaluate → quality_gate → register → approval →
-    deploy → verify.
+    deploy → verify, and `review` beside approval.
 
     Every task takes its complete request from the plan task's XCom, so that the rendered template in the UI is what
     was sent. Raises ConfigError for a wrong YAML file: Airflow shows it as the import error of this one DAG.
@@ -59,7 +60,8 @@ def retraining_dag(name: str) -> DAG:
                 type="boolean",
                 title="Replace a newer model",
                 description="Let this run go on to approval and production although a version of a later month is "
-                "approved already. Without it such a run registers its version for the record and ends.",
+                "approved already, or although it is part of a backfill. Without it such a run registers its version "
+                "for the record and ends.",
             ),
         },
     ) as dag:
@@ -120,6 +122,19 @@ def retraining_dag(name: str) -> DAG:
                 model_package_arn=output(register)["model_package_arn"],
                 poll_seconds=poll.approval,
                 timeout_seconds=model.approval.timeout_hours * 3600,
+                on_timeout=model.approval.on_timeout,
+                on_rejected=model.approval.on_rejected,
+                replace_newer="{{ params.replace_newer }}",
+                review_task_id="review",
+                **hook,
+            )
+            review = ReviewOperator(
+                task_id="review",
+                model_package_arn=output(register)["model_package_arn"],
+                gate=gate,
+                evaluation=output(evaluate),
+                timeout_seconds=model.approval.timeout_hours * 3600,
+                approver_conn_id=environment.approver_conn_id,
                 replace_newer="{{ params.replace_newer }}",
                 **hook,
             )
@@ -137,6 +152,7 @@ def retraining_dag(name: str) -> DAG:
             )
 
         plan >> data_ready >> preprocess >> train >> evaluate >> gate >> register >> approval >> deploy >> verify
+        register >> review  # asks; what follows depends on approval, which sees every door
     return dag
 
 
@@ -194,7 +210,7 @@ PendingManualApproval and deploys it to `{model.endpoint}` when a person has app
 |---|---|
 | run a certain month | *Trigger*, set **Period** |
 | see what was sent to SageMaker | a task's *Rendered Templates*, or `plan.json` under the run's S3 prefix |
-| approve | SageMaker Studio, or `aws sagemaker update-model-package --model-approval-status Approved …` |
+| approve or reject | the run's *Required Actions*, `python -m sagemaker_retraining approve …`, or SageMaker Studio |
 
 Owner: {model.owner}, team {model.team}. Configuration: `include/models/{model.model}/model.yaml`.
 """

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import ClientError
 
+from sagemaker_retraining import registry
 from sagemaker_retraining.hooks import RetrainingHook
+from sagemaker_retraining.requests.decision import APPROVED, decision_of
 from sagemaker_retraining.requests.hosting import deployment_requests
 from sagemaker_retraining.requests.validation import validate
 from sagemaker_retraining.triggers.endpoint import MOVING, EndpointTrigger
@@ -51,6 +53,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         previous = current["EndpointConfigName"] if current else None
         if current and current["EndpointStatus"] in MOVING:
             self.wait(previous, start_over=True)
+        self.require_approval()
         self.create_missing(requests)
         if current is None:
             self.log.info("Creating endpoint %s on %s", endpoint, wanted)
@@ -81,6 +84,12 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
                 f"wanted {wanted}: {description.get('FailureReason', 'SageMaker gives no reason')}"
             )
         return self.result(description, previous)
+
+    def require_approval(self) -> None:
+        """The last look before production: whatever came before, only what is Approved now goes there."""
+        decision = decision_of(registry.describe(self.hook.api, self.model_package_arn))
+        if decision.status != APPROVED:
+            raise AirflowFailException(f"{decision}: only an Approved version is deployed; the endpoint stays as it is")
 
     def requests(self) -> dict[str, dict[str, Any]]:
         """`{operation: request}` of everything the deployment needs."""
