@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 from airflow.exceptions import AirflowException
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
+from botocore.exceptions import ClientError
 
 from sagemaker_retraining.operators.deploy import DeployEndpointOperator
 from sagemaker_retraining.operators.register import RegisterModelOperator
 from sagemaker_retraining.operators.verify import VerifyEndpointOperator
+from sagemaker_retraining.registry import decide
+from sagemaker_retraining.requests.decision import CLI, transitions
 from sagemaker_retraining.sensors.approval import ModelApprovalSensor
 from tests.conftest import LocalSageMaker
 from tests.local.endpoint_kit import IMAGE, model_archive
@@ -72,12 +76,11 @@ class Release:
         return operator.execute({})
 
     def decide(self, arn: str, status: str, reason: str) -> None:
-        self.sagemaker.update_model_package(
-            ModelPackageArn=arn,
-            ModelApprovalStatus=status,
-            ApprovalDescription=reason,
-            CustomerMetadataProperties={"decided_by": "jane"},
-        )
+        decide(self.sagemaker, arn, status, by="jane", door=CLI, reason=reason, settle_seconds=0)
+
+    def describe(self, arn: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.sagemaker.describe_model_package(ModelPackageName=arn)
+        return found
 
     def deploy(self, arn: str) -> dict[str, Any]:
         variant = {
@@ -97,19 +100,35 @@ class Release:
         return finished(operator)
 
 
-def finished(operator: Any) -> Any:
-    """Run an operator to its end, playing the triggerer when it defers."""
-    try:
-        return operator.execute({})
-    except TaskDeferred as raised:
-        deferred = raised
+def context(run_type: str = "manual") -> Any:
+    """What the operators take of a task's context."""
+    return {"dag_run": SimpleNamespace(run_type=run_type), "ti": SimpleNamespace(try_number=1, max_tries=2)}
+
+
+def deferred(operator: Any) -> TaskDeferred:
+    """The deferral an operator begins with."""
+    with pytest.raises(TaskDeferred) as raised:
+        operator.execute(context())
+    return raised.value
+
+
+def resumed(operator: Any, deferral: TaskDeferred) -> Any:
+    """The rest of an operator that deferred, playing the triggerer."""
 
     async def event() -> Any:
-        async for fired in deferred.trigger.run():
+        async for fired in deferral.trigger.run():
             return fired.payload
 
-    method = getattr(operator, deferred.method_name)
-    return method({}, event=asyncio.run(event()), **(deferred.kwargs or {}))
+    method = getattr(operator, deferral.method_name)
+    return method(context(), event=asyncio.run(event()), **(deferral.kwargs or {}))
+
+
+def finished(operator: Any) -> Any:
+    """Run an operator to its end."""
+    try:
+        return operator.execute(context())
+    except TaskDeferred as raised:
+        return resumed(operator, raised)
 
 
 @pytest.fixture
@@ -135,34 +154,120 @@ def test_registering_twice_gives_one_version(release: Release) -> None:
 
 def test_approved_goes_on_with_name_and_reason(release: Release) -> None:
     arn = release.register("job-1")["model_package_arn"]
-    with pytest.raises(TaskDeferred):
-        approval(arn).execute({})
+    deferred(approval(arn))
     release.decide(arn, "Approved", "better on every metric")
     decision = finished(approval(arn))
     assert (decision["status"], decision["by"], decision["reason"]) == ("Approved", "jane", "better on every metric")
+    assert decision["door"] == "cli"
 
 
-def test_rejected_skips_what_follows(release: Release) -> None:
+def test_a_rejection_skips_what_follows_or_fails_by_choice(release: Release) -> None:
     arn = release.register("job-1")["model_package_arn"]
     release.decide(arn, "Rejected", "too many false alarms")
-    with pytest.raises(AirflowSkipException, match="Rejected by jane: too many false alarms"):
+    with pytest.raises(AirflowSkipException, match=r"Rejected by jane from cli at .*: too many false alarms"):
         finished(approval(arn))
+    with pytest.raises(AirflowFailException, match=r"Rejected by jane from cli at .*: too many false alarms"):
+        finished(approval(arn, on_rejected="fail"))
+
+
+def test_a_decision_from_outside_is_written_into_the_history(release: Release) -> None:
+    arn = release.register("job-1")["model_package_arn"]
+    waiting = approval(arn)
+    deferral = deferred(waiting)
+    release.sagemaker.update_model_package(
+        ModelPackageArn=arn, ModelApprovalStatus="Approved", ApprovalDescription="seen in Studio"
+    )
+    decision = resumed(waiting, deferral)
+    user = "arn:aws:iam::123456789012:user/test"
+    assert (decision["by"], decision["door"], decision["reason"]) == (user, "registry", "seen in Studio")
+    package = release.describe(arn)
+    [line] = transitions(package)
+    assert (line.to_status, line.by, line.door, line.reason) == ("Approved", user, "registry", "seen in Studio")
+    assert (package["ModelApprovalStatus"], package["ApprovalDescription"]) == ("Approved", "seen in Studio")
+    finished(approval(arn))
+    assert len(transitions(release.describe(arn))) == 1
 
 
 def test_an_older_month_is_for_the_record_only(release: Release) -> None:
     newer = release.register("job-1", period="2013-11")["model_package_arn"]
     release.decide(newer, "Approved", "")
     older = release.register("job-2", period="2013-06")["model_package_arn"]
-    with pytest.raises(AirflowSkipException, match="is of 2013-06, 2013-11 is approved already"):
-        approval(older).execute({})
-    with pytest.raises(TaskDeferred):
-        approval(older, replace_newer=True).execute({})
+    with pytest.raises(AirflowSkipException, match="is about an older month than 2013-11"):
+        approval(older).execute(context())
+    deferred(approval(older, replace_newer=True))
+    # Neither does an approval help that nobody should have given.
+    release.decide(older, "Approved", "by mistake")
+    with pytest.raises(AirflowSkipException, match="is Approved; version 2 of 2013-06 is about an older month"):
+        approval(older).execute(context())
 
 
-def test_no_decision_is_not_an_approval(release: Release) -> None:
+def test_a_backfill_never_waits(release: Release) -> None:
     arn = release.register("job-1")["model_package_arn"]
-    with pytest.raises(AirflowFailException, match="not approved"):
-        finished(approval(arn, timeout_seconds=-1))
+    with pytest.raises(AirflowSkipException, match="comes from a backfill: kept for the record"):
+        approval(arn).execute(context("backfill"))
+    assert release.describe(arn)["ModelApprovalStatus"] == "PendingManualApproval"
+
+
+def test_a_newer_approved_version_supersedes_one_that_waits(release: Release) -> None:
+    older = release.register("job-1", period="2013-10")["model_package_arn"]
+    newer = release.register("job-2", period="2013-11")["model_package_arn"]
+    waiting = approval(older)
+    deferral = deferred(waiting)
+    release.decide(newer, "Approved", "")
+    with pytest.raises(AirflowSkipException, match=r"older month than 2013-11"):
+        resumed(waiting, deferral)
+    again = release.register("job-3", period="2013-11")["model_package_arn"]
+    release.register("job-4", period="2013-11")
+    waiting = approval(again)
+    deferral = deferred(waiting)
+    release.decide(again.replace("/3", "/4"), "Approved", "")
+    with pytest.raises(AirflowSkipException, match=r"version 3 of 2013-11 is superseded: version 4 of 2013-11"):
+        resumed(waiting, deferral)
+
+
+def test_the_deadline_never_approves(release: Release) -> None:
+    arn = release.register("job-1")["model_package_arn"]
+    with pytest.raises(AirflowFailException, match="no decision in 0 h; it stays pending and is not deployed"):
+        finished(approval(arn, timeout_seconds=0))
+    with pytest.raises(AirflowSkipException, match="it stays pending, what follows is skipped"):
+        finished(approval(arn, timeout_seconds=0, on_timeout="expire"))
+    assert release.describe(arn)["ModelApprovalStatus"] == "PendingManualApproval"
+    with pytest.raises(AirflowSkipException, match=r"Rejected by deadline from deadline at .*: no decision in 0 h"):
+        finished(approval(arn, timeout_seconds=0, on_timeout="reject"))
+    assert release.describe(arn)["ModelApprovalStatus"] == "Rejected"
+    assert [line.door for line in transitions(release.describe(arn))] == ["deadline"]
+
+
+def test_the_deadline_counts_from_the_registration(release: Release) -> None:
+    arn = release.register("job-1")["model_package_arn"]
+    waiting = approval(arn, timeout_seconds=1.5)
+    trigger = deferred(waiting).trigger
+    created = release.describe(arn)["CreationTime"].timestamp()
+    assert (trigger.since, trigger.deadline) == (created, created + 1.5)
+    with pytest.raises(AirflowFailException, match="no decision"):
+        finished(waiting)
+
+
+def test_a_version_that_is_deleted_while_it_waits(release: Release) -> None:
+    arn = release.register("job-1")["model_package_arn"]
+    waiting = approval(arn)
+    deferral = deferred(waiting)
+    release.sagemaker.delete_model_package(ModelPackageName=arn)
+    with pytest.raises(ClientError, match="does not exist"):
+        resumed(waiting, deferral)
+    with pytest.raises(AirflowFailException, match="has been deleted"):
+        approval(arn).execute(context())
+
+
+def test_only_what_is_approved_is_deployed(release: Release) -> None:
+    arn = release.register("job-1")["model_package_arn"]
+    with pytest.raises(AirflowFailException, match=r"is PendingManualApproval .*only an Approved version is deployed"):
+        release.deploy(arn)
+    release.decide(arn, "Rejected", "no")
+    with pytest.raises(AirflowFailException, match="is Rejected by jane from cli"):
+        release.deploy(arn)
+    assert not release.sagemaker.list_endpoints(NameContains=release.name)["Endpoints"]
+    assert not release.sagemaker.list_endpoint_configs(NameContains=release.name)["EndpointConfigs"]
 
 
 def test_deploy_creates_updates_and_does_nothing_twice(release: Release) -> None:

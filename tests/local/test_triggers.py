@@ -15,6 +15,8 @@ from sagemaker_retraining.triggers.base import PollTrigger, is_transient
 from sagemaker_retraining.triggers.s3_object import S3ObjectTrigger
 from tests.conftest import LocalSageMaker
 
+VERSION: dict[str, Any] = {"model_package_arn": "arn:x", "group": "x", "number": 1, "period": "2013-11"}
+
 
 @pytest.fixture
 def common(sagemaker_local: LocalSageMaker, aws_connection: None) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def test_the_deadline_is_a_time_not_a_count(sagemaker_local: LocalSageMaker, com
 
 
 def test_a_serialized_trigger_is_the_same_trigger(common: dict[str, Any]) -> None:
-    trigger = ApprovalTrigger(model_package_arn="arn:x", **common)
+    trigger = ApprovalTrigger(**VERSION, replace_newer=True, **common)
     path, arguments = trigger.serialize()
     assert path == "sagemaker_retraining.triggers.approval.ApprovalTrigger"
     assert ApprovalTrigger(**arguments).serialize() == (path, arguments)
@@ -52,7 +54,7 @@ def test_a_serialized_trigger_is_the_same_trigger(common: dict[str, Any]) -> Non
 def test_a_version_that_does_not_exist_ends_the_wait(common: dict[str, Any]) -> None:
     arn = "arn:aws:sagemaker:us-east-1:123456789012:model-package/nobody/1"
     with pytest.raises(ClientError, match="does not exist"):
-        first_event(ApprovalTrigger(model_package_arn=arn, **common))
+        first_event(ApprovalTrigger(**{**VERSION, "model_package_arn": arn, "group": "nobody"}, **common))
 
 
 @pytest.mark.parametrize(
@@ -83,10 +85,10 @@ def test_the_longer_it_takes_the_calmer_the_look(
     common: dict[str, Any], waited: float, shortest: float, longest: float
 ) -> None:
     times = {"poll_seconds": 30, "since": time.time() - waited, "deadline": time.time() + 1e7}
-    trigger = ApprovalTrigger(model_package_arn="arn:x", **{**common, **times})
+    trigger = S3ObjectTrigger(bucket="b", key="k", **{**common, **times})
     assert all(shortest <= trigger.pause() <= longest + 0.1 for _ in range(50))
 
 
 def test_the_last_look_is_not_long_after_the_deadline(common: dict[str, Any]) -> None:
     times = {"poll_seconds": 1, "since": time.time() - 1e6, "deadline": time.time() + 7}
-    assert ApprovalTrigger(model_package_arn="arn:x", **{**common, **times}).pause() <= 7
+    assert S3ObjectTrigger(bucket="b", key="k", **{**common, **times}).pause() <= 7
