@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sagemaker_retraining.plan import RunPlan, ownership
-from sagemaker_retraining.requests.hosting import deploy_templates, deployment_requests, update_request
+from sagemaker_retraining.requests.alarms import alarm_names
+from sagemaker_retraining.requests.hosting import VARIANT, deploy_templates, deployment_requests, update_request
 from sagemaker_retraining.requests.processing import RAW_MANIFEST, evaluate_request, preprocess_request
 from sagemaker_retraining.requests.registry import complete_package, group_request, package_request
 from sagemaker_retraining.requests.training import train_request
@@ -61,9 +62,18 @@ def _serve(plan: RunPlan) -> dict[str, Any]:
             "endpoint": plan.endpoint,
             "tolerance": model.verify.tolerance,
             "on_failure": model.verify.on_failure,
+            **({"asynchronous_uri": plan.run_uri("verify/requests/")} if model.deploy.asynchronous else {}),
         },
-        "cleanup": {"endpoint": plan.endpoint, "keep": model.deploy.keep, "tags": ownership(plan.tags)},
+        "cleanup": _cleanup(plan),
     }
+
+
+def _cleanup(plan: RunPlan) -> dict[str, Any]:
+    deploy = plan.model.deploy
+    cleanup: dict[str, Any] = {"endpoint": plan.endpoint, "keep": deploy.keep, "tags": ownership(plan.tags)}
+    if deploy.alarms:
+        cleanup["alarms"] = alarm_names(plan, VARIANT)
+    return cleanup
 
 
 def serve_requests(requests: Mapping[str, Any], model_package_arn: str) -> list[tuple[str, str, dict[str, Any]]]:
