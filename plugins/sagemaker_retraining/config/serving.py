@@ -280,8 +280,8 @@ class Deploy(Section):
         if self.challenger:
             self._exclude("challenger", "an endpoint with a challenger", ("rollout", "alarms"))
         if not self.real_time and "data_capture" in self.model_fields_set and self.data_capture.enabled:
-            kind = "serverless" if self.serverless else "asynchronous"
-            raise ValueError(f"data_capture: a {kind} endpoint captures nothing; set `enabled: false`")
+            kind = "a serverless" if self.serverless else "an asynchronous"
+            raise ValueError(f"data_capture: {kind} endpoint captures nothing; set `enabled: false`")
         return self
 
     @model_validator(mode="after")
