@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -139,6 +141,12 @@ class Serving:
             EndpointName=self.name, ContentType="text/csv", Accept="text/csv", Body=body, **options
         )
         return float(answer["Body"].read())
+
+
+def short_name(test: str) -> str:
+    """An endpoint's name for a test: unique, and with room for what the tests add to it."""
+    words = re.sub(r"[^a-z0-9]+", "-", test.removeprefix("test_").lower())[:28].strip("-")
+    return f"{words}-{zlib.crc32(test.encode()):08x}"
 
 
 def resumed(operator: Any, deferral: TaskDeferred, context: dict[str, Any]) -> Any:

@@ -16,7 +16,7 @@ from sagemaker_retraining.operators.cleanup import CleanUpOperator
 from sagemaker_retraining.operators.endpoints import not_wanted, served_version
 from sagemaker_retraining.operators.transform import ResumableTransformOperator
 from tests.conftest import LocalSageMaker
-from tests.local.serving_kit import Serving, resumed
+from tests.local.serving_kit import Serving, resumed, short_name
 
 pytestmark = pytest.mark.usefixtures("aws_connection")
 CANARY = "rollout: {strategy: canary, percent: 50, wait_seconds: 60, termination_wait_seconds: 0}, instance_count: 2"
@@ -24,8 +24,7 @@ CANARY = "rollout: {strategy: canary, percent: 50, wait_seconds: 60, termination
 
 @pytest.fixture
 def serving(sagemaker_local: LocalSageMaker, tmp_path: Path, request: pytest.FixtureRequest) -> Serving:
-    name = request.node.name.replace("test_", "").replace("_", "-").replace("[", "-").strip("]")[:40].strip("-")
-    return Serving(sagemaker_local, tmp_path, name)
+    return Serving(sagemaker_local, tmp_path, short_name(request.node.name))
 
 
 def test_create_update_and_nothing_twice(serving: Serving) -> None:

@@ -16,7 +16,7 @@ from sagemaker_retraining.operators.endpoints import served_version
 from sagemaker_retraining.operators.verify import VerifyEndpointOperator
 from sagemaker_retraining.requests.decision import transitions as decisions
 from tests.conftest import LocalSageMaker
-from tests.local.serving_kit import ENVIRONMENT, Serving, finished
+from tests.local.serving_kit import ENVIRONMENT, Serving, finished, short_name
 
 pytestmark = pytest.mark.usefixtures("aws_connection")
 CANARY = "rollout: {strategy: canary, wait_seconds: 60}, alarms: [{metric: error_rate, above: 0.05}]"
@@ -28,8 +28,7 @@ def serving(
 ) -> Serving:
     monkeypatch.setenv("RETRAINING_HOME", str(tmp_path))
     monkeypatch.setenv("RETRAINING_ENV", "test")
-    name = request.node.name.replace("test_", "").replace("_", "-")[:40].strip("-")
-    return Serving(sagemaker_local, tmp_path, name)
+    return Serving(sagemaker_local, tmp_path, short_name(request.node.name))
 
 
 def form(**params: Any) -> dict[str, Any]:
