@@ -19,6 +19,7 @@ from include.laptop.environment import USERS
 from include.laptop.layout import LOGS, REGION, ROOT, STACK_FILE, Addresses, LaptopError, addresses, hold_folder
 from include.laptop.ports import check_ports
 from include.laptop.processes import kill, log_tail, marked_processes
+from include.laptop.reviewer import command
 
 STOP_SECONDS = 45
 Say = Callable[[str, float], None]
@@ -160,6 +161,7 @@ def welcome(airflow: str, sagemaker: str) -> str:
         f"Airflow          {airflow}   user/password: {logins}\n"
         f"local SageMaker  {sagemaker}   its jobs: {sagemaker}/_local/jobs\n"
         f"AWS CLI          {aws_cli(sagemaker)} sagemaker list-training-jobs\n"
+        f"Decisions        Required Actions in Airflow, or {command(sagemaker)} status <model> (approve, reject)\n"
         f"Logs in {LOGS}; make down stops it.\n"
     )
 

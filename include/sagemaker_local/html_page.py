@@ -35,7 +35,8 @@ pre { margin: 0; padding: 12px 14px; max-height: 560px; overflow: auto; backgrou
 .status { display: inline-block; padding: 0 9px; border: 1px solid; border-radius: 10px; font-size: 13px;
   font-weight: 600; line-height: 20px; vertical-align: 3px; white-space: nowrap; color: var(--odd); }
 td .status { vertical-align: baseline; }
-.Completed { color: var(--good); } .Failed { color: var(--bad); } .InProgress { color: var(--busy); }
+.Completed, .Approved { color: var(--good); } .Failed, .Rejected { color: var(--bad); }
+.InProgress { color: var(--busy); }
 p { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; } .failure { border-left: 4px solid var(--bad); }
 """
 WIDE = 40

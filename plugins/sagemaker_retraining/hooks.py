@@ -95,14 +95,17 @@ class RetrainingHook(SageMakerHook):
         """The S3 client."""
         return self.s3_hook.conn
 
-    def client(self, service: str) -> Any:
-        """A client of another service, with the same connection and configuration."""
+    def client(self, service: str, attempts: int | None = None) -> Any:
+        """A client of another service, with the same connection and configuration; `attempts` 1: it never retries."""
+        config = self.config
+        if attempts is not None:
+            config = config.merge(Config(retries={"mode": "standard", "total_max_attempts": attempts}))
         return AwsBaseHook(
             client_type=service,
             aws_conn_id=self.aws_conn_id,
             region_name=self._region_name,
             verify=self._verify,
-            config=self.config,
+            config=config,
         ).conn
 
     # --- jobs -------------------------------------------------------------------------------------

@@ -63,12 +63,12 @@ def job_addresses(hook: RetrainingHook, kind: JobKind, job: str) -> dict[str, st
 
 
 def report_address(hook: RetrainingHook, uri: str) -> str:
-    """Where a browser shows an object: S3's console (*Open*), or the local SageMaker's own S3."""
+    """Where a browser shows an object: S3's console (*Open*), or the local SageMaker."""
     parts = urlsplit(uri)
     bucket, key = parts.netloc, quote(parts.path.lstrip("/"))
     endpoint: Any = hook.conn_config.endpoint_url
     if endpoint:
-        return f"{endpoint.rstrip('/')}/{bucket}/{key}"
+        return f"{endpoint.rstrip('/')}/_local/objects/{bucket}/{key}"
     region = hook.region_name
     return f"https://{region}.console.aws.amazon.com/s3/object/{bucket}?region={region}&prefix={key}"
 

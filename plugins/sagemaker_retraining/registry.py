@@ -146,11 +146,11 @@ def record(api: Any, package: Package) -> Decision:
 
 
 def find_version(api: Any, group: str, number: int) -> Package:
-    """The described version of a group by its number. Raises LookupError, which names those there are."""
+    """The described version of a group by its number. Raises ValueError, which names those there are."""
     numbers = []
     for summary in list_versions(api, group):
         if summary["ModelPackageVersion"] == number:
             return describe(api, summary["ModelPackageArn"])
         numbers.append(summary["ModelPackageVersion"])
     there = f"its versions are {', '.join(map(str, sorted(numbers)))}" if numbers else "there is no version of it"
-    raise LookupError(f"{group}/{number} does not exist: {there}")
+    raise ValueError(f"{group}/{number} does not exist: {there}")

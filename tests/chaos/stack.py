@@ -6,7 +6,9 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 
@@ -22,7 +24,7 @@ from include.laptop.components import (
 from include.laptop.environment import process_environment, write_passwords
 from include.laptop.layout import AIRFLOW_HOME, LOCAL, LOGS, Addresses
 from include.laptop.processes import kill, log_tail, marked_processes, start, stop
-from tests.chaos.project import HOME, make_project, sow
+from tests.chaos.project import HOME, SOURCE, VARIANTS, make_project, sow
 from tests.chaos.waiting import NotHeld, require, until
 from tests.conftest import free_port
 
@@ -41,15 +43,23 @@ TUNING = {
 
 
 class Stack:
-    """Airflow and the local SageMaker, fresh, in RETRAINING_LOCAL and on ports of their own."""
+    """Airflow and the local SageMaker, fresh, in RETRAINING_LOCAL and on ports of their own.
 
-    def __init__(self) -> None:
+    `source` is the folder with the project's DAGs and environments, `variants` are its models, `tuning` is how soon
+    Airflow misses a process: on a busy machine, too soon where nothing is killed.
+    """
+
+    def __init__(
+        self, source: Path = SOURCE, variants: Sequence[str] = VARIANTS, tuning: dict[str, str] = TUNING
+    ) -> None:
+        self.source = source
+        self.variants = variants
         self.where = Addresses(free_port(), free_port())
         self.running: dict[str, tuple[Component, subprocess.Popen[bytes]]] = {}
         self._starts = 0
         for folder in (AIRFLOW_HOME, LOGS, LOCAL / "sagemaker"):
             shutil.rmtree(folder, ignore_errors=True)
-        self.environment = process_environment(self.where) | TUNING
+        self.environment = process_environment(self.where) | tuning
         self.environment |= {"RETRAINING_HOME": str(HOME), "AIRFLOW__CORE__DAGS_FOLDER": str(HOME / "dags")}
         self.components = {component.name: component for component in airflow_components()}
         sagemaker = sagemaker_component(self.where)
@@ -59,12 +69,12 @@ class Stack:
     def up(self) -> None:
         """Start everything and wait until all are well."""
         kill(marked_processes())
-        make_project()
+        make_project(self.source, self.variants)
         write_passwords()
         self.start(SAGEMAKER)
         migration = start(Component("migrate", airflow("db", "migrate"), signal.SIGKILL, 1), self.environment)
         self.wait_for(SAGEMAKER)
-        sow(client("s3", self.where))
+        sow(client("s3", self.where), self.variants)
         require(migration.wait(START_SECONDS) == 0, log_tail(LOGS / "migrate.log"))
         self.start(*AIRFLOW)
         self.wait_for(*AIRFLOW)

@@ -46,6 +46,17 @@ def test_the_tasks_are_one_chain(dag: DAG) -> None:
     assert dag.get_task("verify").downstream_task_ids == {"cleanup"}
 
 
+def test_review_is_a_leaf_beside_approval(dag: DAG) -> None:
+    """What follows a decision hangs on the task that sees every door."""
+    review, approval = dag.get_task("review"), dag.get_task("approval")
+    assert (review.upstream_task_ids, review.downstream_task_ids) == ({"evaluate", "quality_gate", "register"}, set())
+    assert approval.review_task_id == "review"
+    assert review.approver_conn_id == "aws_approver"
+    assert list(review.params) == ["reason"]
+    review.params.get_param("reason").resolve(None)  # a form whose text must not be empty keeps Approve disabled
+    assert review.timeout_seconds == approval.timeout_seconds == 168 * 3600
+
+
 def test_groups_do_not_change_the_ids(dag: DAG) -> None:
     groups = {
         name: set(group.children) for name, group in dag.task_group.children.items() if isinstance(group, TaskGroup)

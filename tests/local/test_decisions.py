@@ -108,10 +108,37 @@ def test_versions_of_a_group(group: Group) -> None:
     assert list(registry.versions(group.api, group.name, "Approved")) == []
     assert list(registry.versions(group.api, "there-is-no-such-group")) == []
     assert registry.find_version(group.api, group.name, 2)["ModelPackageArn"] == arns[1]
-    with pytest.raises(LookupError, match=rf"{group.name}/7 does not exist: its versions are 1, 2, 3"):
+    with pytest.raises(ValueError, match=rf"{group.name}/7 does not exist: its versions are 1, 2, 3"):
         registry.find_version(group.api, group.name, 7)
-    with pytest.raises(LookupError, match="nobody/1 does not exist: there is no version of it"):
+    with pytest.raises(ValueError, match="nobody/1 does not exist: there is no version of it"):
         registry.find_version(group.api, "nobody", 1)
+
+
+def test_a_version_has_a_page(group: Group) -> None:
+    """Where the review's link leads; what people write does not become part of the page."""
+    arn = group.add()
+    registry.decide(group.api, arn, "Rejected", by="jane", door=CLI, reason="<script>no</script>", settle_seconds=0)
+    answer = httpx.get(f"{group.server.url}/_local/models/{group.name}/1", trust_env=False)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    for shown in (arn, "Rejected", "2013-11", "decided_by", "&lt;script&gt;no&lt;/script&gt;"):
+        assert shown in answer.text
+    assert "<script>" not in answer.text
+    assert f"{group.name}/1" in httpx.get(f"{group.server.url}/_local/models", trust_env=False).text
+    missing = httpx.get(f"{group.server.url}/_local/models/{group.name}/2", trust_env=False)
+    assert (missing.status_code, "does not exist" in missing.text) == (404, True)
+
+
+def test_a_report_opens_in_a_browser(sagemaker_local: LocalSageMaker) -> None:
+    """Where the review's other link leads: S3 itself wants a signature."""
+    body = "<h1>Bericht für März</h1>".encode()
+    sagemaker_local.client("s3").put_object(Bucket=sagemaker_local.bucket, Key="a b/report.html", Body=body)
+    address = f"{sagemaker_local.url}/_local/objects/{sagemaker_local.bucket}"
+    answer = httpx.get(f"{address}/a%20b/report.html", trust_env=False)
+    assert (answer.status_code, answer.content) == (200, body)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert httpx.get(f"{address}/nothing", trust_env=False).status_code == 404
+    assert httpx.get(f"{sagemaker_local.url}/_local/objects/", trust_env=False).status_code == 404
 
 
 async def first_payload(trigger: ApprovalTrigger) -> Any:

@@ -231,7 +231,10 @@ def test_verify_of_a_first_version_has_nothing_to_put_back(serving: Serving) -> 
     ],
     ids=["error", "crash", "garbage", "nan"],
 )
-def test_a_model_that_fails_is_taken_back(serving: Serving, row: str, message: str) -> None:
+def test_a_model_that_fails_is_taken_back(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, row: str, message: str
+) -> None:
+    monkeypatch.setattr("sagemaker_retraining.operators.invocation.PATIENCE_SECONDS", 3)
     before = serving.deploy(serving.version(1))
     after = serving.deploy(serving.version(2))
     key = f"serving/{serving.name}/2/sample.jsonl"

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from sagemaker_retraining.operators.deploy import DeployEndpointOperator
 from sagemaker_retraining.operators.register import RegisterModelOperator
+from sagemaker_retraining.operators.review import ReviewOperator
 from sagemaker_retraining.registry import decide
 from sagemaker_retraining.requests.decision import CLI, transitions
 from sagemaker_retraining.sensors.approval import ModelApprovalSensor
@@ -270,3 +271,42 @@ def test_only_what_is_approved_is_deployed(release: Release) -> None:
         release.deploy(arn)
     assert not release.sagemaker.list_endpoints(NameContains=release.name)["Endpoints"]
     assert not release.sagemaker.list_endpoint_configs(NameContains=release.name)["EndpointConfigs"]
+
+
+def review(arn: str) -> ReviewOperator:
+    return ReviewOperator(
+        task_id="review",
+        model_package_arn=arn,
+        gate=GATE,
+        evaluation={"outputs": {"report": "s3://bucket/report/"}},
+        timeout_seconds=60,
+        aws_conn_id="aws_default",
+    )
+
+
+def test_nobody_is_asked_when_there_is_nothing_to_decide(release: Release) -> None:
+    arn = release.register("job-1", period="2013-11")["model_package_arn"]
+    older = release.register("job-2", period="2013-06")["model_package_arn"]
+    with pytest.raises(AirflowSkipException, match="Nothing to decide: version 1 of 2013-11 comes from a backfill"):
+        review(arn).execute(context("backfill"))
+    release.decide(arn, "Approved", "better")
+    with pytest.raises(AirflowSkipException, match="is Approved by jane from cli at"):
+        review(arn).execute(context())
+    with pytest.raises(AirflowSkipException, match="is about an older month than 2013-11"):
+        review(older).execute(context())
+
+
+def test_an_answer_that_comes_second_changes_nothing(release: Release) -> None:
+    arn = release.register("job-1")["model_package_arn"]
+    release.decide(arn, "Approved", "better")
+    with pytest.raises(
+        AirflowSkipException, match=r"Somebody else was first: .* is Approved by jane .* changes nothing"
+    ):
+        review(arn).decide("Rejected", "joe", "no")
+    assert release.describe(arn)["ModelApprovalStatus"] == "Approved"
+
+
+def test_no_answer_in_time_is_no_failure(release: Release) -> None:
+    operator = review(release.register("job-1")["model_package_arn"])
+    with pytest.raises(AirflowSkipException, match="before the deadline"):
+        operator.execute_complete(context(), {"error": "no response", "error_type": "timeout"})

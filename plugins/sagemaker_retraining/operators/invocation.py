@@ -14,7 +14,8 @@ from sagemaker_retraining.hooks import RetrainingHook, split_s3_uri
 # InvokeEndpoint's limit; a serverless endpoint takes 4 MB, which SageMaker says itself.
 LARGEST_BODY = 6_291_456
 # A model that is loading or an endpoint that is busy: both pass, a serverless cold start after a minute or two.
-PASSING = frozenset({"ThrottlingException", "Throttling", "ModelNotReadyException", "ServiceUnavailable"})
+LOADING = frozenset({"ModelNotReadyException", "ServiceUnavailable", "InternalFailure"})
+PASSING = LOADING | {"ThrottlingException", "Throttling"}
 PATIENCE_SECONDS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 180, 0.5, 10
 ASYNCHRONOUS_SECONDS, ASYNCHRONOUS_PAUSE_SECONDS = 900, 0.5
 _GONE = {"404", "NoSuchKey", "NotFound"}
@@ -23,7 +24,7 @@ Row = Mapping[str, Any]
 
 
 class ModelAnswerError(Exception):
-    """The model answered with an error."""
+    """The model answered with an error, or not at all."""
 
 
 class Invoker:
@@ -32,11 +33,11 @@ class Invoker:
     def __init__(self, hook: RetrainingHook, endpoint: str, variant: str | None = None) -> None:
         self.hook = hook
         self.endpoint = endpoint
-        self.runtime = hook.client("sagemaker-runtime")
+        self.runtime = hook.client("sagemaker-runtime", attempts=1)
         self.target = {"TargetVariant": variant} if variant else {}
 
     def __call__(self, row: Row) -> bytes:
-        """The answer. Raises ModelAnswerError for the model's own error."""
+        """The answer. Raises ModelAnswerError for the model's own error, also when its container never comes back."""
         if len(row["body"].encode()) > LARGEST_BODY:
             raise AirflowFailException(
                 f"the sample has a row of {len(row['body'].encode())} bytes; InvokeEndpoint takes {LARGEST_BODY}"
@@ -47,9 +48,10 @@ class Invoker:
                 return self.send(row)
             except ClientError as error:
                 answer = error.response["Error"]
-                if answer["Code"] == "ModelError":
+                late = time.monotonic() > deadline
+                if answer["Code"] == "ModelError" or (late and answer["Code"] in LOADING):
                     raise ModelAnswerError(answer["Message"]) from error
-                if answer["Code"] not in PASSING or time.monotonic() > deadline:
+                if late or answer["Code"] not in PASSING:
                     raise
                 self.hook.log.info("%s; sending again in %.1f s", error, pause)
             time.sleep(pause)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from botocore.exceptions import ClientError
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
 REPORT = "report.html"
 REASON = "reason"
+APPROVE, REJECT = "Approve", "Reject"
 
 
-class ReviewOperator(ApprovalOperator):
+class ReviewOperator(HITLOperator):
     """Asks a person, waits in state `awaiting_input`, and writes the answer into the Model Registry in their name.
 
     It stands beside the ModelApprovalSensor, which alone decides how the run goes on, and which skips this task when
@@ -64,9 +65,11 @@ class ReviewOperator(ApprovalOperator):
             maxLength=LONGEST_REASON,
             title="Reason",
             description="Kept in the Model Registry with your name. A rejection needs one.",
+            source="task",
         )
+        kwargs.pop("params", None)  # the DAG's, which Airflow hands to every operator and the form does not show
         # Subject and body are written when the numbers are known.
-        super().__init__(subject="Approve the version?", params={REASON: reason}, **kwargs)
+        super().__init__(subject="Approve the version?", options=[APPROVE, REJECT], params={REASON: reason}, **kwargs)
         self.model_package_arn = model_package_arn
         self.gate = gate
         self.evaluation = evaluation
@@ -101,7 +104,7 @@ class ReviewOperator(ApprovalOperator):
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Write the answer down; a rejection without a reason is asked again."""
         answer = super().execute_complete(context, event)
-        approve = answer["chosen_options"] == [self.APPROVE]
+        approve = answer["chosen_options"] == [APPROVE]
         reason = str(answer["params_input"].get(REASON) or "").strip()
         user = answer["responded_by_user"] or {}
         if not approve and not reason:

@@ -43,7 +43,7 @@ class Comparison:
             online = float(answer)
         except ModelAnswerError as error:
             self.errors += 1
-            return self.note(row, f"the model fails: {error}")
+            return self.note(row, f"the model fails: {' '.join(str(error).split())[:LONGEST_SHOWN]}")
         except ValueError:
             self.errors += 1
             return self.note(row, f"endpoint {answer[:LONGEST_SHOWN]!r}, which is no number")
