@@ -16,6 +16,7 @@ from sagemaker_retraining.operators.cleanup import CleanUpOperator
 from sagemaker_retraining.operators.endpoints import not_wanted, served_version
 from sagemaker_retraining.operators.transform import ResumableTransformOperator
 from tests.conftest import LocalSageMaker
+from tests.local.endpoint_kit import wait_for
 from tests.local.serving_kit import Serving, resumed, short_name
 
 pytestmark = pytest.mark.usefixtures("aws_connection")
@@ -171,6 +172,34 @@ def test_an_alarm_that_is_on_or_missing_stops_before_anything_is_made(serving: S
     assert serving.configs() == [before["endpoint_config"]]
 
 
+def test_autoscaling_keeps_its_instances_and_loses_no_capture(serving: Serving) -> None:
+    scaling = "autoscaling: {max_instances: 4, invocations_per_instance: 100}"
+    client = serving.server.client("application-autoscaling")
+
+    def targets() -> list[str]:
+        found = client.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+        return [item["ResourceId"] for item in found if serving.name in item["ResourceId"]]
+
+    def instances() -> int:
+        return int(serving.endpoint()["ProductionVariants"][0]["DesiredInstanceCount"])
+
+    versions = [serving.version(number) for number in (1, 2)]
+    serving.deploy(versions[0], serving.plan(scaling))
+    assert targets() == [f"endpoint/{serving.name}/variant/AllTraffic"]
+    wanted = {"VariantName": "AllTraffic", "DesiredInstanceCount": 3}
+    serving.sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName=serving.name, DesiredWeightsAndCapacities=[wanted]
+    )
+    wait_for(lambda: serving.endpoint()["EndpointStatus"] == "InService", "three instances")
+    serving.deploy(versions[1], serving.plan(f"{scaling}, data_capture: {{sampling_percentage: 50}}"))
+    assert (instances(), len(targets())) == (3, 1)
+    assert serving.endpoint()["DataCaptureConfig"]["CurrentSamplingPercentage"] == 50
+    serving.deploy(versions[1], serving.plan(f"{scaling}, instance_type: ml.m5.xlarge"))
+    assert (instances(), len(targets())) == (1, 1)
+    serving.deploy(versions[1], serving.plan())
+    assert targets() == []
+
+
 def test_a_challenger_answers_its_share(serving: Serving) -> None:
     challenger = serving.plan("challenger: {as: variant, percent: 20}")
     first = serving.deploy(serving.version(1), challenger)
@@ -291,7 +320,7 @@ def test_nothing_to_score_is_said_before_a_job_is_made(serving: Serving) -> None
     operator = ResumableTransformOperator(
         task_id="transform", config=plan, model_package_arn=serving.version(1), poll_seconds=0.1, deferrable=False
     )
-    with pytest.raises(AirflowFailException, match="demo_model/scoring/period=2013-11/: nothing to score"):
+    with pytest.raises(AirflowFailException, match="demo_model/scoring/period=2013-11/: there is nothing to score"):
         operator.execute(serving.context())
 
 

@@ -72,7 +72,8 @@ def deregister(hook: RetrainingHook, description: Mapping[str, Any]) -> None:
     try:
         hook.client("application-autoscaling").deregister_scalable_target(**target)
     except ClientError as error:
-        if error.response["Error"]["Code"] != "ObjectNotFoundException":
+        answer = error.response["Error"]
+        if answer["Code"] != "ObjectNotFoundException" and "No scalable target" not in answer["Message"]:
             raise
     hook.api.delete_tags(ResourceArn=description["EndpointArn"], TagKeys=[AUTOSCALED])
     hook.log.info("Autoscaling of %s is deregistered", description["EndpointName"])
