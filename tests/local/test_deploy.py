@@ -129,6 +129,13 @@ def test_another_update_under_way_is_waited_for(serving: Serving) -> None:
     assert result["status"] == "InService"
 
 
+def test_an_endpoint_that_is_being_deleted_is_made_again(serving: Serving) -> None:
+    arn = serving.version(1)
+    serving.deploy(arn)
+    serving.sagemaker.delete_endpoint(EndpointName=serving.name)
+    assert serving.deploy(arn)["status"] == "InService"
+
+
 def test_a_change_whose_answer_is_lost_is_not_made_twice(serving: Serving) -> None:
     lose_answers(serving.server, "CreateModel", "CreateEndpointConfig", "CreateEndpoint")
     created = serving.deploy(serving.version(1))
