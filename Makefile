@@ -1,5 +1,7 @@
 MODEL ?= flight_delay
 PERIOD ?= 2013-11
+FROM ?= 2013-03
+TO ?= 2013-12
 REVIEW ?= auto
 PYTHON ?=
 FAULT ?=
@@ -10,7 +12,7 @@ set_up = @python=$$(sh include/laptop/find_python.sh "$(PYTHON)") && "$$python" 
 UV = .venv-uv/bin/uv pip compile --quiet --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down test chaos lint bench backtest lock clean
+.PHONY: help setup run backfill up down test chaos lint bench backtest lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,9 +21,14 @@ setup: ## Install everything that make test needs
 	$(set_up) dev
 
 run: ## Retrain MODEL=flight_delay on PERIOD=2013-11 end to end; REVIEW=manual waits for your approval
-	@python=$$(sh include/laptop/find_python.sh "$(PYTHON)") && "$$python" -m include.laptop.arguments "$(MODEL)" "$(PERIOD)" "$(REVIEW)"
+	@python=$$(sh include/laptop/find_python.sh "$(PYTHON)") && "$$python" -m include.laptop.arguments run "$(MODEL)" "$(PERIOD)" "$(REVIEW)"
 	$(set_up) run
 	@$(BIN)/python -m include.laptop.run "$(MODEL)" "$(PERIOD)" "$(REVIEW)"
+
+backfill: ## Retrain MODEL=flight_delay on every month FROM=2013-03 TO=2013-12, with Airflow's backfill; deploys nothing
+	@python=$$(sh include/laptop/find_python.sh "$(PYTHON)") && "$$python" -m include.laptop.arguments backfill "$(MODEL)" "$(FROM)" "$(TO)"
+	$(set_up) run
+	@$(BIN)/python -m include.laptop.backfill "$(MODEL)" "$(FROM)" "$(TO)"
 
 up: ## Start Airflow and the local SageMaker and leave them running (AIRFLOW_PORT, SAGEMAKER_PORT)
 	$(set_up) run

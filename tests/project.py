@@ -8,6 +8,7 @@ from typing import Any
 from sagemaker_retraining.config import load_environment, load_model
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import Champion, CodePackage, RunPlan, build_plan
+from sagemaker_retraining.requests import RunResults
 
 MODEL = """\
 model: demo_model
@@ -71,11 +72,36 @@ TRAINING = {
     "name": "demo-model-train-201311-00000000-g1",
     "arn": "arn:aws:sagemaker:eu-west-1:123456789012:training-job/demo-model-train-201311-00000000-g1",
     "model_artifact": "s3://demo-bucket/demo_model/runs/2013-11/x/model/demo-g1/output/model.tar.gz",
+    "metrics": {"validation:auc": 0.71, "validation:logloss": None},
     "training_seconds": 100,
     "billable_seconds": 30,
+    "savings_pct": 70.0,
+    "interruptions": 1,
+    "spot": True,
+    "ended_at": "2013-12-01T07:00:00+00:00",
 }
-EVALUATED = {"outputs": {"evaluation": "s3://demo-bucket/demo_model/runs/2013-11/x/evaluation-g1/"}}
+EVALUATED = {
+    "arn": "arn:aws:sagemaker:eu-west-1:123456789012:processing-job/demo-model-evaluate-201311-00000000-g1",
+    "outputs": {
+        "evaluation": "s3://demo-bucket/demo_model/runs/2013-11/x/evaluation-g1/",
+        "report": "s3://demo-bucket/demo_model/runs/2013-11/x/report-g1/",
+    },
+}
+PREPROCESSED = {
+    "outputs": {
+        name: f"s3://demo-bucket/demo_model/runs/2013-11/x/preprocess/{name}/"
+        for name in ("train", "validation", "test", "baseline")
+    }
+}
+GATE = {
+    "passed": True,
+    "reason": "all thresholds met; auc +0.0100 (-0.0020 to 0.0220)",
+    "metric": "auc",
+    "challenger": {"auc": 0.75, "accuracy": 0.8},
+    "champion": {"auc": 0.74, "accuracy": 0.81},
+}
 RAW_DATA = {"fingerprint": "ab" * 32, "months": ["2013-01", "2013-02", "2013-11"]}
+RESULTS = RunResults(training=TRAINING, gate=GATE, raw_data=RAW_DATA, evaluation=EVALUATED, preprocess=PREPROCESSED)
 PACKAGE_ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/demo-model/8"
 
 

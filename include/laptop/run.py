@@ -25,7 +25,7 @@ from include.laptop.layout import LAST_RUN, Addresses, LaptopError
 from include.laptop.progress import Progress
 from include.laptop.result import RUN_PREFIX, collect, new_result
 from include.laptop.summary import print_summary
-from sagemaker_retraining.config import ConfigError, load_model
+from sagemaker_retraining.config import ConfigError, ModelConfig, load_model
 from sagemaker_retraining.requests.decision import short_name
 
 POLL_SECONDS = 0.7
@@ -47,7 +47,7 @@ class Driver:
         status = 1
         try:
             with self.phase("start"):
-                running = stack.attach_or_start([self.arguments.model], self.say_ready)
+                running = stack.attach_or_start([self.arguments.model], self.say_ready, self.check_period)
             try:
                 self.retrain(running)
                 status = 0
@@ -81,12 +81,11 @@ class Driver:
     def retrain(self, running: stack.Stack) -> None:
         """Trigger the DAG and see it through. Raises LaptopError when it does not end well."""
         where = running.where
-        self.check_period(where)
         sagemaker = SageMaker(where)
         api = AirflowApi(where.airflow, "admin", "admin")
         with contextlib.closing(api), interrupt_spot(where, self.arguments):
             with self.phase("dag"):
-                self.wait_for_dag(api)
+                wait_for_dag(api, self.arguments.model)
             if running.supervisor:  # no other driver is at work: what is unfinished was interrupted
                 for run_id in api.unfinished(self.arguments.dag_id, RUN_PREFIX):
                     api.give_up(self.arguments.dag_id, run_id)
@@ -104,26 +103,9 @@ class Driver:
         self.raise_unless_well()
 
     def check_period(self, where: Addresses) -> None:
-        """Raise LaptopError for a month that has no data here, which the DAG would wait for."""
-        months = seeds.months(where, self.arguments.model)
-        if self.arguments.period not in months[1:]:
-            there = f"{months[1]} to {months[-1]}" if len(months) > 1 else "none"
-            raise LaptopError(
-                f"PERIOD={self.arguments.period} cannot be retrained here: it needs its own data and a month before "
-                f"it; possible periods are {there}.",
-                2,
-            )
-
-    def wait_for_dag(self, api: AirflowApi) -> None:
-        """Until Airflow has read the DAG. Raises LaptopError with its import error, or after a minute."""
-        deadline = time.monotonic() + DAG_SECONDS
-        while not api.has_dag(self.arguments.dag_id):
-            for file, trace in api.import_errors().items():
-                if file.endswith(f"{self.arguments.model}.py"):
-                    raise LaptopError(f"Airflow cannot load {file}: {trace.strip().splitlines()[-1]}")
-            if time.monotonic() > deadline:
-                raise LaptopError(f"Airflow has no DAG {self.arguments.dag_id} after {DAG_SECONDS} s; see .local/logs.")
-            time.sleep(0.3)
+        """Raise LaptopError for a month that has no data here."""
+        period = self.arguments.period
+        seeds.check_months(where, self.arguments.model, [period], f"PERIOD={period}")
 
     def follow(self, api: AirflowApi, sagemaker: SageMaker) -> None:
         """Show the progress, and play the reviewer, until the run has ended."""
@@ -185,6 +167,18 @@ class Driver:
             raise LaptopError(f"The run is {self.result.state}, and not all tasks succeeded: {', '.join(undone)}.")
 
 
+def wait_for_dag(api: AirflowApi, model: str) -> None:
+    """Until Airflow has read the model's DAG. Raises LaptopError with its import error, or after a minute."""
+    deadline = time.monotonic() + DAG_SECONDS
+    while not api.has_dag(f"{model}_retraining"):
+        for file, trace in api.import_errors().items():
+            if file.endswith(f"{model}.py"):
+                raise LaptopError(f"Airflow cannot load {file}: {trace.strip().splitlines()[-1]}")
+        if time.monotonic() > deadline:
+            raise LaptopError(f"Airflow has no DAG {model}_retraining after {DAG_SECONDS} s; see .local/logs.")
+        time.sleep(0.3)
+
+
 def waits_for_review(tasks: dict[str, Task]) -> bool:
     """Whether the version is registered and the approval task waits for a decision."""
     approval = tasks.get("approval")
@@ -217,18 +211,21 @@ def interrupt_spot(where: Addresses, arguments: Arguments) -> Iterator[None]:
             put_json(address, before)
 
 
-def check_configuration(arguments: Arguments) -> None:
-    """What is wrong with the YAML files, or with the month, before anything is started. Raises LaptopError."""
+def check_configuration(name: str, period: str, asked: str) -> ModelConfig:
+    """What is wrong with the YAML files, or with the month, before anything is started. Raises LaptopError.
+
+    `asked` is what the user wrote, such as `PERIOD=2013-11`.
+    """
     try:
-        model = load_model(arguments.model, environment="local")
+        model = load_model(name, environment="local")
     except ConfigError as error:
         raise LaptopError(str(error), 2) from error
-    if arguments.period < model.first_period:
+    if period < model.first_period:
         raise LaptopError(
-            f"PERIOD={arguments.period} is before first_period {model.first_period} of {arguments.model}: there is no "
-            f"earlier month to learn from.",
+            f"{asked} is before first_period {model.first_period} of {name}: there is no earlier month to learn from.",
             2,
         )
+    return model
 
 
 def put_json(url: str, body: dict[str, Any]) -> None:
@@ -250,7 +247,7 @@ def main(arguments: list[str]) -> int:
     console = Console()
     try:
         chosen = parse(*arguments)
-        check_configuration(chosen)
+        check_configuration(chosen.model, chosen.period, f"PERIOD={chosen.period}")
         stack.check_not_in_use()
     except LaptopError as error:
         sys.stderr.write(f"{error}\n")

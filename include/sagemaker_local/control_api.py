@@ -11,12 +11,13 @@ from include.sagemaker_local import __version__
 from include.sagemaker_local.faults import Faults
 from include.sagemaker_local.job_pages import JOBS, answer_page
 from include.sagemaker_local.object_pages import OBJECTS, answer_object
+from include.sagemaker_local.packages import PackageValidation
 from include.sagemaker_local.registry_pages import MODELS, answer_models_page
 from include.sagemaker_local.service import Context
 from include.sagemaker_local.web import Reply
 
 ROOT = "/_local/"
-HEALTH, SPOT, FAULTS = f"{ROOT}health", f"{ROOT}spot", f"{ROOT}faults"
+HEALTH, SPOT, FAULTS, PACKAGES = f"{ROOT}health", f"{ROOT}spot", f"{ROOT}faults", f"{ROOT}packages"
 PAGES = ((JOBS, answer_page), (MODELS, answer_models_page), (OBJECTS, answer_object))
 Body = dict[str, Any]
 
@@ -35,7 +36,11 @@ class ControlApi:
     def __init__(self, context: Context, faults: Faults) -> None:
         self._context = context
         self._started = time.time()
-        self._switches: dict[str, Switches] = {SPOT: context.jobs.spot, FAULTS: faults}
+        self._switches: dict[str, Switches] = {
+            SPOT: context.jobs.spot,
+            FAULTS: faults,
+            PACKAGES: PackageValidation(context.store),
+        }
 
     def answer(self, path: str, method: str, body: bytes) -> Reply:
         """The reply to one request: `PAGES` are for people, the rest is JSON; what is wrong is a JSON `error`."""

@@ -93,10 +93,10 @@ def block(content: str, heading: str = "") -> Markup:
 
 
 def section(heading: str, *parts: object, css: str = "") -> Markup:
-    """A card of the page."""
-    return Markup(
-        f'<section class="{escape(css)}"><h2>{text(heading)}</h2>' + "".join(text(p) for p in parts) + "</section>"
-    )
+    """A card of the page; `#final-metrics` in an address leads to the card *Final metrics*."""
+    anchor = heading.lower().replace(" ", "-")
+    opening = f'<section id="{escape(anchor)}" class="{escape(css)}"><h2>{text(heading)}</h2>'
+    return Markup(opening + "".join(text(p) for p in parts) + "</section>")
 
 
 def page(title: str, *parts: object, status: int = 200, refresh_seconds: int = 0) -> Reply:

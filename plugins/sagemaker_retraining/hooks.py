@@ -140,7 +140,7 @@ class RetrainingHook(SageMakerHook):
         """The JSON document at an `s3://` URI. Raises ValueError naming the URI when it is missing or not JSON."""
         try:
             return json.loads(self.read_bytes(uri))
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{uri}: not JSON: {error}") from error
 
     def read_bytes(self, uri: str) -> bytes:
@@ -171,12 +171,6 @@ class RetrainingHook(SageMakerHook):
         """All objects under a prefix, sorted by key: dicts with `Key`, `Size` (bytes), `ETag`."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return sorted((item for page in pages for item in page.get("Contents", [])), key=lambda item: item["Key"])
-
-    # --- registry ---------------------------------------------------------------------------------
-
-    def ensure_group(self, request: Mapping[str, Any]) -> None:
-        """Create the model package group unless there is one of that name."""
-        self.create_unless_there("create_model_package_group", request)
 
     # --- hosting ----------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.execution_time.xcom import XCom
 
@@ -47,18 +48,22 @@ class VersionLink(JobLink):
 
 
 def job_addresses(hook: RetrainingHook, kind: JobKind, job: str) -> dict[str, str]:
-    """`{xcom key: address}` of both links."""
+    """`{xcom key: address}` of both links; empty in a partition whose console's address nobody knows."""
     endpoint: Any = hook.conn_config.endpoint_url
     if endpoint:
         page = f"{endpoint.rstrip('/')}/_local/jobs/{kind.name.lower()}/{job}"
         return {JobLink().xcom_key: page, JobLogLink().xcom_key: f"{page}#log"}
-    region = hook.region_name
-    console = f"https://{region}.console.aws.amazon.com"
-    group = quote(quote(kind.log_group, safe=""), safe="").replace("%", "$")
-    prefix = quote(quote(f"?logStreamNameFilter={job}/", safe=""), safe="").replace("%", "$")
+    # The client's own region: the connection may leave it to AWS_DEFAULT_REGION.
+    region, domain = hook.conn_region_name, BaseAwsLink.get_aws_domain(hook.conn_partition)
+    if domain is None:
+        return {}
+    console = f"https://{region}.console.{domain}"
+    # The console reads its own address twice: $ is the % of the first time, $25 that of the second.
+    group, stream = (quote(part, safe="").replace("%", "$25") for part in (kind.log_group, f"{job}/"))
+    streams = f"logsV2:log-groups/log-group/{group}$3FlogStreamNameFilter$3D{stream}"
     return {
         JobLink().xcom_key: f"{console}/sagemaker/home?region={region}#/{_PAGES[kind.name]}/{job}",
-        JobLogLink().xcom_key: f"{console}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}{prefix}",
+        JobLogLink().xcom_key: f"{console}/cloudwatch/home?region={region}#{streams}",
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -100,15 +101,32 @@ class Stack:
 
     def kill_worker(self, task_instance: str) -> None:
         """SIGKILL to the executor's worker process that has this task instance, and to the task's own process."""
+        kill(self.worker(task_instance))
+
+    def drain_worker(self, task_instance: str, seconds: float) -> None:
+        """SIGTERM to that worker, which passes it on to the task, and SIGKILL after so many seconds."""
+        worker, *children = self.worker(task_instance)
+        worker.terminate()
+        psutil.wait_procs([worker, *children], timeout=seconds)
+        kill([worker, *children])
+
+    def worker(self, task_instance: str) -> list[psutil.Process]:
+        """The executor's worker process that has this task instance, and its children."""
         _, scheduler = self.running["scheduler"]
-        workers = [
-            process
-            for process in psutil.Process(scheduler.pid).children(recursive=True)
-            if task_instance in " ".join(process.cmdline())
-        ]
-        if not workers:
-            raise NotHeld(f"no worker process has the task instance {task_instance}")
-        kill({child for worker in workers for child in [worker, *worker.children(recursive=True)]})
+        for process in psutil.Process(scheduler.pid).children(recursive=True):
+            if task_instance in " ".join(process.cmdline()):
+                return [process, *process.children(recursive=True)]
+        raise NotHeld(f"no worker process has the task instance {task_instance}")
+
+    def drain(self, name: str, seconds: float) -> None:
+        """SIGTERM to a component and all its children, SIGKILL after so many seconds, as when its machine goes down."""
+        _, process = self.running.pop(name)
+        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def wait_for(self, *names: str) -> None:
         """Until these components say that they are well. Raises NotHeld when one has ended instead."""

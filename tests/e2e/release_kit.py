@@ -24,6 +24,7 @@ PERIOD = "2024-02"
 EFFECT_SECONDS = 15
 """A decision must have its effect within so many seconds in the local environment."""
 WAIT_SECONDS = 420
+TRIES = 20
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -79,17 +80,26 @@ class Release:
 
     def get(self, path: str, **parameters: Any) -> Any:
         """GET under /api/v2; None when it does not exist."""
-        answer = self.http.get(f"/api/v2/{path}", params=parameters)
+        answer = self.send("GET", path, params=parameters)
         return None if answer.status_code == 404 else answer.raise_for_status().json()
+
+    def send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """A request under /api/v2; again when Airflow's SQLite was locked, which it answers with 500."""
+        for _ in range(TRIES):
+            answer = self.http.request(method, f"/api/v2/{path}", **request)
+            if answer.status_code != 500:
+                break
+            time.sleep(1)
+        return answer
 
     def start(self, model: str, period: str = PERIOD, **conf: Any) -> Run:
         """A run by hand."""
         dag = f"{model}_retraining"
         until(f"{dag} is loaded", lambda: self.get(f"dags/{dag}"))
-        self.http.patch(f"/api/v2/dags/{dag}", json={"is_paused": False}).raise_for_status()
+        self.send("PATCH", f"dags/{dag}", json={"is_paused": False}).raise_for_status()
         run_id = f"{model}_{period}_{time.time_ns()}"
         body = {"dag_run_id": run_id, "logical_date": None, "conf": {"period": period, **conf}}
-        self.http.post(f"/api/v2/dags/{dag}/dagRuns", json=body).raise_for_status()
+        self.send("POST", f"dags/{dag}/dagRuns", json=body).raise_for_status()
         return Run(self, model, run_id)
 
     def backfill(self, model: str, first_day: str) -> Run:
@@ -102,7 +112,7 @@ class Release:
             "reprocess_behavior": "none",
             "max_active_runs": 1,
         }
-        self.http.post("/api/v2/backfills", json=body).raise_for_status()
+        self.send("POST", "backfills", json=body).raise_for_status()
         found = until("the backfill's run", lambda: self.get(f"dags/{dag}/dagRuns", run_type="backfill")["dag_runs"])
         assert len(found) == 1
         return Run(self, model, found[0]["dag_run_id"])
@@ -190,7 +200,7 @@ class Run:
     def answer(self, choice: str, reason: str | None) -> httpx.Response:
         """Answer the action through Airflow's REST API."""
         body = {"chosen_options": [choice], "params_input": {"reason": reason}}
-        return self.release.http.patch(f"/api/v2/{self.path}/taskInstances/review/-1/hitlDetails", json=body)
+        return self.release.send("PATCH", f"{self.path}/taskInstances/review/-1/hitlDetails", json=body)
 
 
 def local_user() -> str:

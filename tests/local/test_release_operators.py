@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
+from airflow.exceptions import AirflowException
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
+from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining.operators.deploy import DeployEndpointOperator
@@ -22,9 +29,9 @@ from tests.local.endpoint_kit import IMAGE, model_archive
 from tests.local.serving_kit import StateStore
 
 pytestmark = pytest.mark.usefixtures("aws_connection")
-GATE = {"passed": True, "reason": "", "challenger": {"auc": 0.7}, "champion": None}
-EVALUATION = {"outputs": {"evaluation": "s3://bucket/evaluation-g1/"}}
+GATE = {"passed": True, "reason": "all met", "metric": "auc", "challenger": {"auc": 0.7}, "champion": None}
 RAW = {"fingerprint": "ab" * 32, "months": ["2013-01", "2013-02"]}
+TAGS = [{"Key": "project", "Value": "demo"}, {"Key": "model", "Value": "tiny"}]
 
 
 class Release:
@@ -34,45 +41,74 @@ class Release:
         self.server = server
         self.name = name
         self.sagemaker = server.client("sagemaker")
+        self.began = datetime.now(UTC).isoformat()
 
     def register(self, job: str, period: str = "2013-02", **model: Any) -> dict[str, Any]:
         key = f"release/{self.name}/{job}/model.tar.gz"
-        body = model_archive(**{"factor": 2, **model})
+        self.put(key, model_archive(**{"factor": 2, **model}))
+        self.put(f"release/{self.name}/evaluation/evaluation.json", b"{}")
+        return self.operator(job, period).execute({})
+
+    def put(self, key: str, body: bytes) -> None:
         self.server.client("s3").put_object(Bucket=self.server.bucket, Key=key, Body=body)
+
+    def uri(self, path: str) -> str:
+        return f"s3://{self.server.bucket}/release/{self.name}/{path}"
+
+    def operator(self, job: str, period: str = "2013-02", **changes: Any) -> RegisterModelOperator:
+        """The registration of a job's artefact; `changes` replace arguments of the operator."""
+        arguments = {
+            "config": {"group": {"ModelPackageGroupName": self.name, "Tags": TAGS}, "package": self.package(period)},
+            "training": {
+                "name": job,
+                "arn": f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{job}",
+                "model_artifact": self.uri(f"{job}/model.tar.gz"),
+                "training_seconds": 10,
+                "billable_seconds": 3,
+                "ended_at": self.began,
+            },
+            "gate": GATE,
+            "raw_data": RAW,
+            "evaluation": {
+                "arn": "arn:aws:sagemaker:us-east-1:123456789012:processing-job/evaluate",
+                "outputs": {"evaluation": self.uri("evaluation/"), "report": self.uri("report/")},
+            },
+            "preprocess": {"outputs": {"test": self.uri("test/"), "baseline": self.uri("baseline/")}},
+            **changes,
+        }
+        return RegisterModelOperator(task_id="register", **arguments)
+
+    def package(self, period: str) -> dict[str, Any]:
+        """As the plan has it."""
         container = {
             "Image": IMAGE,
             "ModelDataUrl": "s3://replaced/by-the-training-job",
             "Environment": {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"},
         }
-        package = {
+        content = {
+            "model_overview": {},
+            "training_details": {"training_job_details": {}},
+            "evaluation_details": [{"name": "tiny"}],
+            "additional_information": {"custom_details": {}},
+        }
+        return {
             "ModelPackageGroupName": self.name,
             "InferenceSpecification": {
                 "Containers": [container],
                 "SupportedContentTypes": ["text/csv"],
                 "SupportedResponseMIMETypes": ["text/csv"],
             },
-            "ModelMetrics": {
-                "ModelQuality": {
-                    "Statistics": {"ContentType": "application/json", "S3Uri": "s3://replaced/by-evaluate"}
-                }
-            },
-            "CustomerMetadataProperties": {"period": period},
+            "ModelCard": {"ModelCardStatus": "PendingReview", "ModelCardContent": json.dumps(content)},
+            "ModelLifeCycle": {"Stage": "test", "StageStatus": "PendingApproval"},
+            "CustomerMetadataProperties": {"period": period, "run_id": f"run of {period}"},
             "MetadataProperties": {"CommitId": "abc"},
             "ModelApprovalStatus": "PendingManualApproval",
-            "ClientToken": "replaced",
         }
-        training = {
-            "name": job,
-            "arn": f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{job}",
-            "model_artifact": f"s3://{self.server.bucket}/{key}",
-            "training_seconds": 10,
-            "billable_seconds": 3,
-        }
-        config = {"group": {"ModelPackageGroupName": self.name}, "package": package}
-        operator = RegisterModelOperator(
-            task_id="register", config=config, training=training, gate=GATE, raw_data=RAW, evaluation=EVALUATION
-        )
-        return operator.execute({})
+
+    def versions(self) -> list[dict[str, Any]]:
+        """All versions of the group, described, newest first."""
+        listed = self.sagemaker.list_model_packages(ModelPackageGroupName=self.name)["ModelPackageSummaryList"]
+        return [self.sagemaker.describe_model_package(ModelPackageName=one["ModelPackageArn"]) for one in listed]
 
     def decide(self, arn: str, status: str, reason: str) -> None:
         decide(self.sagemaker, arn, status, by="jane", door=CLI, reason=reason, settle_seconds=0)
@@ -136,7 +172,8 @@ def finished(operator: Any) -> Any:
 
 @pytest.fixture
 def release(sagemaker_local: LocalSageMaker, request: pytest.FixtureRequest) -> Release:
-    return Release(sagemaker_local, request.node.name.replace("test_", "").replace("_", "-")[:40].strip("-"))
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_"))
+    return Release(sagemaker_local, name[:40].strip("-"))
 
 
 def approval(arn: str, **kwargs: Any) -> ModelApprovalSensor:
@@ -144,17 +181,147 @@ def approval(arn: str, **kwargs: Any) -> ModelApprovalSensor:
     return ModelApprovalSensor(task_id="approval", model_package_arn=arn, **arguments)
 
 
+@pytest.mark.usefixtures("as_dag_role")
 def test_registering_twice_gives_one_version(release: Release) -> None:
     first, second = release.register("job-1"), release.register("job-1")
     assert first == second
+    assert first["status"] == "PendingManualApproval"
     assert release.register("job-2")["version"] == first["version"] + 1
     package = release.sagemaker.describe_model_package(ModelPackageName=first["model_package_arn"])
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
     assert package["CustomerMetadataProperties"]["metric.auc"] == "0.7"
     assert package["CustomerMetadataProperties"]["training_job"] == "job-1"
-    assert package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"] == "s3://bucket/evaluation-g1/evaluation.json"
+    statistics = {"ContentType": "application/json", "S3Uri": release.uri("evaluation/evaluation.json")}
+    assert package["ModelMetrics"] == package["DriftCheckBaselines"] == {"ModelQuality": {"Statistics": statistics}}
+    assert package["ModelLifeCycle"]["StageStatus"] == "PendingApproval"
+    assert json.loads(package["ModelCard"]["ModelCardContent"])["model_overview"]["model_artifact"] == [
+        release.uri("job-1/model.tar.gz")
+    ]
 
 
+def test_a_retry_with_another_request_finds_the_version(release: Release) -> None:
+    """New code was deployed between two tries: the token alone would be a ConflictException."""
+    first = release.register("job-1")
+    changed = release.package("2013-02") | {"ModelPackageDescription": "new words"}
+    config = {"group": {"ModelPackageGroupName": release.name, "Tags": TAGS}, "package": changed}
+    assert release.operator("job-1", config=config).execute({}) == first
+    assert len(release.versions()) == 1
+
+
+def test_a_registration_whose_answer_is_lost_is_found(release: Release) -> None:
+    lose_answers(release.server, "CreateModelPackage")
+    assert release.register("job-1")["version"] == 1
+    assert len(release.versions()) == 1
+
+
+def test_a_token_that_was_used_for_another_run_is_explained(release: Release) -> None:
+    first = release.register("job-1", period="2013-02")["model_package_arn"]
+    with pytest.raises(AirflowException, match=f"{release.uri('job-1/model.tar.gz')} was registered by an earlier try"):
+        release.register("job-1", period="2013-03")
+    assert [version["ModelPackageArn"] for version in release.versions()] == [first]
+
+
+@pytest.mark.usefixtures("as_dag_role")
+def test_what_the_scripts_left_is_registered(release: Release) -> None:
+    for path in ("evaluation/constraints.json", "baseline/statistics.json", "baseline/constraints.json"):
+        release.put(f"release/{release.name}/{path}", b"{}")
+    release.register("job-1")
+    [version] = release.versions()
+    assert version["ModelMetrics"] == version["DriftCheckBaselines"]
+    assert {
+        f"{block}.{member}": source["S3Uri"]
+        for block, members in version["ModelMetrics"].items()
+        for member, source in members.items()
+    } == {
+        "ModelQuality.Statistics": release.uri("evaluation/evaluation.json"),
+        "ModelQuality.Constraints": release.uri("evaluation/constraints.json"),
+        "ModelDataQuality.Statistics": release.uri("baseline/statistics.json"),
+        "ModelDataQuality.Constraints": release.uri("baseline/constraints.json"),
+    }
+
+
+@pytest.mark.parametrize("missing", ["job-1/model.tar.gz", "evaluation/evaluation.json"])
+def test_what_is_not_in_s3_is_not_registered(release: Release, missing: str) -> None:
+    for path in {"job-1/model.tar.gz", "evaluation/evaluation.json"} - {missing}:
+        release.put(f"release/{release.name}/{path}", b"{}")
+    with pytest.raises(AirflowFailException, match=f"{release.uri(missing)}: there is no such object"):
+        release.operator("job-1").execute({})
+    assert not release.sagemaker.list_model_package_groups(NameContains=release.name)["ModelPackageGroupSummaryList"]
+
+
+def test_a_request_that_sagemaker_would_refuse_fails_at_once(release: Release) -> None:
+    release.register("job-1")
+    wrong = release.package("2013-02") | {"ModelPackageDescription": "a\x07"}
+    config = {"group": {"ModelPackageGroupName": release.name, "Tags": TAGS}, "package": wrong}
+    with pytest.raises(AirflowFailException, match=r"CreateModelPackage: ModelPackageDescription: .* does not match"):
+        release.operator("job-1", config=config).execute({})
+
+
+@pytest.mark.usefixtures("as_dag_role")
+def test_a_refused_model_is_rejected_with_the_reason(release: Release) -> None:
+    release.register("job-0")
+    release.put(f"release/{release.name}/job-1/model.tar.gz", model_archive(factor=2))
+    refused = {**GATE, "passed": False, "reason": "auc 0.5000 misses its minimum of 0.6"}
+    first, again = (release.operator("job-1", gate=refused).execute({}) for _ in range(2))
+    assert first == again
+    assert first["status"] == "Rejected"
+    version = release.versions()[0]
+    assert version["ApprovalDescription"] == "quality gate: auc 0.5000 misses its minimum of 0.6"
+    assert version["ModelLifeCycle"] == {"Stage": "test", "StageStatus": "Rejected"}
+    properties = version["CustomerMetadataProperties"]
+    assert properties["decided_from"] == "quality gate"
+    assert properties["transition.01"].endswith(
+        "New-Rejected by quality gate from quality gate: auc 0.5000 misses its minimum of 0.6"
+    )
+    assert "transition.02" not in properties
+
+
+def test_a_group_of_another_model_is_left_alone(release: Release) -> None:
+    theirs = [{"Key": "project", "Value": "demo"}, {"Key": "model", "Value": "other"}]
+    release.sagemaker.create_model_package_group(ModelPackageGroupName=release.name, Tags=theirs)
+    with pytest.raises(AirflowFailException, match=r"belongs to somebody else: its tag model is 'other', ours is 'ti"):
+        release.register("job-1")
+    assert release.versions() == []
+
+
+def test_a_group_that_may_not_be_described_is_left_alone(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The local SageMaker asks no policy, so the answer of AWS is put in its place."""
+    send = BaseClient._make_api_call
+
+    def denied(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        if operation != "DescribeModelPackageGroup":
+            return send(client, operation, parameters)
+        message = f"User: x is not authorized to perform: sagemaker:{operation}"
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": message}}, operation)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", denied)
+    with pytest.raises(AirflowFailException, match=r"not authorized to perform: .*; nothing was registered.*dag-role"):
+        release.register("job-1")
+    assert not release.sagemaker.list_model_package_groups(NameContains=release.name)["ModelPackageGroupSummaryList"]
+
+
+def test_a_group_made_by_hand_is_taken(release: Release) -> None:
+    release.sagemaker.create_model_package_group(ModelPackageGroupName=release.name)
+    assert release.register("job-1")["version"] == 1
+
+
+@pytest.fixture
+def failing_validation(release: Release) -> Iterator[str]:
+    """The group's packages fail their validation."""
+    reason = "profile-1: the container answered /ping with 500"
+    switch(release.server, "packages", {"fail": {release.name: reason}})
+    yield reason
+    switch(release.server, "packages", {"fail": {}})
+
+
+def test_a_failed_validation_is_seen_and_not_tried_again(release: Release, failing_validation: str) -> None:
+    for _ in range(2):
+        with pytest.raises(AirflowFailException, match=f"/1 failed its validation: .* Failed: {failing_validation}"):
+            release.register("job-1")
+    assert [version["ModelPackageStatus"] for version in release.versions()] == ["Failed"]
+
+
+@pytest.mark.usefixtures("as_dag_role")
 def test_approved_goes_on_with_name_and_reason(release: Release) -> None:
     arn = release.register("job-1")["model_package_arn"]
     deferred(approval(arn))
@@ -264,13 +431,23 @@ def test_a_version_that_is_deleted_while_it_waits(release: Release) -> None:
 
 def test_only_what_is_approved_is_deployed(release: Release) -> None:
     arn = release.register("job-1")["model_package_arn"]
-    with pytest.raises(AirflowFailException, match=r"is PendingManualApproval .*only an Approved version goes to production"):
+    with pytest.raises(AirflowFailException, match=r"is PendingManualApproval .*only an Approved version"):
         release.deploy(arn)
     release.decide(arn, "Rejected", "no")
     with pytest.raises(AirflowFailException, match="is Rejected by jane from cli"):
         release.deploy(arn)
     assert not release.sagemaker.list_endpoints(NameContains=release.name)["Endpoints"]
     assert not release.sagemaker.list_endpoint_configs(NameContains=release.name)["EndpointConfigs"]
+
+
+def lose_answers(server: LocalSageMaker, *operations: str) -> None:
+    """The next call of each operation is carried out and gets no answer."""
+    switch(server, "faults", {"lose_answer": [{"operation": operation, "times": 1} for operation in operations]})
+
+
+def switch(server: LocalSageMaker, name: str, settings: dict[str, Any]) -> None:
+    """Set one of the local SageMaker's switches."""
+    httpx.put(f"{server.url}/_local/{name}", json=settings, trust_env=False).raise_for_status()
 
 
 def review(arn: str) -> ReviewOperator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from typing import Any
 
@@ -37,6 +38,30 @@ def test_an_object_that_is_there(sagemaker_local: LocalSageMaker, common: dict[s
     sagemaker_local.client("s3").put_object(Bucket=sagemaker_local.bucket, Key="trigger/_SUCCESS", Body=b"")
     trigger = S3ObjectTrigger(bucket=sagemaker_local.bucket, key="trigger/_SUCCESS", **common)
     assert first_event(trigger) == {"status": "found"}
+
+
+def test_waits_leave_nothing_open_behind(
+    sagemaker_local: LocalSageMaker, common: dict[str, Any], recwarn: pytest.WarningsRecorder
+) -> None:
+    """Of many that share a client some are cancelled, and some end with an error."""
+    complaints: list[dict[str, Any]] = []
+    group = "arn:aws:sagemaker:us-east-1:123456789012:model-package/nobody/1"
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
+        waits = [S3ObjectTrigger(bucket=sagemaker_local.bucket, key="never", **common) for _ in range(10)]
+        wrong = [ApprovalTrigger(model_package_arn=group, **common) for _ in range(10)]
+        tasks = [asyncio.create_task(anext(aiter(trigger.run()))) for trigger in (*waits, *wrong)]
+        await asyncio.wait(tasks[len(waits) :])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert all(isinstance(task.exception(), ClientError) for task in tasks[len(waits) :])
+
+    asyncio.run(run())
+    gc.collect()
+    assert complaints == []
+    assert [str(warning.message) for warning in recwarn if "nclosed" in str(warning.message)] == []
 
 
 def test_the_deadline_is_a_time_not_a_count(sagemaker_local: LocalSageMaker, common: dict[str, Any]) -> None:

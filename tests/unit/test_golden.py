@@ -15,8 +15,8 @@ import pytest
 from sagemaker_retraining.config import load_environment, load_model
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import CodePackage, build_plan
-from sagemaker_retraining.requests import build_requests, complete_package, serve_requests
-from tests.project import CHAMPION, EVALUATED, PACKAGE_ARN, RAW_DATA, TRAINING, ExampleProject
+from sagemaker_retraining.requests import build_requests, complete_package, metric_sources, serve_requests
+from tests.project import CHAMPION, PACKAGE_ARN, RESULTS, ExampleProject
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -44,7 +44,7 @@ def everything_set(tmp_path: Path) -> dict[str, Any]:
     requests = build_requests(plan)
     return {
         **requests,
-        "registered": complete_package(requests["register"]["package"], TRAINING, {"auc": 0.75}, RAW_DATA, EVALUATED),
+        "registered": complete_package(requests["register"]["package"], RESULTS, metric_sources(RESULTS)),
         "served": [list(part) for part in serve_requests(requests, PACKAGE_ARN)],
     }
 

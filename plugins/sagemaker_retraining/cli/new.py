@@ -68,13 +68,19 @@ def write_model(name: str, root: Path) -> list[Path]:
         raise ConfigError([f"include/models/{name} is there already; choose another name or change its files"])
     if dag_file.exists():
         raise ConfigError([f"dags/{dag_file.name} is there already; choose another name"])
-    texts = {root / "models" / name / file.name.removesuffix(SUFFIX): file.read_text() for file in _templates()}
+    texts = {root / "models" / name / file.name.removesuffix(SUFFIX): _fill(file, name) for file in _templates()}
     if dag_file.parent.is_dir():
-        texts[dag_file] = DAG_FILE
+        texts[dag_file] = DAG_FILE.replace("{name}", name)
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.replace("{name}", name).replace("{slug}", name.replace("_", "-")))
+        path.write_text(text)
     return list(texts)
+
+
+def _fill(template: Path, name: str) -> str:
+    """A template's text; only what is no Python has places for the name: in Python {name} is an f-string's."""
+    text = template.read_text()
+    return text if template.name.endswith(f".py{SUFFIX}") else text.replace("{name}", name)
 
 
 def _templates() -> list[Path]:

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, Param, TaskGroup, chain, task
-from airflow.sdk.exceptions import AirflowFailException
 
 from sagemaker_retraining.config import EnvironmentConfig, ModelConfig, load_environment, load_model
 from sagemaker_retraining.config.model import Retry
@@ -115,6 +114,7 @@ def retraining_dag(name: str) -> DAG:
                 gate=gate,
                 raw_data=output(data_ready),
                 evaluation=output(evaluate),
+                preprocess=output(preprocess),
                 multiple_outputs=True,
                 **hook,
             )
@@ -188,19 +188,14 @@ def gate_task(hook: dict[str, Any]) -> Any:
     """The `quality_gate` task: may this model be registered?"""
 
     @task(task_id="quality_gate")
-    def quality_gate(config: dict[str, Any], evaluated: dict[str, Any]) -> dict[str, Any]:
-        import logging
-
-        from sagemaker_retraining.gate import decide
+    def quality_gate(config: dict[str, Any], evaluated: dict[str, Any], **context: Any) -> dict[str, Any]:
         from sagemaker_retraining.hooks import RetrainingHook
-        from sagemaker_retraining.requests.registry import EVALUATION
+        from sagemaker_retraining.operators.quality_gate import run_gate
 
-        evaluation = RetrainingHook(**hook).read_json(f"{evaluated['outputs']['evaluation']}{EVALUATION}")
-        decision = decide(evaluation, config)
-        logging.getLogger(__name__).info("Quality gate: %s", decision)
-        if not decision.passed:
-            raise AirflowFailException(f"The quality gate refuses the model: {decision.reason}")
-        return decision.to_dict()
+        def push(decision: dict[str, Any]) -> None:
+            context["ti"].xcom_push(key="return_value", value=decision)
+
+        return run_gate(RetrainingHook(**hook), config, evaluated, push)
 
     return quality_gate
 

@@ -115,7 +115,7 @@ def promote(plan: Mapping[str, Any]) -> str:
     source, target = hook_of(load_environment(plan["source"])), target_hook(plan)
     for place, copy in plan["copies"].items():
         copy_object(source, target, place, copy)
-    target.ensure_group(plan["group"])
+    target.create_unless_there("create_model_package_group", plan["group"])
     arn: str = target.api.create_model_package(**plan["package"])["ModelPackageArn"]
     log.info("%s is %s now", short_name(plan["source_arn"]), arn)
     return arn

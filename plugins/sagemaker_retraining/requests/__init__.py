@@ -10,16 +10,24 @@ from sagemaker_retraining.plan import RunPlan, ownership
 from sagemaker_retraining.requests.alarms import alarm_names
 from sagemaker_retraining.requests.hosting import VARIANT, deploy_templates, deployment_requests, update_request
 from sagemaker_retraining.requests.processing import RAW_MANIFEST, evaluate_request, preprocess_request
-from sagemaker_retraining.requests.registry import complete_package, group_request, package_request
+from sagemaker_retraining.requests.registry import (
+    RunResults,
+    complete_package,
+    group_request,
+    metric_sources,
+    package_request,
+)
 from sagemaker_retraining.requests.training import train_request
 from sagemaker_retraining.requests.transform import transform_requests, transform_templates
 from sagemaker_retraining.requests.validation import RequestError, validate
 
 __all__ = [
     "RequestError",
+    "RunResults",
     "build_requests",
     "complete_package",
     "deployment_requests",
+    "metric_sources",
     "serve_requests",
     "transform_requests",
     "update_request",
@@ -45,6 +53,7 @@ def build_requests(plan: RunPlan) -> dict[str, Any]:
             "require": model.quality_gate.require,
             "tolerance": model.quality_gate.tolerance,
             "on_failure": model.quality_gate.on_failure,
+            "champion": plan.champion.arn if plan.champion else None,
         },
         "register": {"group": group_request(plan), "package": package_request(plan)},
         **_serve(plan),

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from sagemaker_retraining.requests.model_card import card_problems
+
 Request = Mapping[str, Any]
 _Found = Iterator[tuple[str, str]]
 _PROCESSING = "/opt/ml/processing/"
@@ -66,6 +68,8 @@ def _package(request: Request) -> _Found:
     for index, container in enumerate(request.get("InferenceSpecification", {}).get("Containers", [])):
         if "ModelDataUrl" in container and "ModelDataSource" in container:
             yield f"InferenceSpecification.Containers[{index}]", "give ModelDataUrl or ModelDataSource, not both"
+    for text in card_problems(request.get("ModelCard", {}).get("ModelCardContent", "{}")):
+        yield "ModelCard.ModelCardContent", text
 
 
 def _model(request: Request) -> _Found:
