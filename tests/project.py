@@ -50,7 +50,13 @@ models:
       hyperparameters: {objective: "binary:logistic", eta: 0.1}
       environment: {OMP_NUM_THREADS: "4"}
     register: {content_types: [text/csv, application/json], response_types: [application/json]}
-    deploy: {instance_count: 2, environment: {WORKERS: "2"}}
+    deploy:
+      instance_count: 2
+      environment: {WORKERS: "2"}
+      rollout: {strategy: canary, percent: 25, wait_seconds: 600}
+      alarms: [{metric: error_rate, above: 0.05}, {metric: latency_p99_ms, above: 250, periods: 3}, {name: orders-lost}]
+      autoscaling: {min_instances: 2, max_instances: 6, invocations_per_instance: 1200}
+      keep: 3
     data: {history_months: 12, raw_uri: "s3://lake/flights/"}
 """
 LOCK = """\

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sagemaker_retraining.hooks import JobKind, RetrainingHook
 
-_PAGES = {"Training": "jobs", "Processing": "processing-jobs"}
+_PAGES = {"Training": "jobs", "Processing": "processing-jobs", "Transform": "transform-jobs"}
 
 
 class JobLink(BaseOperatorLink):

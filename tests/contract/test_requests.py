@@ -21,6 +21,7 @@ from sagemaker_retraining.requests import (
     complete_package,
     deployment_requests,
     metric_sources,
+    serve_requests,
     validate,
 )
 from sagemaker_retraining.requests.registry import (
@@ -41,6 +42,7 @@ OPERATIONS = [
     "CreateModel",
     "CreateEndpointConfig",
     "CreateEndpoint",
+    "UpdateEndpoint",
 ]
 
 
@@ -63,7 +65,7 @@ def all_requests(folder: Path, environment: str) -> dict[str, dict[str, Any]]:
         "CreateTrainingJob": requests["train"],
         "CreateModelPackageGroup": requests["register"]["group"],
         "CreateModelPackage": registered(requests),
-        **deployment_requests(requests["deploy"], PACKAGE_ARN),
+        **{operation: request for _, operation, request in serve_requests(requests, PACKAGE_ARN)},
     }
 
 
@@ -86,7 +88,7 @@ def test_the_environment_reaches_every_request(tmp_path: Path) -> None:
         assert "subnet-0123456789abcdef1" in str(requests[step]), step
     for step in jobs:
         assert "'EnableInterContainerTrafficEncryption': True" in str(requests[step]), step
-    for step in set(OPERATIONS) - {"CreateModelPackage"}:
+    for step in set(OPERATIONS) - {"CreateModelPackage", "UpdateEndpoint"}:
         assert {"Key": "period", "Value": "2013-11"} in requests[step]["Tags"], step
     assert "Tags" not in requests["CreateModelPackage"]
 
@@ -115,7 +117,7 @@ def change(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return apply
 
 
-JOB, TRAIN, PACKAGE, CONFIG = OPERATIONS[0], OPERATIONS[2], OPERATIONS[4], OPERATIONS[6]
+JOB, TRAIN, PACKAGE, CONFIG, UPDATE = (OPERATIONS[index] for index in (0, 2, 4, 6, 8))
 MISTAKES: list[tuple[str, str, Any, str]] = [
     (JOB, "RoleArn", ..., "CreateProcessingJob: RoleArn: is required"),
     (JOB, "RolArn", "x", "CreateProcessingJob: RolArn: is unknown; CreateProcessingJobRequest has ProcessingInputs"),
@@ -185,6 +187,10 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
     ),
     (CONFIG, "DataCaptureConfig.InitialSamplingPercentage", 101, "is 101; at most 100"),
     (CONFIG, "ProductionVariants", [], "ProductionVariants: [] has length 0; at least 1"),
+    (CONFIG, "ShadowProductionVariants", [{"VariantName": "a"}] * 2, "needs one variant beside one production variant"),
+    (CONFIG, "ShadowProductionVariants", [{"VariantName": "a"}], "ShadowProductionVariants[0].ModelName: is required"),
+    (UPDATE, "DeploymentConfig", {"BlueGreenUpdatePolicy": {}, "RollingUpdatePolicy": {}}, "or RollingUpdatePolicy"),
+    (UPDATE, "ExcludeRetainedVariantProperties", [], "needs RetainAllVariantProperties"),
     ("CreateModel", "PrimaryContainer", ..., "PrimaryContainer: give PrimaryContainer or Containers"),
     ("CreateEndpoint", "EndpointConfigName", None, "EndpointConfigName: None is a NoneType; expected string"),
 ]

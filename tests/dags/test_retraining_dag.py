@@ -40,10 +40,10 @@ def dag() -> DAG:
 
 
 def test_the_tasks_are_one_chain(dag: DAG) -> None:
-    assert sorted(dag.task_ids) == sorted([*CHAIN, "review"])
+    assert sorted(dag.task_ids) == sorted([*CHAIN, "review", "cleanup"])
     for task, following in pairwise(CHAIN):
         assert following in dag.get_task(task).downstream_task_ids
-    assert dag.get_task("verify").downstream_task_ids == set()
+    assert dag.get_task("verify").downstream_task_ids == {"cleanup"}
 
 
 def test_review_is_a_leaf_beside_approval(dag: DAG) -> None:
@@ -64,7 +64,7 @@ def test_groups_do_not_change_the_ids(dag: DAG) -> None:
     assert groups == {
         "build": {"data_ready", "preprocess", "train", "evaluate"},
         "release": {"quality_gate", "register", "approval", "review"},
-        "serve": {"deploy", "verify"},
+        "serve": {"deploy", "verify", "cleanup"},
     }
 
 

@@ -23,6 +23,7 @@ TASKS = [
     "approval",
     "deploy",
     "verify",
+    "cleanup",
 ]
 WAIT_SECONDS = 400
 
@@ -124,6 +125,7 @@ def test_a_rejected_version_is_not_deployed(laptop: Laptop, approved: dict[str, 
     assert rejected["status"] == 1
     assert "not this month" in rejected["output"]
     assert rejected["tasks"]["deploy"]["state"] == "skipped"
+    assert rejected["tasks"]["cleanup"]["state"] == "skipped"
     assert rejected["state"] == "success"
     endpoint = laptop.client("sagemaker").describe_endpoint(EndpointName=approved["endpoint"]["name"])
     assert endpoint["EndpointConfigName"] == approved["endpoint"]["config"]

@@ -1,4 +1,4 @@
-"""Registration, approval and deployment against the local SageMaker: twice is once, and no is no."""
+"""Registration and approval against the local SageMaker: twice is once, and no is no."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from sagemaker_retraining.operators.deploy import DeployEndpointOperator
 from sagemaker_retraining.operators.plan import find_champion
 from sagemaker_retraining.operators.register import RegisterModelOperator
 from sagemaker_retraining.operators.review import ReviewOperator
-from sagemaker_retraining.operators.verify import VerifyEndpointOperator
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import Champion
 from sagemaker_retraining.registry import decide
@@ -31,6 +30,7 @@ from sagemaker_retraining.requests.decision import CLI, transitions
 from sagemaker_retraining.sensors.approval import ModelApprovalSensor
 from tests.conftest import LocalSageMaker
 from tests.local.endpoint_kit import IMAGE, model_archive
+from tests.local.serving_kit import StateStore
 
 pytestmark = pytest.mark.usefixtures("aws_connection")
 GATE = {"passed": True, "reason": "all met", "metric": "auc", "challenger": {"auc": 0.7}, "champion": None}
@@ -141,7 +141,11 @@ class Release:
 
 def context(run_type: str = "manual") -> Any:
     """What the operators take of a task's context."""
-    return {"dag_run": SimpleNamespace(run_type=run_type), "ti": SimpleNamespace(try_number=1, max_tries=2)}
+    return {
+        "dag_run": SimpleNamespace(run_type=run_type),
+        "ti": SimpleNamespace(try_number=1, max_tries=2),
+        "task_state_store": StateStore(),
+    }
 
 
 def deferred(operator: Any) -> TaskDeferred:
@@ -445,82 +449,13 @@ def test_a_version_that_is_deleted_while_it_waits(release: Release) -> None:
 
 def test_only_what_is_approved_is_deployed(release: Release) -> None:
     arn = release.register("job-1")["model_package_arn"]
-    with pytest.raises(AirflowFailException, match=r"is PendingManualApproval .*only an Approved version is deployed"):
+    with pytest.raises(AirflowFailException, match=r"is PendingManualApproval .*only an Approved version"):
         release.deploy(arn)
     release.decide(arn, "Rejected", "no")
     with pytest.raises(AirflowFailException, match="is Rejected by jane from cli"):
         release.deploy(arn)
     assert not release.sagemaker.list_endpoints(NameContains=release.name)["Endpoints"]
     assert not release.sagemaker.list_endpoint_configs(NameContains=release.name)["EndpointConfigs"]
-
-
-@pytest.mark.usefixtures("as_dag_role")
-def test_deploy_creates_updates_and_does_nothing_twice(release: Release) -> None:
-    first = release.register("job-1", factor=2)["model_package_arn"]
-    second = release.register("job-2", factor=3)["model_package_arn"]
-    for arn in (first, second):
-        release.decide(arn, "Approved", "")
-    created, again, updated = release.deploy(first), release.deploy(first), release.deploy(second)
-    assert created["status"] == "InService"
-    assert created["previous_endpoint_config"] is None
-    assert again["endpoint_config"] == created["endpoint_config"]
-    assert updated["previous_endpoint_config"] == created["endpoint_config"]
-    runtime = release.server.client("sagemaker-runtime")
-    answer = runtime.invoke_endpoint(EndpointName=release.name, ContentType="text/csv", Accept="text/csv", Body="2")
-    assert answer["Body"].read() == b"6.0"
-
-
-def test_a_version_that_does_not_load_leaves_the_old_one_serving(release: Release) -> None:
-    good = release.register("job-1", factor=2)["model_package_arn"]
-    broken = release.register("job-2", broken=True)["model_package_arn"]
-    for arn in (good, broken):
-        release.decide(arn, "Approved", "")
-    before = release.deploy(good)
-    with pytest.raises(AirflowException, match="did not pass the ping health check"):
-        release.deploy(broken)
-    endpoint = release.sagemaker.describe_endpoint(EndpointName=release.name)
-    assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("InService", before["endpoint_config"])
-
-
-@pytest.mark.usefixtures("as_dag_role")
-def test_verify_shows_the_rows_that_differ(release: Release) -> None:
-    arn = release.register("job-1", factor=2)["model_package_arn"]
-    release.decide(arn, "Approved", "")
-    release.deploy(arn)
-    rows = [
-        '{"content_type": "text/csv", "body": "2", "prediction": 4.0}',
-        '{"content_type": "text/csv", "body": "3", "prediction": 6.5}',
-    ]
-
-    def verify(lines: list[str]) -> dict[str, Any]:
-        key = f"release/{release.name}/sample.jsonl"
-        body = "\n".join(lines).encode()
-        release.server.client("s3").put_object(Bucket=release.server.bucket, Key=key, Body=body)
-        evaluation = {"outputs": {"evaluation": f"s3://{release.server.bucket}/release/{release.name}/"}}
-        config = {"endpoint": release.name, "tolerance": 1e-6}
-        return VerifyEndpointOperator(task_id="verify", config=config, evaluation=evaluation).execute({})
-
-    assert verify(rows[:1])["max_difference"] == 0
-    with pytest.raises(AirflowFailException, match=r"1 of 2 answers .*3: offline 6.5, endpoint 6.0"):
-        verify(rows)
-    with pytest.raises(AirflowFailException, match="sample is empty"):
-        verify([])
-
-
-def test_a_change_whose_answer_is_lost_is_not_made_twice(release: Release) -> None:
-    first = release.register("job-1")["model_package_arn"]
-    release.decide(first, "Approved", "good")
-    lose_answers(release.server, "CreateModel", "CreateEndpointConfig", "CreateEndpoint")
-    created = release.deploy(first)
-    assert created["status"] == "InService"
-    second = release.register("job-2", factor=3)["model_package_arn"]
-    release.decide(second, "Approved", "better")
-    lose_answers(release.server, "UpdateEndpoint")
-    updated = release.deploy(second)
-    assert updated["status"] == "InService"
-    assert updated["previous_endpoint_config"] == created["endpoint_config"] != updated["endpoint_config"]
-    configs = release.sagemaker.list_endpoint_configs(NameContains=release.name)["EndpointConfigs"]
-    assert len(configs) == 2
 
 
 def lose_answers(server: LocalSageMaker, *operations: str) -> None:

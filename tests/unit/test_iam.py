@@ -142,12 +142,14 @@ def methods() -> dict[str, str]:
     """boto3's methods of the services the package uses: `{"create_model": "sagemaker:CreateModel"}`."""
     session = botocore.session.get_session()
     services = {"sagemaker": "sagemaker", "sagemaker-runtime": "sagemaker", "s3": "s3", "logs": "logs"}
+    services |= {"cloudwatch": "cloudwatch", "application-autoscaling": "application-autoscaling"}
     found = {
         xform_name(operation): f"{prefix}:{operation}"
         for service, prefix in services.items()
         for operation in session.get_service_model(service).operation_names
     }
-    found |= {"list_objects_v2": "s3:ListBucket", "head_object": "s3:GetObject", "check_for_key": "s3:GetObject"}
+    found |= {"list_objects_v2": "s3:ListBucket", "head_bucket": "s3:ListBucket", "upload_fileobj": "s3:PutObject"}
+    found |= {"head_object": "s3:GetObject", "check_for_key": "s3:GetObject"}
     return {name: action for name, action in found.items() if name not in vars(RetrainingHook)}
 
 
@@ -198,6 +200,6 @@ def test_a_policy_names_what_exists(name: str) -> None:
     assert document["Version"] == "2012-10-17"
     for statement in document["Statement"]:
         actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
-        assert [action for action in actions if not re.fullmatch(r"[a-z0-9]+:[A-Za-z]+", action)] == []
+        assert [action for action in actions if not re.fullmatch(r"[a-z0-9-]+:[A-Za-z]+", action)] == []
         assert [a for a in actions if a.startswith("sagemaker:") and a not in operations] == []
     assert len(re.sub(r"\s", "", (FOLDER / f"{name}.json").read_text())) <= 6144, "the limit of a managed policy"

@@ -16,11 +16,13 @@ SKELETON = Path(__file__).parent / "skeleton"
 # The templates' names end in .txt so that no tool takes them for code of this package.
 SUFFIX = ".txt"
 # Airflow looks only into files that hold the words airflow and dag: the first line is needed.
-DAG_FILE = '''"""The Airflow DAG of the model {name}; everything about it is in include/models/{name}/."""
+DAG_FILE = '''"""The Airflow DAGs of the model {name}; everything about it is in include/models/{name}/."""
 
-from sagemaker_retraining.dags import retraining_dag
+from sagemaker_retraining.dags import promotion_dag, retraining_dag, rollback_dag
 
 dag = retraining_dag("{name}")
+rollback = rollback_dag("{name}")
+promotion = promotion_dag("{name}")
 '''
 EPILOG = """\
 Writes include/models/<model>/ (model.yaml, the four scripts that run in SageMaker, sample data for a laptop) and

@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, Param, TaskGroup, task
+from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, Param, TaskGroup, chain, task
 
-from sagemaker_retraining.config import ModelConfig, load_environment, load_model
+from sagemaker_retraining.config import EnvironmentConfig, ModelConfig, load_environment, load_model
+from sagemaker_retraining.config.model import Retry
 from sagemaker_retraining.dags.retries import retry_arguments
-from sagemaker_retraining.operators.deploy import DeployEndpointOperator
+from sagemaker_retraining.dags.serve import SAMPLE, deploy_and_verify, output
 from sagemaker_retraining.operators.jobs import ResumableProcessingOperator, ResumableTrainingOperator
 from sagemaker_retraining.operators.register import RegisterModelOperator
 from sagemaker_retraining.operators.review import ReviewOperator
-from sagemaker_retraining.operators.verify import VerifyEndpointOperator
+from sagemaker_retraining.operators.transform import ResumableTransformOperator
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.sensors.approval import ModelApprovalSensor
 from sagemaker_retraining.sensors.raw_data import RawDataSensor
@@ -25,7 +26,7 @@ PERIOD_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
 
 def retraining_dag(name: str) -> DAG:
     """`<model>_retraining`: plan → data_ready → preprocess → train → evaluate → quality_gate → register → approval →
-    deploy → verify, and `review` beside approval.
+    deploy → verify (→ cleanup), and `review` beside approval; with `deploy.kind: batch` transform after approval.
 
     Every task takes its complete request from the plan task's XCom, so that the rendered template in the UI is what
     was sent. Raises ConfigError for a wrong YAML file: Airflow shows it as the import error of this one DAG.
@@ -140,25 +141,30 @@ def retraining_dag(name: str) -> DAG:
             )
 
         with TaskGroup("serve", prefix_group_id=False, tooltip="From a yes to production"):
-            deploy = DeployEndpointOperator(
-                task_id="deploy",
-                config=plan["deploy"],
-                model_package_arn=output(register)["model_package_arn"],
-                poll_seconds=poll.endpoint,
-                **hook,
-            )
-            verify = VerifyEndpointOperator(
-                task_id="verify", config=plan["verify"], evaluation=output(evaluate), **hook
-            )
+            arn = output(register)["model_package_arn"]
+            if model.deploy.kind == "batch":
+                served = [transform_task(environment, plan, arn)]
+            else:
+                sample = f"{job_output(evaluate, 'evaluation')}{SAMPLE}"
+                served = deploy_and_verify(environment, plan, model_package_arn=arn, sample_uri=sample)
 
-        plan >> data_ready >> preprocess >> train >> evaluate >> gate >> register >> approval >> deploy >> verify
+        chain(plan, data_ready, preprocess, train, evaluate, gate, register, approval, *served)
         register >> review  # asks; what follows depends on approval, which sees every door
     return dag
 
 
-def output(operator: BaseOperator) -> Any:
-    """The XCom of an operator, as an argument of a later one: rendered, it is the value."""
-    return operator.output
+def transform_task(environment: EnvironmentConfig, plan: Any, arn: Any) -> BaseOperator:
+    """The `transform` task, in place of an endpoint."""
+    return ResumableTransformOperator(
+        task_id="transform",
+        config=plan["transform"],
+        model_package_arn=arn,
+        poll_seconds=environment.poll_seconds.job,
+        deferrable=True,
+        **retry_arguments(Retry()),
+        aws_conn_id=environment.aws_conn_id,
+        region_name=environment.region,
+    )
 
 
 def job_output(operator: BaseOperator, name: str) -> str:
@@ -205,6 +211,7 @@ PendingManualApproval and deploys it to `{model.endpoint}` when a person has app
 |---|---|
 | run a certain month | *Trigger*, set **Period** |
 | see what was sent to SageMaker | a task's *Rendered Templates*, or `plan.json` under the run's S3 prefix |
+| go back, or to another version | the DAG `{model.model}_rollback` |
 | approve or reject | the run's *Required Actions*, `python -m sagemaker_retraining approve …`, or SageMaker Studio |
 
 Owner: {model.owner}, team {model.team}. Configuration: `include/models/{model.model}/model.yaml`.
