@@ -167,7 +167,7 @@ def find(hook: RetrainingHook, group: str, number: int) -> Package:
     """A version of the group by its number."""
     try:
         return registry.find_version(hook.api, group, number)
-    except LookupError as error:
+    except ValueError as error:
         raise AirflowFailException(f"{error}; production stays as it is") from error
 
 
