@@ -25,6 +25,8 @@ EFFECT_SECONDS = 15
 """A decision must have its effect within so many seconds in the local environment."""
 WAIT_SECONDS = 420
 TRIES = 20
+SETTLED_SECONDS = 3
+"""Airflow takes a task for killed, and runs it again, that is answered before its executor has reported that it waits."""
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -157,13 +159,17 @@ class Run:
         return {task["task_id"]: task["state"] or "" for task in found}
 
     def wait_for_review(self) -> Run:
-        """Until the version is registered, the sensor waits and the action is open."""
+        """Until the version is registered, the sensor waits and the action has been open for SETTLED_SECONDS."""
+        since: float | None = None
 
         def look() -> bool:
+            nonlocal since
             states = self.states()
             failed = [task for task, state in states.items() if state in ("failed", "upstream_failed")]
             assert not failed, f"{failed[0]}: {self.log(failed[0])}"
-            return (states.get("approval"), states.get("review")) == ("deferred", "awaiting_input")
+            waits = (states.get("approval"), states.get("review")) == ("deferred", "awaiting_input")
+            since = (since or time.monotonic()) if waits else None
+            return since is not None and time.monotonic() - since >= SETTLED_SECONDS
 
         until(f"{self.id} waits for a decision", look)
         return self
