@@ -12,10 +12,10 @@ set_up = @python=$$(sh include/laptop/find_python.sh "$(PYTHON)") && "$$python" 
 UV = .venv-uv/bin/uv pip compile --quiet --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run backfill up down test chaos lint bench backtest lock clean
+.PHONY: help setup run backfill up down test test-slow chaos lint bench backtest lock clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install everything that make test needs
 	$(set_up) dev
@@ -37,9 +37,13 @@ up: ## Start Airflow and the local SageMaker and leave them running (AIRFLOW_POR
 down: ## Stop what make up started
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m include.laptop.stack down; else echo "Nothing was running."; fi
 
-test: ## Run all tests
+test: ## Run the tests, without the slow ones
 	$(set_up) dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: ## Run the slow tests: releases, backfills and Spot on a real scheduler, in a browser where there is Chromium
+	$(set_up) dev
+	@$(BIN)/python -m pytest -m slow
 
 chaos: ## Kill, throttle and interfere, and check that the runs survive; FAULT=kill_worker for one (docs/faults.md)
 	$(set_up) dev

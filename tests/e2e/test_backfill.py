@@ -15,6 +15,8 @@ import pytest
 from include.laptop.airflow_api import AirflowApi
 from tests.e2e.laptop_kit import Laptop
 
+pytestmark = pytest.mark.slow
+
 DAG_ID, GROUP = "flight_delay_retraining", "flight-delay"
 MONTHS = ["2013-02", "2013-03"]
 WAIT_SECONDS = 400

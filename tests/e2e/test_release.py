@@ -12,6 +12,8 @@ from sagemaker_retraining.requests.decision import transitions
 from tests.e2e.browser import answer_in_the_browser
 from tests.e2e.release_kit import CHROMIUM, EFFECT_SECONDS, Release, Run, local_user, until
 
+pytestmark = pytest.mark.slow
+
 AFTER_YES = {"approval": "success", "deploy": "success", "verify": "success"}
 AFTER_NO = {"approval": "skipped", "deploy": "skipped", "verify": "skipped"}
 AFTER_FAILURE = {"approval": "failed", "deploy": "upstream_failed", "verify": "upstream_failed"}

@@ -13,6 +13,7 @@ from tests.conftest import LocalSageMaker
 from tests.local.job_kit import Jobs, archive
 from tests.models import flight_delay_kit as kit
 
+pytestmark = pytest.mark.slow
 CALM, SHAKEN = "spot-flight-delay-calm", "spot-flight-delay-shaken"
 INTERRUPTIONS = 3
 # Fewer rounds than model.yaml asks for: enough for a checkpoint before each interruption, and for one after the last.
