@@ -26,7 +26,7 @@ EFFECT_SECONDS = 15
 WAIT_SECONDS = 420
 TRIES = 20
 SETTLED_SECONDS = 3
-"""Airflow takes a task for killed, and runs it again, that is answered before its executor has reported that it waits."""
+"""Airflow takes a task for killed, and runs it again, that is answered before its executor reports that it waits."""
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 

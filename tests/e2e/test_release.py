@@ -12,6 +12,7 @@ from sagemaker_retraining.requests.decision import transitions
 from tests.e2e.browser import answer_in_the_browser
 from tests.e2e.release_kit import CHROMIUM, EFFECT_SECONDS, Release, Run, local_user, until
 
+pytestmark = pytest.mark.timeout(1200)  # the first test waits for all runs to get as far as the decision
 AFTER_YES = {"approval": "success", "deploy": "success", "verify": "success"}
 AFTER_NO = {"approval": "skipped", "deploy": "skipped", "verify": "skipped"}
 AFTER_FAILURE = {"approval": "failed", "deploy": "upstream_failed", "verify": "upstream_failed"}
