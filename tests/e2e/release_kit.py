@@ -197,9 +197,13 @@ class Run:
         found: dict[str, Any] = self.release.api.describe_model_package(ModelPackageName=self.arn())
         return found
 
+    def tries(self, task: str) -> int:
+        """How often a task was tried."""
+        return int(self.release.get(f"{self.path}/taskInstances/{task}")["try_number"])
+
     def log(self, task: str) -> str:
         """The log of the last try of a task."""
-        tries = self.release.get(f"{self.path}/taskInstances/{task}")["try_number"]
+        tries = self.tries(task)
         found = self.release.get(f"{self.path}/taskInstances/{task}/logs/{tries}", full_content=True)
         return "\n".join(json.dumps(line, ensure_ascii=False) for line in found["content"])
 

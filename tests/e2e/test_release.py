@@ -12,11 +12,12 @@ from sagemaker_retraining.requests.decision import transitions
 from tests.e2e.browser import answer_in_the_browser
 from tests.e2e.release_kit import CHROMIUM, EFFECT_SECONDS, Release, Run, local_user, until
 
-pytestmark = pytest.mark.slow
-
-AFTER_YES = {"approval": "success", "deploy": "success", "verify": "success"}
-AFTER_NO = {"approval": "skipped", "deploy": "skipped", "verify": "skipped"}
-AFTER_FAILURE = {"approval": "failed", "deploy": "upstream_failed", "verify": "upstream_failed"}
+# The first test waits for all runs to get as far as the decision.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+SERVE = ("deploy", "verify", "cleanup")
+AFTER_YES = {"approval": "success", **dict.fromkeys(SERVE, "success")}
+AFTER_NO = {"approval": "skipped", **dict.fromkeys(SERVE, "skipped")}
+AFTER_FAILURE = {"approval": "failed", **dict.fromkeys(SERVE, "upstream_failed")}
 WAITING = (
     "airflow_yes",
     "airflow_no",
@@ -30,6 +31,7 @@ WAITING = (
     "deadline_rejects",
     "deadline_expires",
 )
+REFUSED = ("gate_fails", "gate_skips", "gate_registers")
 SOMEBODY = "arn:aws:iam::123456789012:user/somebody"
 
 
@@ -43,9 +45,11 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
 @pytest.fixture(scope="module")
 def runs(release: Release) -> dict[str, Run]:
     """A run of every model, started at once. When it waits for a decision no other one is at work."""
-    runs = {model: release.start(model) for model in WAITING}
+    runs = {model: release.start(model) for model in (*WAITING, *REFUSED)}
     for model, run in runs.items():
-        if not model.startswith("deadline_"):
+        if model in REFUSED:
+            run.end()
+        elif not model.startswith("deadline_"):
             run.wait_for_review()
     return runs
 
@@ -169,6 +173,50 @@ def test_of_two_doors_at_once_one_wins_without_an_error(release: Release, runs: 
     assert command.result().returncode == (0 if won else 1)
     if not won:
         assert "already decided: race/1 is Rejected by admin from airflow" in command.result().stderr
+
+
+class TestQualityGate:
+    """A metric that no model can reach; the model's `on_failure` says what that does to the run."""
+
+    @pytest.mark.parametrize(
+        ("model", "state", "gate", "rest", "nobody"),
+        [
+            ("gate_fails", "failed", "failed", "upstream_failed", "upstream_failed"),
+            ("gate_skips", "success", "skipped", "skipped", "skipped"),
+        ],
+    )
+    def test_nothing_is_registered(
+        self, release: Release, runs: dict[str, Run], model: str, state: str, gate: str, rest: str, nobody: str
+    ) -> None:
+        run = runs[model]
+        assert run.end() == state
+        follows = ("register", "approval", *SERVE)
+        released(run, {"quality_gate": gate, **dict.fromkeys(follows, rest)}, review=nobody)
+        assert run.tries("quality_gate") == 1
+        self.explained(run)
+        assert (
+            release.api.list_model_package_groups(NameContains=model.replace("_", "-"))["ModelPackageGroupSummaryList"]
+            == []
+        )
+
+    def test_register_rejected(self, runs: dict[str, Run]) -> None:
+        run = runs["gate_registers"]
+        assert run.end() == "success"
+        released(run, AFTER_NO, review="skipped")
+        self.explained(run)
+        package = run.package()
+        assert package["ModelApprovalStatus"] == "Rejected"
+        assert "misses its minimum of 2" in package["ApprovalDescription"]
+        assert (package["CustomerMetadataProperties"]["decided_from"]) == "quality gate"
+        assert "misses its minimum of 2" in run.log("approval")
+
+    def explained(self, run: Run) -> None:
+        """The decision with its numbers is an XCom and a line in the log, also of a task that failed or was skipped."""
+        decision = run.returned("quality_gate")
+        assert (decision["passed"], decision["champion"]) == (False, None)
+        assert 0 < decision["challenger"]["auc"] <= 1
+        assert "misses its minimum of 2" in decision["reason"]
+        assert f"Quality gate: refused: {decision['reason']}" in run.log("quality_gate")
 
 
 class TestDeadline:

@@ -13,4 +13,7 @@ MODELS = (
     "deadline_rejects",
     "deadline_expires",
     "succession",
+    "gate_fails",
+    "gate_skips",
+    "gate_registers",
 )
