@@ -23,7 +23,7 @@ T = TypeVar("T")
 PERIOD = "2024-02"
 EFFECT_SECONDS = 15
 """A decision must have its effect within so many seconds in the local environment."""
-WAIT_SECONDS = 420
+WAIT_SECONDS = 900
 TRIES = 20
 SETTLED_SECONDS = 3
 """Airflow takes a task for killed that is answered before its executor has reported that it waits."""

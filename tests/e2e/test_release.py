@@ -13,7 +13,7 @@ from tests.e2e.browser import answer_in_the_browser
 from tests.e2e.release_kit import CHROMIUM, EFFECT_SECONDS, Release, Run, local_user, until
 
 # The first test waits for all runs to get as far as the decision.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 SERVE = ("deploy", "verify", "cleanup")
 AFTER_YES = {"approval": "success", **dict.fromkeys(SERVE, "success")}
 AFTER_NO = {"approval": "skipped", **dict.fromkeys(SERVE, "skipped")}
