@@ -48,8 +48,8 @@ class Server:
         self.context = Context(settings, store, Clients(settings.url, settings.region, self._app))
         create_default_role(self.context)
         self.context.jobs = JobRunner(self.context)
-        self.context.endpoints = EndpointRunner(self.context)
         self._faults = Faults()
+        self.context.endpoints = EndpointRunner(self.context, self._faults.rollback_fails)
         self._control_api = ControlApi(self.context, self._faults)
 
     def start(self) -> None:

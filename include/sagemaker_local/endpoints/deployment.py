@@ -23,10 +23,13 @@ HEALTH_CHECK_SECONDS = 240
 
 
 class Deployment:
-    """What an endpoint's requests go to. Made by `bring_up`; replaced as a whole by an update."""
+    """The fleets of one endpoint config, one for each variant. Made by `bring_up`; replaced as a whole by an update."""
 
-    def __init__(self, endpoint: str, servers: dict[str, ModelServer], capture: CaptureConfig | None) -> None:
+    def __init__(
+        self, endpoint: str, config: str, servers: dict[str, ModelServer], capture: CaptureConfig | None
+    ) -> None:
         self.endpoint = endpoint
+        self.config = config
         self.servers = servers
         self.capture = capture
         self.weigh({})
@@ -78,11 +81,21 @@ class Builder:
             if not self._cancelled.is_set():
                 self.remove(endpoint, plan)
             raise
-        return Deployment(endpoint, servers, CaptureConfig.parse(plan["DataCaptureConfig"]))
+        return Deployment(endpoint, plan["EndpointConfigName"], servers, CaptureConfig.parse(plan["DataCaptureConfig"]))
 
     def remove(self, endpoint: str, plan: dict[str, Any]) -> None:
         """Delete the directory of a deployment that is no longer used."""
         shutil.rmtree(self.directory(endpoint) / plan["Id"], ignore_errors=True)
+
+    def remove_unused(self) -> None:
+        """Delete the directories of all deployments that no endpoint in the store refers to."""
+        used = set()
+        for body in self._ctx.store.list("endpoint"):
+            plans = [body[key] for key in ("_Deployed", "_Pending") if key in body]
+            used |= {(body["EndpointName"], plan["Id"]) for plan in plans}
+        for directory in self.directory("").glob("*/*"):
+            if (directory.parent.name, directory.name) not in used:
+                shutil.rmtree(directory, ignore_errors=True)
 
     def _wait_healthy(self, variant: dict[str, Any], server: ModelServer) -> None:
         seconds = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", HEALTH_CHECK_SECONDS)

@@ -7,7 +7,7 @@ from typing import Any
 
 from include.sagemaker_local.endpoints.capture import Capture, Payload, event_line, now
 from include.sagemaker_local.endpoints.deployment import Deployment
-from include.sagemaker_local.endpoints.metrics import Metrics
+from include.sagemaker_local.endpoints.metrics import Fleet, Metrics
 from include.sagemaker_local.endpoints.model_server import Answer, ModelServer, NoAnswerError
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.service import Settings
@@ -43,11 +43,16 @@ class Invoker:
             )
         return wanted, deployment.servers[wanted]
 
-    def forward(self, deployment: Deployment, variant: str, environ: dict[str, Any], body: bytes) -> HttpResponse:
-        """Ask the variant's container. Raises ModelError for the model's errors, ServiceUnavailable without answer."""
+    def forward(
+        self, deployment: Deployment, variant: str, environ: dict[str, Any], body: bytes, started: float
+    ) -> HttpResponse:
+        """Ask the variant's container. Raises ModelError for the model's errors, ServiceUnavailable without answer.
+
+        `started` is when, on the performance counter, the request had arrived.
+        """
         headers = _container_headers(environ)
         at = now()
-        answer = self._ask(deployment, variant, headers, body)
+        answer = self._ask(deployment, variant, headers, body, started)
         if answer.status >= 400:
             raise _model_error(self._settings, deployment.endpoint, answer.status, answer.body.decode(errors="replace"))
         config = deployment.capture
@@ -59,8 +64,10 @@ class Invoker:
             self._capture.record(config, f"{deployment.endpoint}/{variant}", line, at)
         return 200, _response_headers(answer, variant), answer.body
 
-    def _ask(self, deployment: Deployment, variant: str, headers: dict[str, str], body: bytes) -> Answer:
-        status, started = 0, time.perf_counter()
+    def _ask(
+        self, deployment: Deployment, variant: str, headers: dict[str, str], body: bytes, started: float
+    ) -> Answer:
+        status, asked = 0, time.perf_counter()
         try:
             answer = deployment.servers[variant].invoke(body, headers)
             status = answer.status
@@ -70,7 +77,8 @@ class Invoker:
             message = "The request has failed due to a temporary failure of the server."
             raise AwsError("ServiceUnavailable", message, status=503) from error
         finally:
-            self._metrics.observe(deployment.endpoint, variant, status, time.perf_counter() - started)
+            fleet = Fleet(deployment.endpoint, variant, deployment.config)
+            self._metrics.observe(fleet, status, time.perf_counter() - asked, asked - started)
         return answer
 
 

@@ -23,6 +23,9 @@ Plan = dict[str, Any]
 
 INTERNAL_ERROR = "Request to service failed. If failure persists after retry, contact customer support."
 RESTARTED = "The update was rolled back: the local SageMaker was restarted while it ran."
+ALARMS_TRIPPED = "The deployment was rolled back because auto-rollback alarm(s) are in ALARM state:"
+ROLLBACK_FAILED = "The rollback failed too: the endpoint is in service with a mix of the old and new configurations."
+TIMED_OUT = "The deployment was rolled back because it exceeded MaximumExecutionTimeoutInSeconds of {} seconds."
 
 
 def make_plan(ctx: Context, config: Body) -> Plan:
@@ -56,11 +59,38 @@ def retain(plan: Plan, body: Body, excluded: list[str]) -> None:
 
 
 def pending_summary(plan: Plan) -> Body:
-    """Describe's PendingDeploymentSummary."""
+    """Describe's PendingDeploymentSummary of a deployment that has not begun."""
     started = time.time()
     status = [{"Status": "Creating", "StartTime": started}]
-    variants = [{**summary, "VariantStatus": status} for summary in _variants(plan)]
+    variants = [{**summary, "CurrentInstanceCount": 0, "VariantStatus": status} for summary in _variants(plan)]
     return {"EndpointConfigName": plan["EndpointConfigName"], "ProductionVariants": variants, "StartTime": started}
+
+
+def set_stage(
+    ctx: Context, name: str, status: str, active: Callable[[int], int], message: Callable[[int], str]
+) -> None:
+    """Show the stage of the deployment under way, and tell EventBridge.
+
+    `active` makes of a variant's instances those that take requests, `message` of these the StatusMessage.
+    """
+
+    def change(body: Body) -> None:
+        for variant in body["PendingDeploymentSummary"]["ProductionVariants"]:
+            variant["CurrentInstanceCount"] = number = active(variant["DesiredInstanceCount"])
+            variant["VariantStatus"] = [{"Status": status, "StatusMessage": message(number), "StartTime": time.time()}]
+
+    announce_deployment(ctx, ctx.store.update("endpoint", name, change))
+
+
+def set_terminating(ctx: Context, name: str) -> None:
+    """Show that the instances of what served so far are going away."""
+
+    def change(body: Body) -> None:
+        for variant in body["ProductionVariants"]:
+            message = f"Terminating {variant['CurrentInstanceCount']} instance(s)."
+            variant["VariantStatus"] = [{"Status": "Deleting", "StatusMessage": message, "StartTime": time.time()}]
+
+    announce_deployment(ctx, ctx.store.update("endpoint", name, change))
 
 
 def weights(body: Body) -> dict[str, float]:
@@ -72,6 +102,7 @@ def deployed(body: Body) -> None:
     """Make the pending plan the one that serves."""
     plan: Plan = body.pop("_Pending")
     body.pop("PendingDeploymentSummary", None)
+    body.pop("_Mixed", None)
     body.update(
         _Deployed=plan,
         EndpointConfigName=plan["EndpointConfigName"],
@@ -87,6 +118,12 @@ def rolled_back(body: Body, reason: str) -> None:
     body.pop("_Pending", None)
     body.pop("PendingDeploymentSummary", None)
     body["FailureReason"] = reason
+
+
+def mixed(body: Body, reason: str) -> None:
+    """Both plans go on to serve: the rollback failed."""
+    body["_Mixed"] = body["_Pending"]
+    rolled_back(body, f"{reason} {ROLLBACK_FAILED}")
 
 
 def _variants(plan: Plan) -> list[Body]:
@@ -140,11 +177,21 @@ def set_status(ctx: Context, name: str, status: str, change: Callable[[Body], No
 
 
 def announce(ctx: Context, body: Body) -> None:
-    """The `SageMaker Endpoint State Change` event of the status in `body`, upper snake case as AWS has it there."""
+    """The `SageMaker Endpoint State Change` event of the status in `body`."""
+    _announce(ctx, "SageMaker Endpoint State Change", body)
+
+
+def announce_deployment(ctx: Context, body: Body) -> None:
+    """The event of a deployment's next stage."""
+    _announce(ctx, "SageMaker Endpoint Deployment State Change", body)
+
+
+def _announce(ctx: Context, detail_type: str, body: Body) -> None:
+    """Tell EventBridge; the status is upper snake case there, as AWS has it."""
     detail = {
         **epoch_ms(body, "CreationTime", "LastModifiedTime"),
         "EndpointStatus": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", body["EndpointStatus"]).upper(),
         "Tags": {tag["Key"]: tag["Value"] for tag in tags_of(ctx, body["EndpointArn"])},
     }
     given = {name: value for name, value in detail.items() if value is not None}
-    emit(ctx, "SageMaker Endpoint State Change", body["EndpointArn"], given)
+    emit(ctx, detail_type, body["EndpointArn"], given)
