@@ -118,7 +118,7 @@ def _count_statistic(count: Callable[[Tally], int]) -> Callable[[Tally, str], fl
         }
         if name in values:
             return values[name]
-        return float(total >= number - max(1, math.ceil(_percent(name) / 100 * number)) + 1)
+        return float(total >= number - max(1, math.ceil(_percent(name) * number / 100 - 1e-9)) + 1)
 
     return statistic
 

@@ -199,9 +199,13 @@ class EndpointRunner:
             elif status == "Deleting":
                 self.delete(name)
             elif status != "Failed":
-                undo = partial(state.rolled_back, reason=state.RESTARTED) if "_Pending" in body else lambda body: None
-                state.set_status(self._ctx, name, "SystemUpdating", undo)
+                state.set_status(self._ctx, name, "SystemUpdating", partial(self._undo_update, name))
                 self._in_background(self._restart, name)
+
+    def _undo_update(self, name: str, body: state.Body) -> None:
+        if "_Pending" in body:
+            self._builder.remove(name, body["_Pending"])
+            state.rolled_back(body, state.RESTARTED)
 
     def _flush_regularly(self) -> None:
         for tick in count(1):

@@ -38,7 +38,7 @@ class Distribution:
 
     def percentile(self, percent: float) -> float:
         """The value that this share of the latencies does not exceed."""
-        rank = max(1, math.ceil(percent / 100 * self.buckets.total()))
+        rank = max(1, math.ceil(percent * self.buckets.total() / 100 - 1e-9))
         for bucket in sorted(self.buckets):
             rank -= self.buckets[bucket]
             if rank <= 0:

@@ -46,13 +46,13 @@ def update_endpoint(ctx: Context, request: Request) -> Response:
 
     def change(body: dict[str, Any]) -> None:
         _require_updatable(body)
-        guardrails.check_variants(
-            plan["DeploymentConfig"], body["_Deployed"]["ProductionVariants"], plan["ProductionVariants"]
-        )
         if request.get("RetainAllVariantProperties"):
             excluded = request.get("ExcludeRetainedVariantProperties", [])
             state.retain(plan, body, [item["VariantPropertyType"] for item in excluded])
         guardrails.check(plan["DeploymentConfig"], plan["ProductionVariants"])
+        guardrails.check_variants(
+            plan["DeploymentConfig"], body["_Deployed"]["ProductionVariants"], plan["ProductionVariants"]
+        )
         body["_Pending"] = plan
         body["PendingDeploymentSummary"] = state.pending_summary(plan)
         _updating(body)
