@@ -13,6 +13,7 @@ from typing import Any
 
 from include.sagemaker_local.endpoints import state
 from include.sagemaker_local.endpoints.alarms import Alarms
+from include.sagemaker_local.endpoints.autoscaling import Autoscaling
 from include.sagemaker_local.endpoints.capture import Capture
 from include.sagemaker_local.endpoints.deployment import Builder, Deployment
 from include.sagemaker_local.endpoints.invoke import HttpResponse, Invoker, check_size
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 1.0
 METRICS_EVERY = 5
-"""Metrics go out, and alarms are evaluated, with every fifth flush."""
+"""Metrics go out, alarms are evaluated and variants scaled with every fifth flush."""
 SHUTDOWN_DRAIN_SECONDS = 5
 
 
@@ -45,6 +46,7 @@ class EndpointRunner:
         self._invoker = Invoker(ctx.settings, self._capture, self._metrics)
         self._builder = Builder(ctx, self._closing)
         self._alarms = Alarms(ctx, self._metrics)
+        self._autoscaling = Autoscaling(ctx, self._metrics)
         self._parts = Parts(ctx, self._builder, self._alarms, self._capture, self._closing, rollback_fails)
         self._live: dict[str, Traffic] = {}
         self._workers: set[threading.Thread] = set()
@@ -216,5 +218,6 @@ class EndpointRunner:
                 if tick % METRICS_EVERY == 0:
                     self._metrics.flush()
                     self._alarms.evaluate_all()
+                    self._autoscaling.apply()
             except Exception:
                 log.exception("flushing captured events and metrics")

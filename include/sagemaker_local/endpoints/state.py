@@ -93,6 +93,16 @@ def set_terminating(ctx: Context, name: str) -> None:
     announce_deployment(ctx, ctx.store.update("endpoint", name, change))
 
 
+def scale(body: Body, variant: str, instances: int) -> None:
+    """Give a variant of an endpoint that is still InService this many instances."""
+    if body["EndpointStatus"] != "InService":
+        return
+    for found in body["ProductionVariants"]:
+        if found["VariantName"] == variant:
+            found["DesiredInstanceCount"] = found["CurrentInstanceCount"] = instances
+    body["LastModifiedTime"] = time.time()
+
+
 def weights(body: Body) -> dict[str, float]:
     """How requests are shared among the variants."""
     return {variant["VariantName"]: variant["CurrentWeight"] for variant in body["ProductionVariants"]}

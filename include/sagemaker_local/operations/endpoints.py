@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from include.sagemaker_local.endpoints import guardrails, state
+from include.sagemaker_local.endpoints import autoscaling, guardrails, state
 from include.sagemaker_local.errors import AwsError, validation_error
 from include.sagemaker_local.listing import page
 from include.sagemaker_local.operations.tags import check_tags, save_tags
@@ -42,7 +42,11 @@ def update_endpoint(ctx: Context, request: Request) -> Response:
     """Record the wanted deployment and start it beside the one that serves, as its DeploymentConfig says."""
     name = request["EndpointName"]
     plan = state.make_plan(ctx, _config(ctx, request["EndpointConfigName"]))
-    plan["DeploymentConfig"] = _deployment_config(ctx, request)
+    before = _endpoint(ctx, name)
+    plan["DeploymentConfig"] = _deployment_config(ctx, request, before)
+    if "_Deployed" in before:
+        deployed, wanted = before["_Deployed"]["ProductionVariants"], plan["ProductionVariants"]
+        autoscaling.check_targets(ctx, name, deployed, wanted)
 
     def change(body: dict[str, Any]) -> None:
         _require_updatable(body)
@@ -62,9 +66,8 @@ def update_endpoint(ctx: Context, request: Request) -> Response:
     return {"EndpointArn": body["EndpointArn"]}
 
 
-def _deployment_config(ctx: Context, request: Request) -> dict[str, Any] | None:
+def _deployment_config(ctx: Context, request: Request, before: dict[str, Any]) -> dict[str, Any] | None:
     """The given or retained DeploymentConfig, whose alarms exist."""
-    before = _endpoint(ctx, request["EndpointName"])
     retained = before.get("LastDeploymentConfig") if request.get("RetainDeploymentConfig") else None
     config: dict[str, Any] | None = request.get("DeploymentConfig", retained)
     guardrails.check_alarms(ctx, config)
