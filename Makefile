@@ -1,5 +1,7 @@
 MODEL ?= flight_delay
 PERIOD ?= 2013-11
+FROM ?= 2013-03
+TO ?= 2013-12
 REVIEW ?= auto
 PYTHON ?=
 FAULT ?=
@@ -10,18 +12,23 @@ set_up = @python=$$(sh include/laptop/find_python.sh "$(PYTHON)") && "$$python" 
 UV = .venv-uv/bin/uv pip compile --quiet --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down test chaos lint bench backtest lock clean
+.PHONY: help setup run backfill up down test test-slow chaos lint bench backtest lock clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install everything that make test needs
 	$(set_up) dev
 
 run: ## Retrain MODEL=flight_delay on PERIOD=2013-11 end to end; REVIEW=manual waits for your approval
-	@python=$$(sh include/laptop/find_python.sh "$(PYTHON)") && "$$python" -m include.laptop.arguments "$(MODEL)" "$(PERIOD)" "$(REVIEW)"
+	@python=$$(sh include/laptop/find_python.sh "$(PYTHON)") && "$$python" -m include.laptop.arguments run "$(MODEL)" "$(PERIOD)" "$(REVIEW)"
 	$(set_up) run
 	@$(BIN)/python -m include.laptop.run "$(MODEL)" "$(PERIOD)" "$(REVIEW)"
+
+backfill: ## Retrain MODEL=flight_delay on every month FROM=2013-03 TO=2013-12, with Airflow's backfill; deploys nothing
+	@python=$$(sh include/laptop/find_python.sh "$(PYTHON)") && "$$python" -m include.laptop.arguments backfill "$(MODEL)" "$(FROM)" "$(TO)"
+	$(set_up) run
+	@$(BIN)/python -m include.laptop.backfill "$(MODEL)" "$(FROM)" "$(TO)"
 
 up: ## Start Airflow and the local SageMaker and leave them running (AIRFLOW_PORT, SAGEMAKER_PORT)
 	$(set_up) run
@@ -30,9 +37,13 @@ up: ## Start Airflow and the local SageMaker and leave them running (AIRFLOW_POR
 down: ## Stop what make up started
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m include.laptop.stack down; else echo "Nothing was running."; fi
 
-test: ## Run all tests
+test: ## Run the tests, without the slow ones
 	$(set_up) dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: ## Run the slow tests: releases, backfills and Spot on a real scheduler, in a browser where there is Chromium
+	$(set_up) dev
+	@$(BIN)/python -m pytest -m slow
 
 chaos: ## Kill, throttle and interfere, and check that the runs survive; FAULT=kill_worker for one (docs/faults.md)
 	$(set_up) dev

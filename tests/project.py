@@ -8,6 +8,7 @@ from typing import Any
 from sagemaker_retraining.config import load_environment, load_model
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import Champion, CodePackage, RunPlan, build_plan
+from sagemaker_retraining.requests import RunResults
 
 MODEL = """\
 model: demo_model
@@ -49,7 +50,13 @@ models:
       hyperparameters: {objective: "binary:logistic", eta: 0.1}
       environment: {OMP_NUM_THREADS: "4"}
     register: {content_types: [text/csv, application/json], response_types: [application/json]}
-    deploy: {instance_count: 2, environment: {WORKERS: "2"}}
+    deploy:
+      instance_count: 2
+      environment: {WORKERS: "2"}
+      rollout: {strategy: canary, percent: 25, wait_seconds: 600}
+      alarms: [{metric: error_rate, above: 0.05}, {metric: latency_p99_ms, above: 250, periods: 3}, {name: orders-lost}]
+      autoscaling: {min_instances: 2, max_instances: 6, invocations_per_instance: 1200}
+      keep: 3
     data: {history_months: 12, raw_uri: "s3://lake/flights/"}
 """
 LOCK = """\
@@ -65,11 +72,36 @@ TRAINING = {
     "name": "demo-model-train-201311-00000000-g1",
     "arn": "arn:aws:sagemaker:eu-west-1:123456789012:training-job/demo-model-train-201311-00000000-g1",
     "model_artifact": "s3://demo-bucket/demo_model/runs/2013-11/x/model/demo-g1/output/model.tar.gz",
+    "metrics": {"validation:auc": 0.71, "validation:logloss": None},
     "training_seconds": 100,
     "billable_seconds": 30,
+    "savings_pct": 70.0,
+    "interruptions": 1,
+    "spot": True,
+    "ended_at": "2013-12-01T07:00:00+00:00",
 }
-EVALUATED = {"outputs": {"evaluation": "s3://demo-bucket/demo_model/runs/2013-11/x/evaluation-g1/"}}
+EVALUATED = {
+    "arn": "arn:aws:sagemaker:eu-west-1:123456789012:processing-job/demo-model-evaluate-201311-00000000-g1",
+    "outputs": {
+        "evaluation": "s3://demo-bucket/demo_model/runs/2013-11/x/evaluation-g1/",
+        "report": "s3://demo-bucket/demo_model/runs/2013-11/x/report-g1/",
+    },
+}
+PREPROCESSED = {
+    "outputs": {
+        name: f"s3://demo-bucket/demo_model/runs/2013-11/x/preprocess/{name}/"
+        for name in ("train", "validation", "test", "baseline")
+    }
+}
+GATE = {
+    "passed": True,
+    "reason": "all thresholds met; auc +0.0100 (-0.0020 to 0.0220)",
+    "metric": "auc",
+    "challenger": {"auc": 0.75, "accuracy": 0.8},
+    "champion": {"auc": 0.74, "accuracy": 0.81},
+}
 RAW_DATA = {"fingerprint": "ab" * 32, "months": ["2013-01", "2013-02", "2013-11"]}
+RESULTS = RunResults(training=TRAINING, gate=GATE, raw_data=RAW_DATA, evaluation=EVALUATED, preprocess=PREPROCESSED)
 PACKAGE_ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/demo-model/8"
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import httpx
+
+LOCKED_TRIES = 20
+"""How often a request is sent that SQLite was too busy for; half a second lies between two of them."""
 
 FINISHED = {"success", "failed", "upstream_failed", "skipped", "removed"}
 
@@ -29,6 +33,17 @@ class Task:
             return 0.0
         end = self.ended_at or datetime.now(self.started_at.tzinfo)
         return max(0.0, (end - self.started_at).total_seconds())
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of a DAG: `type` is backfill, scheduled or manual, `month` (YYYY-MM) that in which its interval starts."""
+
+    id: str
+    type: str
+    state: str
+    month: str
+    seconds: float
 
 
 class AirflowApi:
@@ -60,6 +75,10 @@ class AirflowApi:
         """Let its runs start."""
         self._http.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
 
+    def pause(self, dag_id: str) -> None:
+        """Let no further run or task of it start."""
+        self._http.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": True}).raise_for_status()
+
     def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
         """Start a run by hand, with no logical date, as the UI's form does when the date is left out."""
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
@@ -69,6 +88,53 @@ class AirflowApi:
         """Ids of the runs that have not ended and whose id starts so."""
         found = self.get(f"dags/{dag_id}/dagRuns", state=["queued", "running"], limit=100)["dag_runs"]
         return [run["dag_run_id"] for run in found if run["dag_run_id"].startswith(prefix)]
+
+    def runs_between(self, dag_id: str, first: datetime, last: datetime) -> list[Run]:
+        """The runs with a logical date from `first` to `last`, in its order."""
+        found: list[Run] = []
+        while True:
+            page = self.get(
+                f"dags/{dag_id}/dagRuns",
+                logical_date_gte=first.isoformat(),
+                logical_date_lte=last.isoformat(),
+                order_by="logical_date",
+                limit=100,
+                offset=len(found),
+            )
+            found += [run_from(item) for item in page["dag_runs"]]
+            if len(found) >= page["total_entries"]:
+                return found
+
+    def backfill_months(self, body: dict[str, Any]) -> list[str]:
+        """The months (YYYY-MM) for which Airflow would start a run if this backfill were created; its dry run."""
+        planned = self._backfill("backfills/dry_run", body)["backfills"]
+        return [str(item["logical_date"])[:7] for item in planned]
+
+    def create_backfill(self, body: dict[str, Any]) -> int:
+        """Have Airflow create a backfill and all its runs; the id. 409 when the DAG has one that is not over."""
+        return int(self._backfill("backfills", body)["id"])
+
+    def _backfill(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """POST, again while Airflow answers 503: it wants the database for itself, which on SQLite takes luck."""
+        for _ in range(LOCKED_TRIES):
+            answer = self._http.post(f"/api/v2/{path}", json=body)
+            if answer.status_code != 503:
+                break
+            time.sleep(0.5)
+        answer.raise_for_status()
+        made: dict[str, Any] = answer.json()
+        return made
+
+    def active_backfills(self, dag_id: str) -> list[int]:
+        """Ids of the DAG's backfills that are not over; Airflow allows one."""
+        newest = self.get("backfills", dag_id=dag_id, order_by="-id", limit=10)["backfills"]
+        return [item["id"] for item in newest if item["completed_at"] is None]
+
+    def cancel_backfill(self, backfill: int) -> None:
+        """End a backfill: Airflow fails what is queued and lets what runs go on. One that is over stays as it is."""
+        answer = self._http.put(f"/api/v2/backfills/{backfill}/cancel")
+        if answer.status_code != 409:
+            answer.raise_for_status()
 
     def give_up(self, dag_id: str, run_id: str) -> None:
         """End a run as failed; what of it still runs is stopped by Airflow."""
@@ -118,6 +184,12 @@ def task_from(item: dict[str, Any]) -> Task:
         started_at=moment(item["start_date"]),
         ended_at=moment(item["end_date"]),
     )
+
+
+def run_from(item: dict[str, Any]) -> Run:
+    """A Run of a dagRuns item; a run that has not ended has taken 0 seconds."""
+    month = (item["data_interval_start"] or item["logical_date"])[:7]
+    return Run(item["dag_run_id"], item["run_type"], item["state"], month, round(item["duration"] or 0.0, 1))
 
 
 def moment(text: str | None) -> datetime | None:

@@ -1,4 +1,4 @@
-"""The arguments of `make run`, checked before anything is installed or started (standard library only)."""
+"""The arguments of `make run` and `make backfill`, checked before anything is installed (standard library only)."""
 
 from __future__ import annotations
 
@@ -26,18 +26,58 @@ class Arguments:
         return f"{self.model}_retraining"
 
 
+@dataclass(frozen=True)
+class BackfillArguments:
+    """The months `first` to `last`, both written YYYY-MM and both included."""
+
+    model: str
+    first: str
+    last: str
+
+    @property
+    def dag_id(self) -> str:
+        """The model's retraining DAG."""
+        return f"{self.model}_retraining"
+
+    @property
+    def periods(self) -> list[str]:
+        """Every month, oldest first."""
+        numbers = [int(month[:4]) * 12 + int(month[5:]) - 1 for month in (self.first, self.last)]
+        return [f"{number // 12:04}-{number % 12 + 1:02}" for number in range(numbers[0], numbers[1] + 1)]
+
+
 def parse(model: str, period: str, review: str) -> Arguments:
     """Raises LaptopError for a model that is not there, a period that is no month, or an unknown review."""
+    check_model(model)
+    check_month("PERIOD", period)
+    if review not in ("auto", "manual"):
+        raise LaptopError(f"REVIEW={review} is neither auto nor manual.", 2)
+    return Arguments(model, period, review)
+
+
+def parse_backfill(model: str, first: str, last: str) -> BackfillArguments:
+    """Raises LaptopError for a model that is not there, what is no month, and months the wrong way round."""
+    check_model(model)
+    check_month("FROM", first)
+    check_month("TO", last)
+    if first > last:
+        raise LaptopError(f"FROM={first} is after TO={last}: give the oldest month as FROM.", 2)
+    return BackfillArguments(model, first, last)
+
+
+def check_model(model: str) -> None:
+    """Raises LaptopError for a model that is not there."""
     models = available_models()
     if model not in models:
         close = difflib.get_close_matches(model, models, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         raise LaptopError(f"MODEL={model} is not a model of this project: {hint}There are: {', '.join(models)}.", 2)
-    if not PERIOD.fullmatch(period):
-        raise LaptopError(f"PERIOD={period} is not a month: write it as YYYY-MM, for example 2013-11.", 2)
-    if review not in ("auto", "manual"):
-        raise LaptopError(f"REVIEW={review} is neither auto nor manual.", 2)
-    return Arguments(model, period, review)
+
+
+def check_month(variable: str, value: str) -> None:
+    """Raises LaptopError for what is no month."""
+    if not PERIOD.fullmatch(value):
+        raise LaptopError(f"{variable}={value} is not a month: write it as YYYY-MM, for example 2013-11.", 2)
 
 
 def available_models() -> list[str]:
@@ -47,9 +87,9 @@ def available_models() -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Exit status 2 and one sentence when an argument is wrong."""
+    """`python -m include.laptop.arguments {run,backfill} …`: exit status 2 and a sentence when one is wrong."""
     try:
-        parse(*arguments)
+        {"run": parse, "backfill": parse_backfill}[arguments[0]](*arguments[1:])
     except LaptopError as error:
         sys.stderr.write(f"{error}\n")
         return error.status

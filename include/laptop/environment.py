@@ -31,18 +31,19 @@ def process_environment(addresses: Addresses) -> dict[str, str]:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AIRFLOW_HOME": str(AIRFLOW_HOME),
-        "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(aws_connection(addresses)),
+        "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(aws_connection(addresses, "local")),
+        "AIRFLOW_CONN_AWS_APPROVER": json.dumps(aws_connection(addresses, "approver")),
         **airflow_settings(addresses),
     }
 
 
-def aws_connection(addresses: Addresses) -> dict[str, object]:
-    """The Airflow connection `aws_default`: the local SageMaker, with credentials that mean nothing.
+def aws_connection(addresses: Addresses, login: str) -> dict[str, object]:
+    """An Airflow connection to the local SageMaker, with credentials that mean nothing but who asks.
 
     Airflow masks a connection's password wherever it appears in a log, so it must not be a word of any name.
     """
     extra = {"region_name": REGION, "endpoint_url": addresses.sagemaker}
-    return {"conn_type": "aws", "login": "local", "password": "not-a-secret", "extra": extra}
+    return {"conn_type": "aws", "login": login, "password": "not-a-secret", "extra": extra}
 
 
 def airflow_settings(addresses: Addresses) -> dict[str, str]:

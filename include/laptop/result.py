@@ -89,7 +89,10 @@ def collect(result: Result, api: AirflowApi, sagemaker: SageMaker) -> None:
 
 
 def describe_job(sagemaker: SageMaker, step: str, name: str | None) -> dict[str, Any] | None:
-    """A job's line in last-run.json, None when it was never started. Of processing all seconds are billed."""
+    """A job's line in last-run.json, None when it was never started. Of processing all seconds are billed.
+
+    Seconds are those of one instance: what is paid is `billable_seconds` times `instance_count`.
+    """
     job = sagemaker.latest_job(step, name) if name else None
     if job is None:
         return None
@@ -97,14 +100,17 @@ def describe_job(sagemaker: SageMaker, step: str, name: str | None) -> dict[str,
         name, status = job["ProcessingJobName"], job["ProcessingJobStatus"]
         start, end = job.get("ProcessingStartTime"), job.get("ProcessingEndTime")
         seconds = billable = round((end - start).total_seconds()) if start and end else 0
+        cluster = job["ProcessingResources"]["ClusterConfig"]
     else:
         name, status = job["TrainingJobName"], job["TrainingJobStatus"]
         seconds = job.get("TrainingTimeInSeconds", 0)
         billable = job.get("BillableTimeInSeconds", seconds)
+        cluster = job["ResourceConfig"]
     return {
         "step": step,
         "name": name,
         "status": status,
+        "instance_count": cluster["InstanceCount"],
         "training_seconds": seconds,
         "billable_seconds": billable,
         "savings_pct": round(100 * (1 - billable / seconds), 1) if seconds else 0.0,

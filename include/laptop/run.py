@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,10 +25,12 @@ from include.laptop.layout import LAST_RUN, Addresses, LaptopError
 from include.laptop.progress import Progress
 from include.laptop.result import RUN_PREFIX, collect, new_result
 from include.laptop.summary import print_summary
-from sagemaker_retraining.config import ConfigError, load_model
+from sagemaker_retraining.config import ConfigError, ModelConfig, load_model
+from sagemaker_retraining.requests.decision import short_name
 
 POLL_SECONDS = 0.7
 DAG_SECONDS = 60
+REVIEW_TASK = "review"
 
 
 class Driver:
@@ -44,7 +47,7 @@ class Driver:
         status = 1
         try:
             with self.phase("start"):
-                running = stack.attach_or_start([self.arguments.model], self.say_ready)
+                running = stack.attach_or_start([self.arguments.model], self.say_ready, self.check_period)
             try:
                 self.retrain(running)
                 status = 0
@@ -78,12 +81,11 @@ class Driver:
     def retrain(self, running: stack.Stack) -> None:
         """Trigger the DAG and see it through. Raises LaptopError when it does not end well."""
         where = running.where
-        self.check_period(where)
         sagemaker = SageMaker(where)
         api = AirflowApi(where.airflow, "admin", "admin")
         with contextlib.closing(api), interrupt_spot(where, self.arguments):
             with self.phase("dag"):
-                self.wait_for_dag(api)
+                wait_for_dag(api, self.arguments.model)
             if running.supervisor:  # no other driver is at work: what is unfinished was interrupted
                 for run_id in api.unfinished(self.arguments.dag_id, RUN_PREFIX):
                     api.give_up(self.arguments.dag_id, run_id)
@@ -101,26 +103,9 @@ class Driver:
         self.raise_unless_well()
 
     def check_period(self, where: Addresses) -> None:
-        """Raise LaptopError for a month that has no data here, which the DAG would wait for."""
-        months = seeds.months(where, self.arguments.model)
-        if self.arguments.period not in months[1:]:
-            there = f"{months[1]} to {months[-1]}" if len(months) > 1 else "none"
-            raise LaptopError(
-                f"PERIOD={self.arguments.period} cannot be retrained here: it needs its own data and a month before "
-                f"it; possible periods are {there}.",
-                2,
-            )
-
-    def wait_for_dag(self, api: AirflowApi) -> None:
-        """Until Airflow has read the DAG. Raises LaptopError with its import error, or after a minute."""
-        deadline = time.monotonic() + DAG_SECONDS
-        while not api.has_dag(self.arguments.dag_id):
-            for file, trace in api.import_errors().items():
-                if file.endswith(f"{self.arguments.model}.py"):
-                    raise LaptopError(f"Airflow cannot load {file}: {trace.strip().splitlines()[-1]}")
-            if time.monotonic() > deadline:
-                raise LaptopError(f"Airflow has no DAG {self.arguments.dag_id} after {DAG_SECONDS} s; see .local/logs.")
-            time.sleep(0.3)
+        """Raise LaptopError for a month that has no data here."""
+        period = self.arguments.period
+        seeds.check_months(where, self.arguments.model, [period], f"PERIOD={period}")
 
     def follow(self, api: AirflowApi, sagemaker: SageMaker) -> None:
         """Show the progress, and play the reviewer, until the run has ended."""
@@ -151,15 +136,20 @@ class Driver:
         """Approve, or say how a person does."""
         arn = api.xcom(self.arguments.dag_id, self.result.run_id, "register")["model_package_arn"]
         if self.arguments.review == "manual":
-            return reviewer.instructions(sagemaker, arn)
+            address = f"{self.run_address(sagemaker.where)}/required_actions"
+            return reviewer.instructions(sagemaker, self.arguments.model, arn, address)
         gate = api.xcom(self.arguments.dag_id, self.result.run_id, "quality_gate") or {}
         return reviewer.approve(sagemaker, arn, gate)
+
+    def run_address(self, where: Addresses) -> str:
+        """The run's page in Airflow's UI."""
+        return f"{where.airflow}/dags/{self.arguments.dag_id}/runs/{quote(self.result.run_id)}"
 
     def raise_unless_well(self) -> None:
         """Raise LaptopError for a run that failed, with the failed task's log, or that stopped before the end."""
         approval = self.result.approval or {}
         if approval.get("status") == "Rejected":
-            version = reviewer.short(self.result.model_package_arn or "")
+            version = short_name(self.result.model_package_arn or "")
             raise LaptopError(
                 f"{version} was rejected by {approval['by']}: {approval['reason']}; nothing was deployed."
             )
@@ -170,9 +160,23 @@ class Driver:
             for line in lines:
                 self.console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
             raise LaptopError(f"{failed[0]} failed: {task_logs.reason(lines)}")
-        undone = [name for name, task in self.result.tasks.items() if task["state"] != "success"]
+        # Where review asked and another door answered, it is closed.
+        done = {name: {"success", "skipped"} if name == REVIEW_TASK else {"success"} for name in self.result.tasks}
+        undone = [name for name, task in self.result.tasks.items() if task["state"] not in done[name]]
         if self.result.state != "success" or undone:
             raise LaptopError(f"The run is {self.result.state}, and not all tasks succeeded: {', '.join(undone)}.")
+
+
+def wait_for_dag(api: AirflowApi, model: str) -> None:
+    """Until Airflow has read the model's DAG. Raises LaptopError with its import error, or after a minute."""
+    deadline = time.monotonic() + DAG_SECONDS
+    while not api.has_dag(f"{model}_retraining"):
+        for file, trace in api.import_errors().items():
+            if file.endswith(f"{model}.py"):
+                raise LaptopError(f"Airflow cannot load {file}: {trace.strip().splitlines()[-1]}")
+        if time.monotonic() > deadline:
+            raise LaptopError(f"Airflow has no DAG {model}_retraining after {DAG_SECONDS} s; see .local/logs.")
+        time.sleep(0.3)
 
 
 def waits_for_review(tasks: dict[str, Task]) -> bool:
@@ -207,18 +211,21 @@ def interrupt_spot(where: Addresses, arguments: Arguments) -> Iterator[None]:
             put_json(address, before)
 
 
-def check_configuration(arguments: Arguments) -> None:
-    """What is wrong with the YAML files, or with the month, before anything is started. Raises LaptopError."""
+def check_configuration(name: str, period: str, asked: str) -> ModelConfig:
+    """What is wrong with the YAML files, or with the month, before anything is started. Raises LaptopError.
+
+    `asked` is what the user wrote, such as `PERIOD=2013-11`.
+    """
     try:
-        model = load_model(arguments.model, environment="local")
+        model = load_model(name, environment="local")
     except ConfigError as error:
         raise LaptopError(str(error), 2) from error
-    if arguments.period < model.first_period:
+    if period < model.first_period:
         raise LaptopError(
-            f"PERIOD={arguments.period} is before first_period {model.first_period} of {arguments.model}: there is no "
-            f"earlier month to learn from.",
+            f"{asked} is before first_period {model.first_period} of {name}: there is no earlier month to learn from.",
             2,
         )
+    return model
 
 
 def put_json(url: str, body: dict[str, Any]) -> None:
@@ -240,7 +247,7 @@ def main(arguments: list[str]) -> int:
     console = Console()
     try:
         chosen = parse(*arguments)
-        check_configuration(chosen)
+        check_configuration(chosen.model, chosen.period, f"PERIOD={chosen.period}")
         stack.check_not_in_use()
     except LaptopError as error:
         sys.stderr.write(f"{error}\n")

@@ -40,6 +40,24 @@ def months(where: Addresses, model: str) -> list[str]:
     return sorted(key.split("/")[0] for key in keys if key.endswith(f"/{SUCCESS}"))
 
 
+def check_months(where: Addresses, model: str, periods: list[str], asked: str) -> None:
+    """Raise LaptopError for periods that have no data here, which the DAG would wait for.
+
+    `asked` is what the user wrote, such as `PERIOD=2013-11`. The first month of the data is history, never a period.
+    """
+    possible = months(where, model)[1:]
+    missing = [period for period in periods if period not in possible]
+    if not missing:
+        return
+    there = f"{possible[0]} to {possible[-1]}" if possible else "none"
+    which = "" if len(periods) == 1 else f" ({', '.join(missing[:3])}{', …' if len(missing) > 3 else ''})"
+    raise LaptopError(
+        f"{asked} cannot be retrained here{which}: it needs its own data and a month before it; possible periods are "
+        f"{there}.",
+        2,
+    )
+
+
 def upload_sample_data(s3: Any, model: str) -> None:
     """Run `include/models/<model>/sample_data.py` and upload its files; `_SUCCESS` comes last in each month."""
     script = MODELS / model / "sample_data.py"

@@ -19,10 +19,13 @@ from include.laptop.environment import USERS
 from include.laptop.layout import LOGS, REGION, ROOT, STACK_FILE, Addresses, LaptopError, addresses, hold_folder
 from include.laptop.ports import check_ports
 from include.laptop.processes import kill, log_tail, marked_processes
+from include.laptop.reviewer import command
 
 STOP_SECONDS = 45
 Say = Callable[[str, float], None]
 """Told what has become ready, and after how many seconds."""
+Check = Callable[[Addresses], None]
+"""Called as soon as the data are in their bucket; what it raises ends the start."""
 
 
 @dataclass
@@ -61,17 +64,18 @@ def check_not_in_use() -> None:
         raise LaptopError("Another make run is using this folder: wait until it has ended.")
 
 
-def attach_or_start(models: list[str], say: Say) -> Stack:
+def attach_or_start(models: list[str], say: Say, check: Check) -> Stack:
     """The stack that is up, or a new one that ends with this process; with the data of the models in its bucket."""
     description = running_stack()
     if description is None:
-        return start(models, say, detached=False)
+        return start(models, say, check, detached=False)
     where = Addresses(description["airflow_port"], description["sagemaker_port"])
     seeds.sow(where, models, say)
+    check(where)
     return Stack(where)
 
 
-def start(models: list[str], say: Say, *, detached: bool) -> Stack:
+def start(models: list[str], say: Say, check: Check | None = None, *, detached: bool) -> Stack:
     """Start all processes, put the models' data into the bucket meanwhile, return when all are well.
 
     Raises LaptopError, with nothing left running, when one does not start.
@@ -84,8 +88,14 @@ def start(models: list[str], say: Say, *, detached: bool) -> Stack:
         check_ports(where)
     supervisor = spawn_supervisor(detached)
     stack = Stack(where, supervisor)
+
+    def sow() -> None:
+        seeds.sow(where, models, say)
+        if check:
+            check(where)
+
     try:
-        follow(supervisor, lambda: seeds.sow(where, models, say), say)
+        follow(supervisor, sow, say)
     except BaseException:
         if detached:
             supervisor.terminate()
@@ -160,6 +170,7 @@ def welcome(airflow: str, sagemaker: str) -> str:
         f"Airflow          {airflow}   user/password: {logins}\n"
         f"local SageMaker  {sagemaker}   its jobs: {sagemaker}/_local/jobs\n"
         f"AWS CLI          {aws_cli(sagemaker)} sagemaker list-training-jobs\n"
+        f"Decisions        Required Actions in Airflow, or {command(sagemaker)} status <model> (approve, reject)\n"
         f"Logs in {LOGS}; make down stops it.\n"
     )
 

@@ -51,19 +51,21 @@ def lines(result: Result) -> list[tuple[str, str]]:
 
 
 def metrics_text(metrics: dict[str, Any]) -> str:
-    """`auc 0.6712, accuracy 0.8123`: the first four; all are in the report."""
-    return ", ".join(f"{name} {value:.4f}" for name, value in list(metrics.items())[:4])
+    """`auc 0.6712, accuracy 0.8123`: the first four; all are in the report. None is a metric that was not finite."""
+    shown = list(metrics.items())[:4]
+    return ", ".join(f"{name} nan" if value is None else f"{name} {value:.4f}" for name, value in shown)
 
 
 def spot_line(job: dict[str, Any]) -> tuple[str, str]:
     """What Spot did to the training and what it saved, or that it was left."""
-    if not job.get("spot", True):
+    count = job["instance_count"]
+    training = f"{job['training_seconds']} s of training on {count} instance{'s' if count > 1 else ''}"
+    if not job["spot"]:
         why = ", because Spot had no capacity" if re.search(r"-g\d+$", job["name"]) else ""
-        return "on demand", f"{job['training_seconds']} s of training, all billed{why}"
+        return "on demand", f"{training}, all billed{why}"
     times = "once" if job["interruptions"] == 1 else f"{job['interruptions']} times"
     return "spot", (
-        f"{job['training_seconds']} s of training, {job['billable_seconds']} s billed: "
-        f"{job['savings_pct']:.0f} % saved; interrupted {times}"
+        f"{training}, {job['billable_seconds']} s billed: {job['savings_pct']:.0f} % saved; interrupted {times}"
     )
 
 

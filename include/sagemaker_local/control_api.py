@@ -10,11 +10,15 @@ from typing import Any, Protocol
 from include.sagemaker_local import __version__
 from include.sagemaker_local.faults import Faults
 from include.sagemaker_local.job_pages import JOBS, answer_page
+from include.sagemaker_local.object_pages import OBJECTS, answer_object
+from include.sagemaker_local.packages import PackageValidation
+from include.sagemaker_local.registry_pages import MODELS, answer_models_page
 from include.sagemaker_local.service import Context
 from include.sagemaker_local.web import Reply
 
 ROOT = "/_local/"
-HEALTH, SPOT, FAULTS = f"{ROOT}health", f"{ROOT}spot", f"{ROOT}faults"
+HEALTH, SPOT, FAULTS, PACKAGES = f"{ROOT}health", f"{ROOT}spot", f"{ROOT}faults", f"{ROOT}packages"
+PAGES = ((JOBS, answer_page), (MODELS, answer_models_page), (OBJECTS, answer_object))
 Body = dict[str, Any]
 
 
@@ -32,20 +36,24 @@ class ControlApi:
     def __init__(self, context: Context, faults: Faults) -> None:
         self._context = context
         self._started = time.time()
-        self._switches: dict[str, Switches] = {SPOT: context.jobs.spot, FAULTS: faults}
+        self._switches: dict[str, Switches] = {
+            SPOT: context.jobs.spot,
+            FAULTS: faults,
+            PACKAGES: PackageValidation(context.store),
+        }
 
     def answer(self, path: str, method: str, body: bytes) -> Reply:
-        """The reply to one request: pages for people below `JOBS`, else JSON; a wrong request is a JSON `error`."""
-        if path == JOBS or path.startswith(f"{JOBS}/"):
-            if method != "GET":
-                return _wrong_method(path, method, "GET")
-            return answer_page(self._context, path)
+        """The reply to one request: `PAGES` are for people, the rest is JSON; what is wrong is a JSON `error`."""
+        for root, answer in PAGES:
+            if path == root or path.startswith(f"{root}/"):
+                return answer(self._context, path) if method == "GET" else _wrong_method(path, method, "GET")
         if path == HEALTH:
             return _json(200, self._health())
         if path in self._switches:
             return _switch(self._switches[path], path, method, body)
         known = ", ".join((HEALTH, *self._switches))
-        return _json(404, {"error": f"{path} does not exist; there are {known} and {JOBS}"})
+        pages = ", ".join(root for root, _ in PAGES)
+        return _json(404, {"error": f"{path} does not exist; there are {known}, {pages}"})
 
     def _health(self) -> Body:
         settings = self._context.settings

@@ -35,7 +35,8 @@ pre { margin: 0; padding: 12px 14px; max-height: 560px; overflow: auto; backgrou
 .status { display: inline-block; padding: 0 9px; border: 1px solid; border-radius: 10px; font-size: 13px;
   font-weight: 600; line-height: 20px; vertical-align: 3px; white-space: nowrap; color: var(--odd); }
 td .status { vertical-align: baseline; }
-.Completed { color: var(--good); } .Failed { color: var(--bad); } .InProgress { color: var(--busy); }
+.Completed, .Approved { color: var(--good); } .Failed, .Rejected { color: var(--bad); }
+.InProgress { color: var(--busy); }
 p { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; } .failure { border-left: 4px solid var(--bad); }
 """
 WIDE = 40
@@ -92,10 +93,10 @@ def block(content: str, heading: str = "") -> Markup:
 
 
 def section(heading: str, *parts: object, css: str = "") -> Markup:
-    """A card of the page."""
-    return Markup(
-        f'<section class="{escape(css)}"><h2>{text(heading)}</h2>' + "".join(text(p) for p in parts) + "</section>"
-    )
+    """A card of the page; `#final-metrics` in an address leads to the card *Final metrics*."""
+    anchor = heading.lower().replace(" ", "-")
+    opening = f'<section id="{escape(anchor)}" class="{escape(css)}"><h2>{text(heading)}</h2>'
+    return Markup(opening + "".join(text(p) for p in parts) + "</section>")
 
 
 def page(title: str, *parts: object, status: int = 200, refresh_seconds: int = 0) -> Reply:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.providers.amazon.aws.hooks.logs import AwsLogsHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
 from botocore.config import Config
 from botocore.exceptions import ClientError
+
+from sagemaker_retraining.registry import is_not_found
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,10 +24,14 @@ if TYPE_CHECKING:
 # boto3's own three to five attempts are soon used up when an account is throttled, and then cost a try of the task.
 PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 10})
 
+# "If you repeat … in a few seconds" says CreateEndpoint's documentation of a config that was just created.
+CONSISTENT_SECONDS, CONSISTENT_PAUSE_SECONDS = 60, 2
+READ_LATE = ('could not find model "', "could not find endpoint configuration")
+
 
 @dataclass(frozen=True)
 class JobKind:
-    """How the API spells one kind of job: processing and training differ in nothing else we need."""
+    """How the API spells one kind of job: processing, training and transform differ in nothing else we need."""
 
     name: str
     log_group: str
@@ -51,16 +58,8 @@ class JobKind:
 
 PROCESSING = JobKind("Processing", "/aws/sagemaker/ProcessingJobs")
 TRAINING = JobKind("Training", "/aws/sagemaker/TrainingJobs")
-JOB_KINDS = {kind.name: kind for kind in (PROCESSING, TRAINING)}
-
-
-def is_not_found(error: ClientError) -> bool:
-    """SageMaker answers ValidationException for what does not exist, though its model declares ResourceNotFound."""
-    code = error.response["Error"]["Code"]
-    message = error.response["Error"]["Message"].lower()
-    return code in {"ResourceNotFound", "ResourceNotFoundException"} or (
-        code == "ValidationException" and any(text in message for text in ("not find", "not found", "does not exist"))
-    )
+TRANSFORM = JobKind("Transform", "/aws/sagemaker/TransformJobs")
+JOB_KINDS = {kind.name: kind for kind in (PROCESSING, TRAINING, TRANSFORM)}
 
 
 class RetrainingHook(SageMakerHook):
@@ -96,6 +95,19 @@ class RetrainingHook(SageMakerHook):
         """The S3 client."""
         return self.s3_hook.conn
 
+    def client(self, service: str, attempts: int | None = None) -> Any:
+        """A client of another service, with the same connection and configuration; `attempts` 1: it never retries."""
+        config = self.config
+        if attempts is not None:
+            config = config.merge(Config(retries={"mode": "standard", "total_max_attempts": attempts}))
+        return AwsBaseHook(
+            client_type=service,
+            aws_conn_id=self.aws_conn_id,
+            region_name=self._region_name,
+            verify=self._verify,
+            config=config,
+        ).conn
+
     # --- jobs -------------------------------------------------------------------------------------
 
     def create_job(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
@@ -128,7 +140,7 @@ class RetrainingHook(SageMakerHook):
         """The JSON document at an `s3://` URI. Raises ValueError naming the URI when it is missing or not JSON."""
         try:
             return json.loads(self.read_bytes(uri))
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{uri}: not JSON: {error}") from error
 
     def read_bytes(self, uri: str) -> bytes:
@@ -160,40 +172,46 @@ class RetrainingHook(SageMakerHook):
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return sorted((item for page in pages for item in page.get("Contents", [])), key=lambda item: item["Key"])
 
-    # --- registry ---------------------------------------------------------------------------------
-
-    def ensure_group(self, request: Mapping[str, Any]) -> None:
-        """Create the model package group unless there is one of that name."""
-        self.create_unless_there("create_model_package_group", request)
-
-    def approved_versions(self, group: str) -> Iterator[dict[str, Any]]:
-        """The Describe responses of the group's approved versions, newest first; none when there is no such group."""
-        pages = self.api.get_paginator("list_model_packages").paginate(
-            ModelPackageGroupName=group,
-            ModelApprovalStatus="Approved",
-            SortBy="CreationTime",
-            SortOrder="Descending",
-        )
-        try:
-            for page in pages:
-                for summary in page["ModelPackageSummaryList"]:
-                    yield self.api.describe_model_package(ModelPackageName=summary["ModelPackageArn"])
-        except ClientError as error:
-            if not is_not_found(error):
-                raise
-
     # --- hosting ----------------------------------------------------------------------------------
 
     def create_unless_there(self, method: str, request: Mapping[str, Any]) -> bool:
         """False when there is one of that name: of an earlier try, another run, or this call, whose answer was lost."""
         try:
-            getattr(self.api, method)(**request)
+            self.eventually(method, request)
         except ClientError as error:
             answer = error.response["Error"]
             if answer["Code"] != "ValidationException" or "already exist" not in answer["Message"]:
                 raise
             return False
         return True
+
+    def eventually(self, method: str, request: Mapping[str, Any]) -> Any:
+        """Call again while a model or config that was just made is not found: SageMaker reads its own writes late."""
+        deadline = time.monotonic() + CONSISTENT_SECONDS
+        while True:
+            try:
+                return getattr(self.api, method)(**request)
+            except ClientError as error:
+                text = error.response["Error"]["Message"].lower()
+                if not text.startswith(READ_LATE) or time.monotonic() > deadline:
+                    raise
+                self.log.info("%s; asking again", error)
+                time.sleep(CONSISTENT_PAUSE_SECONDS)
+
+    def begin_update(self, request: Mapping[str, Any]) -> bool:
+        """UpdateEndpoint. False when a change is under way: another's, or this one's, whose answer was lost."""
+        try:
+            self.eventually("update_endpoint", request)
+        except ClientError as error:
+            if "in-progress" not in error.response["Error"]["Message"]:
+                raise
+            return False
+        return True
+
+    def tags(self, arn: str) -> dict[str, str]:
+        """The tags of a SageMaker resource."""
+        pages = self.api.get_paginator("list_tags").paginate(ResourceArn=arn)
+        return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
     def describe_or_none(self, method: str, **name: str) -> dict[str, Any] | None:
         """A Describe response, or None when the resource does not exist."""

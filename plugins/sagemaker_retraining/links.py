@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
+from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.execution_time.xcom import XCom
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from sagemaker_retraining.hooks import JobKind, RetrainingHook
 
-_PAGES = {"Training": "jobs", "Processing": "processing-jobs"}
+_PAGES = {"Training": "jobs", "Processing": "processing-jobs", "Transform": "transform-jobs"}
 
 
 class JobLink(BaseOperatorLink):
@@ -34,17 +35,53 @@ class JobLogLink(JobLink):
     name = "SageMaker job log"
 
 
+class ReportLink(JobLink):
+    """The evaluation's report."""
+
+    name = "Evaluation report"
+
+
+class VersionLink(JobLink):
+    """The version in the Model Registry."""
+
+    name = "Model version"
+
+
 def job_addresses(hook: RetrainingHook, kind: JobKind, job: str) -> dict[str, str]:
-    """`{xcom key: address}` of both links."""
+    """`{xcom key: address}` of both links; empty in a partition whose console's address nobody knows."""
     endpoint: Any = hook.conn_config.endpoint_url
     if endpoint:
         page = f"{endpoint.rstrip('/')}/_local/jobs/{kind.name.lower()}/{job}"
         return {JobLink().xcom_key: page, JobLogLink().xcom_key: f"{page}#log"}
-    region = hook.region_name
-    console = f"https://{region}.console.aws.amazon.com"
-    group = quote(quote(kind.log_group, safe=""), safe="").replace("%", "$")
-    prefix = quote(quote(f"?logStreamNameFilter={job}/", safe=""), safe="").replace("%", "$")
+    # The client's own region: the connection may leave it to AWS_DEFAULT_REGION.
+    region, domain = hook.conn_region_name, BaseAwsLink.get_aws_domain(hook.conn_partition)
+    if domain is None:
+        return {}
+    console = f"https://{region}.console.{domain}"
+    # The console reads its own address twice: $ is the % of the first time, $25 that of the second.
+    group, stream = (quote(part, safe="").replace("%", "$25") for part in (kind.log_group, f"{job}/"))
+    streams = f"logsV2:log-groups/log-group/{group}$3FlogStreamNameFilter$3D{stream}"
     return {
         JobLink().xcom_key: f"{console}/sagemaker/home?region={region}#/{_PAGES[kind.name]}/{job}",
-        JobLogLink().xcom_key: f"{console}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}{prefix}",
+        JobLogLink().xcom_key: f"{console}/cloudwatch/home?region={region}#{streams}",
     }
+
+
+def report_address(hook: RetrainingHook, uri: str) -> str:
+    """Where a browser shows an object: S3's console (*Open*), or the local SageMaker."""
+    parts = urlsplit(uri)
+    bucket, key = parts.netloc, quote(parts.path.lstrip("/"))
+    endpoint: Any = hook.conn_config.endpoint_url
+    if endpoint:
+        return f"{endpoint.rstrip('/')}/_local/objects/{bucket}/{key}"
+    region = hook.region_name
+    return f"https://{region}.console.aws.amazon.com/s3/object/{bucket}?region={region}&prefix={key}"
+
+
+def version_address(hook: RetrainingHook, arn: str) -> str:
+    """The local SageMaker's page of a version; on AWS the way into Studio, outside of which versions have no page."""
+    endpoint: Any = hook.conn_config.endpoint_url
+    if endpoint:
+        return f"{endpoint.rstrip('/')}/_local/models/{arn.split(':model-package/', 1)[-1]}"
+    region = hook.region_name
+    return f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/studio-landing"

@@ -105,6 +105,7 @@ ERRORS: dict[Outcome, type[JobError]] = {
         JobClientError,
     )
 }
+_KINDS = ("Training", "Processing", "Transform")
 _STOPPED = {"MaxWaitTimeExceeded": Outcome.SPOT_TIMEOUT, "MaxRuntimeExceeded": Outcome.RUNTIME_LIMIT}
 # The first that a FailureReason starts with, or else holds, decides; nothing of these: the platform's own failure.
 _REASONS = (
@@ -145,10 +146,15 @@ def _of_reason(reason: str) -> Outcome:
 
 
 def outcome_of(description: Description) -> Outcome:
-    """The outcome of a described training or processing job."""
-    status = description.get("TrainingJobStatus") or description.get("ProcessingJobStatus")
+    """The outcome of a described training, processing or transform job."""
+    status = _of_kind(description, "Status")
     secondary = description.get("SecondaryStatus") or _runtime_limit_of_processing(description)
     return classify(str(status), secondary, description.get("FailureReason"))
+
+
+def _of_kind(description: Description, member: str) -> str | None:
+    """`TrainingJobStatus` of a training job, and so on: Describe spells each after its kind."""
+    return next((description[f"{kind}Job{member}"] for kind in _KINDS if f"{kind}Job{member}" in description), None)
 
 
 def _runtime_limit_of_processing(description: Description) -> str | None:
@@ -164,7 +170,7 @@ def raise_for_outcome(description: Description) -> None:
     Raises ValueError when it has not ended.
     """
     outcome = outcome_of(description)
-    name = description.get("TrainingJobName") or description.get("ProcessingJobName")
+    name = _of_kind(description, "Name")
     if outcome is Outcome.RUNNING:
         raise ValueError(f"{name} has not ended")
     if outcome is Outcome.COMPLETED:
@@ -241,6 +247,25 @@ def processing_result(description: Description) -> dict[str, Any]:
         "seconds": _seconds_between(start, end),
         "instance_count": description.get("ProcessingResources", {}).get("ClusterConfig", {}).get("InstanceCount"),
         "outputs": {item["OutputName"]: item["S3Output"]["S3Uri"] for item in outputs},
+        "started_at": _iso(start),
+        "ended_at": _iso(end),
+    }
+
+
+def transform_result(description: Description) -> dict[str, Any]:
+    """The XCom of a transform job.
+
+    `{name, arn, status, model, output, seconds, instance_count, started_at, ended_at}`; output is an S3 prefix.
+    """
+    start, end = description.get("TransformStartTime"), description.get("TransformEndTime")
+    return {
+        "name": description["TransformJobName"],
+        "arn": description["TransformJobArn"],
+        "status": description["TransformJobStatus"],
+        "model": description["ModelName"],
+        "output": description["TransformOutput"]["S3OutputPath"],
+        "seconds": _seconds_between(start, end),
+        "instance_count": description["TransformResources"]["InstanceCount"],
         "started_at": _iso(start),
         "ended_at": _iso(end),
     }

@@ -12,8 +12,8 @@ from tests.chaos.cloud import Cloud
 from tests.chaos.project import PERIOD
 from tests.chaos.waiting import NotHeld, until
 
-RUN_SECONDS = 240
-STEP_SECONDS = 90
+RUN_SECONDS = 600
+STEP_SECONDS = 240
 
 
 class Api(AirflowApi):
@@ -35,6 +35,13 @@ class Api(AirflowApi):
             "reset_dag_runs": True,
         }
         self._http.post(f"/api/v2/dags/{dag_id}/clearTaskInstances", json=body).raise_for_status()
+
+    def delete(self, path: str) -> int:
+        """*Delete*; the status of the answer. Raises httpx.HTTPError unless it is done or refused for now."""
+        answer = self._http.delete(f"/api/v2/{path}")
+        if answer.status_code != 409:
+            answer.raise_for_status()
+        return answer.status_code
 
     def instance_id(self, dag_id: str, run_id: str, task_id: str) -> str:
         """The id of the task's present try."""
@@ -122,6 +129,14 @@ class Run:
     def clear(self, task_id: str) -> None:
         """As a user clears a task."""
         self.api.clear(self.dag_id, self.id, task_id)
+
+    def give_up(self) -> None:
+        """As a user marks the run failed."""
+        self.api.give_up(self.dag_id, self.id)
+
+    def delete(self) -> int:
+        """As a user deletes the run; the status of the answer."""
+        return self.api.delete(f"dags/{self.dag_id}/dagRuns/{self.id}")
 
     def instance_id(self, task_id: str) -> str:
         """The id of the task's present try."""

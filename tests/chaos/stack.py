@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 
@@ -22,7 +25,7 @@ from include.laptop.components import (
 from include.laptop.environment import process_environment, write_passwords
 from include.laptop.layout import AIRFLOW_HOME, LOCAL, LOGS, Addresses
 from include.laptop.processes import kill, log_tail, marked_processes, start, stop
-from tests.chaos.project import HOME, make_project, sow
+from tests.chaos.project import HOME, SOURCE, VARIANTS, make_project, sow
 from tests.chaos.waiting import NotHeld, require, until
 from tests.conftest import free_port
 
@@ -41,15 +44,23 @@ TUNING = {
 
 
 class Stack:
-    """Airflow and the local SageMaker, fresh, in RETRAINING_LOCAL and on ports of their own."""
+    """Airflow and the local SageMaker, fresh, in RETRAINING_LOCAL and on ports of their own.
 
-    def __init__(self) -> None:
+    `source` is the folder with the project's DAGs and environments, `variants` are its models, `tuning` is how soon
+    Airflow misses a process: on a busy machine, too soon where nothing is killed.
+    """
+
+    def __init__(
+        self, source: Path = SOURCE, variants: Sequence[str] = VARIANTS, tuning: dict[str, str] = TUNING
+    ) -> None:
+        self.source = source
+        self.variants = variants
         self.where = Addresses(free_port(), free_port())
         self.running: dict[str, tuple[Component, subprocess.Popen[bytes]]] = {}
         self._starts = 0
         for folder in (AIRFLOW_HOME, LOGS, LOCAL / "sagemaker"):
             shutil.rmtree(folder, ignore_errors=True)
-        self.environment = process_environment(self.where) | TUNING
+        self.environment = process_environment(self.where) | tuning
         self.environment |= {"RETRAINING_HOME": str(HOME), "AIRFLOW__CORE__DAGS_FOLDER": str(HOME / "dags")}
         self.components = {component.name: component for component in airflow_components()}
         sagemaker = sagemaker_component(self.where)
@@ -59,12 +70,12 @@ class Stack:
     def up(self) -> None:
         """Start everything and wait until all are well."""
         kill(marked_processes())
-        make_project()
+        make_project(self.source, self.variants)
         write_passwords()
         self.start(SAGEMAKER)
         migration = start(Component("migrate", airflow("db", "migrate"), signal.SIGKILL, 1), self.environment)
         self.wait_for(SAGEMAKER)
-        sow(client("s3", self.where))
+        sow(client("s3", self.where), self.variants)
         require(migration.wait(START_SECONDS) == 0, log_tail(LOGS / "migrate.log"))
         self.start(*AIRFLOW)
         self.wait_for(*AIRFLOW)
@@ -90,15 +101,32 @@ class Stack:
 
     def kill_worker(self, task_instance: str) -> None:
         """SIGKILL to the executor's worker process that has this task instance, and to the task's own process."""
+        kill(self.worker(task_instance))
+
+    def drain_worker(self, task_instance: str, seconds: float) -> None:
+        """SIGTERM to that worker, which passes it on to the task, and SIGKILL after so many seconds."""
+        worker, *children = self.worker(task_instance)
+        worker.terminate()
+        psutil.wait_procs([worker, *children], timeout=seconds)
+        kill([worker, *children])
+
+    def worker(self, task_instance: str) -> list[psutil.Process]:
+        """The executor's worker process that has this task instance, and its children."""
         _, scheduler = self.running["scheduler"]
-        workers = [
-            process
-            for process in psutil.Process(scheduler.pid).children(recursive=True)
-            if task_instance in " ".join(process.cmdline())
-        ]
-        if not workers:
-            raise NotHeld(f"no worker process has the task instance {task_instance}")
-        kill({child for worker in workers for child in [worker, *worker.children(recursive=True)]})
+        for process in psutil.Process(scheduler.pid).children(recursive=True):
+            if task_instance in " ".join(process.cmdline()):
+                return [process, *process.children(recursive=True)]
+        raise NotHeld(f"no worker process has the task instance {task_instance}")
+
+    def drain(self, name: str, seconds: float) -> None:
+        """SIGTERM to a component and all its children, SIGKILL after so many seconds, as when its machine goes down."""
+        _, process = self.running.pop(name)
+        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def wait_for(self, *names: str) -> None:
         """Until these components say that they are well. Raises NotHeld when one has ended instead."""

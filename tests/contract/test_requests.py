@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,15 +14,23 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from sagemaker_retraining.plan import CodePackage
+from sagemaker_retraining.plan import Champion, CodePackage
 from sagemaker_retraining.requests import (
     RequestError,
     build_requests,
     complete_package,
     deployment_requests,
+    metric_sources,
+    serve_requests,
     validate,
 )
-from tests.project import CHAMPION, EVALUATED, PACKAGE_ARN, RAW_DATA, TRAINING, ExampleProject
+from sagemaker_retraining.requests.registry import (
+    STATISTICS,
+    foreign_tags,
+    refusal_request,
+    validation_failures,
+)
+from tests.project import CHAMPION, GATE, PACKAGE_ARN, RESULTS, TRAINING, ExampleProject
 
 MODEL = botocore.session.get_session().get_service_model("sagemaker")
 OPERATIONS = [
@@ -32,7 +42,14 @@ OPERATIONS = [
     "CreateModel",
     "CreateEndpointConfig",
     "CreateEndpoint",
+    "UpdateEndpoint",
 ]
+
+
+def registered(requests: dict[str, Any], **results: Any) -> dict[str, Any]:
+    """The version's request when every object that a job may leave is there."""
+    changed = dataclasses.replace(RESULTS, **results)
+    return complete_package(requests["register"]["package"], changed, metric_sources(changed))
 
 
 def all_requests(folder: Path, environment: str) -> dict[str, dict[str, Any]]:
@@ -47,10 +64,8 @@ def all_requests(folder: Path, environment: str) -> dict[str, dict[str, Any]]:
         "CreateProcessingJob evaluate": requests["evaluate"],
         "CreateTrainingJob": requests["train"],
         "CreateModelPackageGroup": requests["register"]["group"],
-        "CreateModelPackage": complete_package(
-            requests["register"]["package"], TRAINING, {"auc": 0.7}, RAW_DATA, EVALUATED
-        ),
-        **deployment_requests(requests["deploy"], PACKAGE_ARN),
+        "CreateModelPackage": registered(requests),
+        **{operation: request for _, operation, request in serve_requests(requests, PACKAGE_ARN)},
     }
 
 
@@ -73,7 +88,7 @@ def test_the_environment_reaches_every_request(tmp_path: Path) -> None:
         assert "subnet-0123456789abcdef1" in str(requests[step]), step
     for step in jobs:
         assert "'EnableInterContainerTrafficEncryption': True" in str(requests[step]), step
-    for step in set(OPERATIONS) - {"CreateModelPackage"}:
+    for step in set(OPERATIONS) - {"CreateModelPackage", "UpdateEndpoint"}:
         assert {"Key": "period", "Value": "2013-11"} in requests[step]["Tags"], step
     assert "Tags" not in requests["CreateModelPackage"]
 
@@ -102,7 +117,7 @@ def change(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return apply
 
 
-JOB, TRAIN, PACKAGE, CONFIG = OPERATIONS[0], OPERATIONS[2], OPERATIONS[4], OPERATIONS[6]
+JOB, TRAIN, PACKAGE, CONFIG, UPDATE = (OPERATIONS[index] for index in (0, 2, 4, 6, 8))
 MISTAKES: list[tuple[str, str, Any, str]] = [
     (JOB, "RoleArn", ..., "CreateProcessingJob: RoleArn: is required"),
     (JOB, "RolArn", "x", "CreateProcessingJob: RolArn: is unknown; CreateProcessingJobRequest has ProcessingInputs"),
@@ -146,6 +161,23 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
     (PACKAGE, "ClientToken", "x" * 37, "ClientToken: 'xxx"),
     (PACKAGE, "ModelApprovalStatus", "Pending", "'Pending' is not one of Approved, Rejected, PendingManualApproval"),
     (PACKAGE, "Tags", [{"Key": "a", "Value": "b"}], "Tags: a version of a group takes no tags"),
+    (PACKAGE, "ModelCard.ModelCardContent", "{", "ModelCard.ModelCardContent: is not JSON: Expecting property name"),
+    (PACKAGE, "ModelCard.ModelCardContent", "[]", "ModelCard.ModelCardContent: is a JSON list; expected an object"),
+    (PACKAGE, "ModelCard.ModelCardContent", '{"overview": {}}', "overview: is unknown; there are model_overview, inte"),
+    (
+        PACKAGE,
+        "ModelCard.ModelCardContent",
+        '{"model_overview": {"model_name": "x"}}',
+        "model_overview.model_name: is unknown; there are model_creator, model_artifact",
+    ),
+    (
+        PACKAGE,
+        "ModelCard.ModelCardContent",
+        '{"evaluation_details": [{}]}',
+        "evaluation_details[0].name: None is no text of 1 to 63 characters",
+    ),
+    (PACKAGE, "ModelLifeCycle.StageStatus", "in review", "StageStatus: 'in review' does not match"),
+    (PACKAGE, "ModelMetrics.ModelQuality.Statistics.S3Uri", ..., "ModelQuality.Statistics.S3Uri: is required"),
     (PACKAGE, "ModelPackageDescription", "a\x07", "ModelPackageDescription: 'a\\x07' does not match"),
     (
         CONFIG,
@@ -155,6 +187,10 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
     ),
     (CONFIG, "DataCaptureConfig.InitialSamplingPercentage", 101, "is 101; at most 100"),
     (CONFIG, "ProductionVariants", [], "ProductionVariants: [] has length 0; at least 1"),
+    (CONFIG, "ShadowProductionVariants", [{"VariantName": "a"}] * 2, "needs one variant beside one production variant"),
+    (CONFIG, "ShadowProductionVariants", [{"VariantName": "a"}], "ShadowProductionVariants[0].ModelName: is required"),
+    (UPDATE, "DeploymentConfig", {"BlueGreenUpdatePolicy": {}, "RollingUpdatePolicy": {}}, "or RollingUpdatePolicy"),
+    (UPDATE, "ExcludeRetainedVariantProperties", [], "needs RetainAllVariantProperties"),
     ("CreateModel", "PrimaryContainer", ..., "PrimaryContainer: give PrimaryContainer or Containers"),
     ("CreateEndpoint", "EndpointConfigName", None, "EndpointConfigName: None is a NoneType; expected string"),
 ]
@@ -199,19 +235,136 @@ def test_other_characters_are_not(text: str) -> None:
 
 
 def test_a_registration_is_the_same_for_a_retry_and_new_for_a_new_artefact(tmp_path: Path) -> None:
-    package = build_requests(ExampleProject(tmp_path).plan())["register"]["package"]
-    first, again = (complete_package(package, TRAINING, {"auc": 0.7}, RAW_DATA, EVALUATED) for _ in range(2))
-    other = complete_package(package, {**TRAINING, "model_artifact": "s3://b/other"}, {"auc": 0.7}, RAW_DATA, EVALUATED)
+    requests = build_requests(ExampleProject(tmp_path).plan())
+    first, again = (registered(requests) for _ in range(2))
+    other = registered(requests, training={**TRAINING, "model_artifact": "s3://b/other"})
     assert first == again
     assert first["ClientToken"] != other["ClientToken"]
-    assert first["CustomerMetadataProperties"]["metric.auc"] == "0.7"
-    assert first["CustomerMetadataProperties"]["data_months"] == "2013-01..2013-11"
+
+
+def test_a_version_says_where_it_comes_from(tmp_path: Path) -> None:
+    """By one look at the version: model, run, code, data, cost, metrics, and what the gate said."""
+    properties = registered(build_requests(ExampleProject(tmp_path).plan(champion=CHAMPION)))[
+        "CustomerMetadataProperties"
+    ]
+    assert properties == {
+        "model": "demo_model",
+        "period": "2013-11",
+        "environment": "test",
+        "dag_id": "demo_model_retraining",
+        "run_id": "scheduled__2013-12-01T06:00:00+00:00",
+        "git_sha": "0123456789abcdef0123456789abcdef01234567",
+        "plan_uri": properties["plan_uri"],
+        "code_sha256": "c0de" * 16,
+        "champion": CHAMPION.arn,
+        "training_job": "demo-model-train-201311-00000000-g1",
+        "training_seconds": "100",
+        "billable_seconds": "30",
+        "savings_pct": "70.0",
+        "data_fingerprint": "ab" * 32,
+        "data_months": "2013-01..2013-11",
+        "gate": "passed: all thresholds met- auc +0.0100 --0.0020 to 0.0220-",
+        "report_uri": "s3://demo-bucket/demo_model/runs/2013-11/x/report-g1/report.html",
+        "metric.accuracy": "0.8",
+        "metric.auc": "0.75",
+    }
+
+
+def test_a_refused_model_is_registered_as_rejected(tmp_path: Path) -> None:
+    requests = build_requests(ExampleProject(tmp_path).plan())
+    refused = registered(requests, gate={**GATE, "passed": False, "reason": "auc 0.5000 misses its minimum"})
+    assert refused["ModelApprovalStatus"] == "Rejected"
+    assert refused["ModelLifeCycle"] == {"Stage": "test", "StageStatus": "Rejected"}
+    assert refused["ModelCard"]["ModelCardStatus"] == "Draft"
+    assert refused["CustomerMetadataProperties"]["gate"] == "refused: auc 0.5000 misses its minimum"
+    assert validate("CreateModelPackage", refused) == []
+    assert registered(requests)["ModelApprovalStatus"] == "PendingManualApproval"
+    assert registered(requests)["ModelLifeCycle"]["StageStatus"] == "PendingApproval"
+
+
+def test_a_refusal_says_why_and_begins_the_history() -> None:
+    request = refusal_request(PACKAGE_ARN, "auc 0.5000 misses its minimum; " + "x" * 2000, "2013-12-01T07:00:00+00:00")
+    assert validate("UpdateModelPackage", request) == []
+    assert request["ApprovalDescription"].startswith("quality gate: auc 0.5000 misses its minimum; xxx")
+    properties = request["CustomerMetadataProperties"]
+    assert properties["transition.01"].startswith(
+        "2013-12-01T07:00:00+00:00 New-Rejected by quality gate from quality gate: auc 0.5000 misses"
+    )
+    assert (properties["decided_by"], properties["decided_from"]) == ("quality gate", "quality gate")
 
 
 def test_metrics_that_are_no_numbers_stay_out(tmp_path: Path) -> None:
-    package = build_requests(ExampleProject(tmp_path).plan())["register"]["package"]
-    complete = complete_package(package, TRAINING, {"auc": float("nan"), "f1": None, "acc": 1.0}, RAW_DATA, EVALUATED)
+    gate = {**GATE, "challenger": {"auc": float("nan"), "f1": None, "acc": 1.0}, "champion": None}
+    complete = registered(build_requests(ExampleProject(tmp_path).plan()), gate=gate)
     assert [key for key in complete["CustomerMetadataProperties"] if key.startswith("metric.")] == ["metric.acc"]
+    [details] = card(complete)["evaluation_details"]
+    assert [metric["name"] for group in details["metric_groups"] for metric in group["metric_data"]] == ["acc"]
+
+
+def test_a_champion_whose_artefact_is_gone_is_no_input(tmp_path: Path) -> None:
+    """SageMaker would fail the job; the gate is told instead."""
+    requests = build_requests(ExampleProject(tmp_path).plan(champion=Champion(CHAMPION.arn, None, 7)))
+    assert [entry["InputName"] for entry in requests["evaluate"]["ProcessingInputs"]] == ["code", "test", "model"]
+    assert requests["quality_gate"]["champion"] == CHAMPION.arn
+    assert requests["quality_gate"]["champion_error"] == "its model.tar.gz is gone"
+
+
+def test_the_deciding_metric_is_there_and_the_history_has_room(tmp_path: Path) -> None:
+    """50 entries: 17 facts, the metrics, and 13 about the decision."""
+    gate = {**GATE, "metric": "zz", "challenger": {**{f"m{n:02}": 0.5 for n in range(40)}, "zz": 0.9}}
+    plan = ExampleProject(tmp_path).plan(champion=CHAMPION)
+    properties = registered(build_requests(plan), gate=gate)["CustomerMetadataProperties"]
+    assert properties["metric.zz"] == "0.9"
+    assert len(properties) + 13 <= 50
+
+
+def test_only_what_is_there_is_registered(tmp_path: Path) -> None:
+    requests = build_requests(ExampleProject(tmp_path).plan())
+    source = {STATISTICS: RESULTS.evaluation_uri}
+    request = complete_package(requests["register"]["package"], RESULTS, source)
+    blocks = {"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": RESULTS.evaluation_uri}}}
+    assert request["ModelMetrics"] == request["DriftCheckBaselines"] == blocks
+
+
+def card(package: dict[str, Any]) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(package["ModelCard"]["ModelCardContent"])
+    return content
+
+
+def test_the_model_card_is_what_a_reviewer_asks_for(tmp_path: Path) -> None:
+    content = card(registered(build_requests(ExampleProject(tmp_path).plan("prod"))))
+    assert set(content["model_overview"]) == {"model_creator", "model_artifact"}, "all a version's card has"
+    job = content["training_details"]["training_job_details"]
+    assert job["training_arn"] == TRAINING["arn"]
+    assert job["training_metrics"] == [{"name": "validation:auc", "value": 0.71}]
+    assert {"name": "eta", "value": "0.1"} in job["hyper_parameters"]
+    [details] = content["evaluation_details"]
+    assert details["evaluation_observation"] == GATE["reason"]
+    assert details["metric_groups"] == [
+        {
+            "name": model,
+            "metric_data": [
+                {"name": "accuracy", "value": accuracy, "type": "number"},
+                {"name": "auc", "value": auc, "type": "number"},
+            ],
+        }
+        for model, accuracy, auc in (("challenger", 0.8, 0.75), ("champion", 0.81, 0.74))
+    ]
+
+
+def test_whose_group_it_is() -> None:
+    ours = [{"Key": "project", "Value": "demo"}, {"Key": "model", "Value": "a"}, {"Key": "period", "Value": "2013-11"}]
+    assert foreign_tags(ours, [*ours[:2], {"Key": "period", "Value": "2013-10"}]) == []
+    assert foreign_tags(ours, []) == []
+    assert foreign_tags(ours, [ours[0], {"Key": "model", "Value": "b"}]) == ["its tag model is 'b', ours is 'a'"]
+
+
+def test_why_a_package_is_not_usable() -> None:
+    finding = {"Name": "profile-1", "Status": "Failed", "FailureReason": "no answer to /ping"}
+    passed = {"Name": "image", "Status": "Completed"}
+    details = {"ValidationStatuses": [finding], "ImageScanStatuses": [passed]}
+    assert validation_failures({"ModelPackageStatusDetails": details}) == "profile-1 Failed: no answer to /ping"
+    assert validation_failures({}) == "SageMaker gives no reason"
 
 
 def test_deployment_names_follow_content(tmp_path: Path) -> None:

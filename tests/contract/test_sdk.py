@@ -5,6 +5,7 @@ It cannot be installed beside Airflow on Python 3.12; there these tests have not
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ import pytest
 from include.lock_images import LOCK_FILE, registries, resolve, wanted
 from sagemaker_retraining.config import load_model
 from sagemaker_retraining.config.source import read_yaml
-from sagemaker_retraining.requests import build_requests
-from tests.project import ExampleProject
+from sagemaker_retraining.requests import build_requests, complete_package, metric_sources
+from sagemaker_retraining.requests.registry import STATISTICS
+from tests.project import RESULTS, TRAINING, ExampleProject
 
 if sys.version_info >= (3, 12):
     pytest.skip("the SageMaker SDK cannot be installed here (Python 3.12)", allow_module_level=True)
@@ -157,14 +159,94 @@ def test_training(tmp_path: Path) -> None:
     assert without_tags(theirs) == without_tags(ours)
 
 
-def test_model_metrics(requests: dict[str, Any]) -> None:
-    from sagemaker.core.model_metrics import MetricsSource, ModelMetrics
+@pytest.fixture
+def version(requests: dict[str, Any]) -> dict[str, Any]:
+    """The registration of a run whose jobs left every statistics and constraints file."""
+    return complete_package(requests["register"]["package"], RESULTS, metric_sources(RESULTS))
 
-    ours = requests["register"]["package"]["ModelMetrics"]
-    uri = f"s3://{requests['bucket']}/{requests['prefix']}evaluation/evaluation.json"
-    source = MetricsSource(content_type="application/json", s3_uri=uri)
-    theirs = ModelMetrics(model_statistics=source)._to_request_dict()
-    assert {key: value for key, value in theirs.items() if value} == ours
+
+def sources() -> dict[str, Any]:
+    """The four files as the SDK's arguments name them."""
+    from sagemaker.core.model_metrics import MetricsSource
+
+    run = "s3://demo-bucket/demo_model/runs/2013-11/x/"
+    files = {
+        "model_statistics": f"{run}evaluation-g1/evaluation.json",
+        "model_constraints": f"{run}evaluation-g1/constraints.json",
+        "model_data_statistics": f"{run}preprocess/baseline/statistics.json",
+        "model_data_constraints": f"{run}preprocess/baseline/constraints.json",
+    }
+    return {name: MetricsSource(content_type="application/json", s3_uri=uri) for name, uri in files.items()}
+
+
+def test_model_metrics(version: dict[str, Any]) -> None:
+    from sagemaker.core.model_metrics import ModelMetrics
+
+    theirs = ModelMetrics(**sources())._to_request_dict()
+    # Reports there are none of, which the SDK spells out.
+    assert (theirs.pop("Bias"), theirs.pop("Explainability")) == ({}, {})
+    assert theirs == version["ModelMetrics"]
+
+
+def test_drift_check_baselines(version: dict[str, Any]) -> None:
+    from sagemaker.core.drift_check_baselines import DriftCheckBaselines
+
+    assert DriftCheckBaselines(**sources())._to_request_dict() == version["DriftCheckBaselines"]
+
+
+def test_metrics_without_what_a_script_need_not_write(requests: dict[str, Any]) -> None:
+    from sagemaker.core.drift_check_baselines import DriftCheckBaselines
+
+    ours = complete_package(requests["register"]["package"], RESULTS, {STATISTICS: RESULTS.evaluation_uri})
+    theirs = DriftCheckBaselines(model_statistics=sources()["model_statistics"])._to_request_dict()
+    assert theirs == ours["DriftCheckBaselines"] == ours["ModelMetrics"]
+
+
+def test_model_card(version: dict[str, Any]) -> None:
+    """The SDK's model of the schema drops what it does not know and converts what is of another type."""
+    from sagemaker.core.shapes.model_card_shapes import ModelCardContent
+
+    ours = json.loads(version["ModelCard"]["ModelCardContent"])
+    assert ModelCardContent.model_validate(ours).model_dump(mode="json", exclude_none=True) == ours
+
+
+def test_life_cycle_and_lineage(version: dict[str, Any]) -> None:
+    from sagemaker.core.metadata_properties import MetadataProperties
+    from sagemaker.core.model_life_cycle import ModelLifeCycle
+
+    stage = ModelLifeCycle(stage="prod", stage_status="PendingApproval")
+    lineage = MetadataProperties(
+        commit_id="0123456789abcdef0123456789abcdef01234567", generated_by=TRAINING["arn"], project_id="demo"
+    )
+    assert stage._to_request_dict() == version["ModelLifeCycle"]
+    assert lineage._to_request_dict() == version["MetadataProperties"]
+
+
+def test_the_version_is_what_the_sdk_would_register(version: dict[str, Any]) -> None:
+    """`get_create_model_package_request` is what the SDK's `ModelPackage` and `Model.register` send."""
+    from sagemaker.core.model_registry import get_create_model_package_request
+
+    ours = version
+    theirs = get_create_model_package_request(
+        model_package_group_name=ours["ModelPackageGroupName"],
+        containers=ours["InferenceSpecification"]["Containers"],
+        content_types=ours["InferenceSpecification"]["SupportedContentTypes"],
+        response_types=ours["InferenceSpecification"]["SupportedResponseMIMETypes"],
+        inference_instances=ours["InferenceSpecification"]["SupportedRealtimeInferenceInstanceTypes"],
+        transform_instances=ours["InferenceSpecification"]["SupportedTransformInstanceTypes"],
+        model_metrics=ours["ModelMetrics"],
+        metadata_properties=ours["MetadataProperties"],
+        approval_status="PendingManualApproval",
+        description=ours["ModelPackageDescription"],
+        drift_check_baselines=ours["DriftCheckBaselines"],
+        customer_metadata_properties=ours["CustomerMetadataProperties"],
+        model_card=ours["ModelCard"],
+        model_life_cycle=ours["ModelLifeCycle"],
+    )
+    # The API's defaults.
+    assert (theirs.pop("CertifyForMarketplace"), theirs.pop("SkipModelValidation")) == (False, "None")
+    only_ours = {"ClientToken", "SecurityConfig"}  # the SDK has no parameter for them
+    assert {key: value for key, value in ours.items() if key not in only_ours} == theirs
 
 
 def test_data_capture(requests: dict[str, Any]) -> None:

@@ -40,10 +40,21 @@ def dag() -> DAG:
 
 
 def test_the_tasks_are_one_chain(dag: DAG) -> None:
-    assert sorted(dag.task_ids) == sorted(CHAIN)
+    assert sorted(dag.task_ids) == sorted([*CHAIN, "review", "cleanup"])
     for task, following in pairwise(CHAIN):
         assert following in dag.get_task(task).downstream_task_ids
-    assert dag.get_task("verify").downstream_task_ids == set()
+    assert dag.get_task("verify").downstream_task_ids == {"cleanup"}
+
+
+def test_review_is_a_leaf_beside_approval(dag: DAG) -> None:
+    """What follows a decision hangs on the task that sees every door."""
+    review, approval = dag.get_task("review"), dag.get_task("approval")
+    assert (review.upstream_task_ids, review.downstream_task_ids) == ({"evaluate", "quality_gate", "register"}, set())
+    assert approval.review_task_id == "review"
+    assert review.approver_conn_id == "aws_approver"
+    assert list(review.params) == ["reason"]
+    review.params.get_param("reason").resolve(None)  # a form whose text must not be empty keeps Approve disabled
+    assert review.timeout_seconds == approval.timeout_seconds == 168 * 3600
 
 
 def test_groups_do_not_change_the_ids(dag: DAG) -> None:
@@ -52,8 +63,8 @@ def test_groups_do_not_change_the_ids(dag: DAG) -> None:
     }
     assert groups == {
         "build": {"data_ready", "preprocess", "train", "evaluate"},
-        "release": {"quality_gate", "register", "approval"},
-        "serve": {"deploy", "verify"},
+        "release": {"quality_gate", "register", "approval", "review"},
+        "serve": {"deploy", "verify", "cleanup"},
     }
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import REPOSITORY
 
 FAULTS = ["mark_failed_deferred", "stopped_in_console", "kill_triggerer"]
-WAIT_SECONDS = 400
+WAIT_SECONDS = 580
 
 
 @pytest.fixture(scope="module")

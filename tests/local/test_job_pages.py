@@ -68,7 +68,9 @@ def test_an_interrupted_training_job(jobs: Jobs) -> None:
     jobs.spot_settings({})
     assert job["TrainingJobStatus"] == "Completed", job
     jobs.wait_for_line("Training", name, f"{EVIL} auc=0.75")
-    text = shown(page(jobs, "training", name))
+    html = page(jobs, "training", name)
+    assert '<section id="log"' in html  # where the link to the job's log leads
+    text = shown(html)
     for part in (
         f"{name} Completed",
         "Spot 1 interruption ",

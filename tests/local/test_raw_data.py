@@ -49,6 +49,7 @@ def manifest(server: LocalSageMaker, uri: str) -> Any:
     return json.loads(server.client("s3").get_object(Bucket=server.bucket, Key=key)["Body"].read())
 
 
+@pytest.mark.usefixtures("as_dag_role")
 def test_the_manifest_names_the_history_and_the_month(sagemaker_local: LocalSageMaker, raw: dict[str, Any]) -> None:
     result = sensor(raw).execute({})
     assert result["months"] == ["2013-01", "2013-02", "2013-03"]

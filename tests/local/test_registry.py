@@ -7,10 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import boto3
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.conftest import LocalSageMaker
+from tests.iam import FOLDER
 
 ACCOUNT = "arn:aws:sagemaker:us-east-1:123456789012"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/x:1"
@@ -119,6 +122,52 @@ def test_an_approval_records_who_and_why(sagemaker: Any, group: str) -> None:
     assert found["LastModifiedTime"] > found["CreationTime"]
 
 
+def test_the_registry_tells_the_approver_from_the_dag(
+    sagemaker_local: LocalSageMaker, sagemaker: Any, group: str
+) -> None:
+    """Each connection has its own access key; on AWS it would be another role."""
+    arn = add(sagemaker, group)
+    approver = boto3.client(
+        "sagemaker",
+        endpoint_url=sagemaker_local.url,
+        region_name="us-east-1",
+        aws_access_key_id="approver",
+        aws_secret_access_key="approver",
+    )
+    approver.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+    found = sagemaker.describe_model_package(ModelPackageName=arn)
+    users = "arn:aws:iam::123456789012:user"
+    assert found["CreatedBy"]["IamIdentity"]["Arn"] == f"{users}/test"
+    assert found["LastModifiedBy"]["IamIdentity"] == {"Arn": f"{users}/approver", "PrincipalId": "approver"}
+
+
+def test_life_cycle_and_card_are_kept_and_replaced(sagemaker: Any, group: str) -> None:
+    card = {"ModelCardStatus": "PendingReview", "ModelCardContent": '{"intended_uses": {}}'}
+    stage = {"Stage": "prod", "StageStatus": "PendingApproval", "StageDescription": "new"}
+    arn = add(sagemaker, group, ModelCard=card, ModelLifeCycle=stage)
+    approved = {"Stage": "prod", "StageStatus": "Approved"}
+    sagemaker.update_model_package(ModelPackageArn=arn, ModelLifeCycle=approved)
+    found = sagemaker.describe_model_package(ModelPackageName=arn)
+    assert (found["ModelCard"], found["ModelLifeCycle"]) == (card, approved)
+    [summary] = sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+    assert summary["ModelLifeCycle"] == approved
+
+
+@pytest.mark.parametrize(
+    ("settings", "wrong"),
+    [
+        ({"fail": {"a": ""}}, "fail.a is ''; it must be the reason, a text"),
+        ({"fail": []}, 'it must be like {"fail": {"<model package group>": "<reason>"}}'),
+        ({"pass": {}}, 'it must be like {"fail": {"<model package group>": "<reason>"}}'),
+    ],
+)
+def test_the_switch_for_packages_explains_itself(
+    sagemaker_local: LocalSageMaker, settings: dict[str, Any], wrong: str
+) -> None:
+    answer = httpx.put(f"{sagemaker_local.url}/_local/packages", json=settings, trust_env=False)
+    assert (answer.status_code, wrong in answer.json()["error"]) == (400, True)
+
+
 def test_a_client_token_registers_once(sagemaker: Any, group: str) -> None:
     first = add(sagemaker, group, ClientToken="t-1", ModelPackageDescription="a")
     assert add(sagemaker, group, ClientToken="t-1", ModelPackageDescription="a") == first
@@ -204,6 +253,22 @@ def test_changes_are_events(sagemaker_local: LocalSageMaker, sagemaker: Any, gro
     assert event["detail"]["ModelPackageVersion"] == 1
     assert event["detail"]["ModelApprovalStatus"] == "Approved"
     assert datetime.fromisoformat(event["detail"]["CreationTime"])
+
+
+def test_the_rule_of_the_documentation_wakes_on_decisions(
+    sagemaker_local: LocalSageMaker, sagemaker: Any, group: str
+) -> None:
+    """include/iam/eventbridge-rule.json: not a registration, a decision is what it is about."""
+    sqs, rules = sagemaker_local.client("sqs"), sagemaker_local.client("events")
+    queue = sqs.create_queue(QueueName="decisions")["QueueUrl"]
+    pattern = (FOLDER / "eventbridge-rule.json").read_text().replace("MODEL_PREFIX", group)
+    rules.put_rule(Name="decisions", EventPattern=pattern)
+    rules.put_targets(Rule="decisions", Targets=[{"Id": "q", "Arn": "arn:aws:sqs:us-east-1:123456789012:decisions"}])
+    arn = add(sagemaker, group)
+    sagemaker.update_model_package(ModelPackageArn=arn, CustomerMetadataProperties={"note": "x"})
+    sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Rejected")
+    [message] = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=10, MaxNumberOfMessages=10)["Messages"]
+    assert json.loads(message["Body"])["detail"]["ModelApprovalStatus"] == "Rejected"
 
 
 def test_tags_are_added_replaced_and_removed(sagemaker: Any, group: str) -> None:

@@ -159,6 +159,7 @@ def test_a_cleared_task_writes_beside_what_it_wrote_before(
     assert uris == [f"{prefix}/", f"{prefix}-g1/"]
 
 
+@pytest.mark.usefixtures("as_dag_role")
 def test_the_log_of_a_job_that_is_waited_for_on_the_worker(
     sagemaker_local: LocalSageMaker, context: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -241,6 +242,7 @@ def test_which_kill_stops_the_job(sagemaker_local: LocalSageMaker, task_instance
     assert killed.will_be_retried() is again
 
 
+@pytest.mark.usefixtures("as_dag_role")
 def test_execution_timeout_stops_the_job_although_a_try_is_left(
     sagemaker_local: LocalSageMaker, context: dict[str, Any]
 ) -> None:

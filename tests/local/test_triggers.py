@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from typing import Any
 
@@ -14,6 +15,8 @@ from sagemaker_retraining.triggers.approval import ApprovalTrigger
 from sagemaker_retraining.triggers.base import PollTrigger, is_transient
 from sagemaker_retraining.triggers.s3_object import S3ObjectTrigger
 from tests.conftest import LocalSageMaker
+
+VERSION: dict[str, Any] = {"model_package_arn": "arn:x", "group": "x", "number": 1, "period": "2013-11"}
 
 
 @pytest.fixture
@@ -37,13 +40,39 @@ def test_an_object_that_is_there(sagemaker_local: LocalSageMaker, common: dict[s
     assert first_event(trigger) == {"status": "found"}
 
 
+def test_waits_leave_nothing_open_behind(
+    sagemaker_local: LocalSageMaker, common: dict[str, Any], recwarn: pytest.WarningsRecorder
+) -> None:
+    """Of many that share a client some are cancelled, and some end with an error."""
+    complaints: list[dict[str, Any]] = []
+    group = "arn:aws:sagemaker:us-east-1:123456789012:model-package/nobody/1"
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
+        waits = [S3ObjectTrigger(bucket=sagemaker_local.bucket, key="never", **common) for _ in range(10)]
+        wrong = [
+            ApprovalTrigger(**{**VERSION, "model_package_arn": group, "group": "nobody"}, **common) for _ in range(10)
+        ]
+        tasks = [asyncio.create_task(anext(aiter(trigger.run()))) for trigger in (*waits, *wrong)]
+        await asyncio.wait(tasks[len(waits) :])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert all(isinstance(task.exception(), ClientError) for task in tasks[len(waits) :])
+
+    asyncio.run(run())
+    gc.collect()
+    assert complaints == []
+    assert [str(warning.message) for warning in recwarn if "nclosed" in str(warning.message)] == []
+
+
 def test_the_deadline_is_a_time_not_a_count(sagemaker_local: LocalSageMaker, common: dict[str, Any]) -> None:
     common["deadline"] = time.time() - 1
     assert first_event(S3ObjectTrigger(bucket=sagemaker_local.bucket, key="never", **common)) == {"status": "timeout"}
 
 
 def test_a_serialized_trigger_is_the_same_trigger(common: dict[str, Any]) -> None:
-    trigger = ApprovalTrigger(model_package_arn="arn:x", **common)
+    trigger = ApprovalTrigger(**VERSION, replace_newer=True, **common)
     path, arguments = trigger.serialize()
     assert path == "sagemaker_retraining.triggers.approval.ApprovalTrigger"
     assert ApprovalTrigger(**arguments).serialize() == (path, arguments)
@@ -52,7 +81,7 @@ def test_a_serialized_trigger_is_the_same_trigger(common: dict[str, Any]) -> Non
 def test_a_version_that_does_not_exist_ends_the_wait(common: dict[str, Any]) -> None:
     arn = "arn:aws:sagemaker:us-east-1:123456789012:model-package/nobody/1"
     with pytest.raises(ClientError, match="does not exist"):
-        first_event(ApprovalTrigger(model_package_arn=arn, **common))
+        first_event(ApprovalTrigger(**{**VERSION, "model_package_arn": arn, "group": "nobody"}, **common))
 
 
 @pytest.mark.parametrize(
@@ -83,10 +112,10 @@ def test_the_longer_it_takes_the_calmer_the_look(
     common: dict[str, Any], waited: float, shortest: float, longest: float
 ) -> None:
     times = {"poll_seconds": 30, "since": time.time() - waited, "deadline": time.time() + 1e7}
-    trigger = ApprovalTrigger(model_package_arn="arn:x", **{**common, **times})
+    trigger = S3ObjectTrigger(bucket="b", key="k", **{**common, **times})
     assert all(shortest <= trigger.pause() <= longest + 0.1 for _ in range(50))
 
 
 def test_the_last_look_is_not_long_after_the_deadline(common: dict[str, Any]) -> None:
     times = {"poll_seconds": 1, "since": time.time() - 1e6, "deadline": time.time() + 7}
-    assert ApprovalTrigger(model_package_arn="arn:x", **{**common, **times}).pause() <= 7
+    assert S3ObjectTrigger(bucket="b", key="k", **{**common, **times}).pause() <= 7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,10 @@ def preprocess(base: Path, period: str) -> subprocess.CompletedProcess[str]:
     return script("preprocess.py", "--period", period, *folders)
 
 
-def evaluate(base: Path, period: str) -> subprocess.CompletedProcess[str]:
-    """Run evaluate.py in the folders under `base`."""
+def evaluate(base: Path, period: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run evaluate.py in the folders under `base`, with further environment variables."""
     folders = ["--input", base / "processing/input", "--output", base / "processing/output"]
-    return script("evaluate.py", "--period", period, *folders)
+    return script("evaluate.py", "--period", period, *folders, env=os.environ | environment)
 
 
 def train(sets: Path, model_dir: Path, checkpoints: Path, *options: str) -> subprocess.CompletedProcess[str]:

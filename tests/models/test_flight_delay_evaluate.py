@@ -9,8 +9,13 @@ from typing import Any
 
 import pytest
 
+from sagemaker_retraining.gate import decide, fill_report
 from tests.models import flight_delay_kit as kit
 
+GATE = {
+    "problem": "binary_classification", "minimum": {"auc": 0.6}, "maximum": {"log_loss": 0.7}, "metric": "auc",
+    "direction": "maximize", "require": "better", "tolerance": 0.005, "on_failure": "fail", "champion": "arn",
+}  # fmt: skip
 NAMES = ("auc", "average_precision", "accuracy", "precision", "recall", "f1", "log_loss", "brier")
 
 
@@ -142,20 +147,165 @@ def test_champion_with_fewer_features_from_older_code(trained: Path, sets: Path,
     assert 0.5 < champion["auc"]["value"] < 0.7
 
 
-def test_champion_that_cannot_score_is_named(trained: Path, sets: Path, tmp_path: Path) -> None:
-    """A champion that needs a column which is gone stops the run; comparing with nothing would pass any challenger."""
-    old = tmp_path / "old"
-    shutil.copytree(trained / "model", old / "model")
-    described = json.loads((old / "model/features.json").read_text())
-    described["columns"][5] = "moon_phase"
-    (old / "model/features.json").write_text(json.dumps(described))
-    shutil.make_archive(str(old / "model"), "gztar", old / "model")
-    base = inputs(tmp_path / "ml", trained, sets, old)
+def test_champion_that_cannot_score_is_written_down(trained: Path, sets: Path, tmp_path: Path) -> None:
+    """One that needs a column which is gone: the job goes on, and evaluation.json and the report say why it is alone.
+
+    In the same run: the uncertainty is measured as the job's environment says.
+    """
+    base = inputs(tmp_path / "ml", trained, sets, needs_the_moon(trained, tmp_path / "old"))
+    how = {"BOOTSTRAP_CONFIDENCE": "0.9", "BOOTSTRAP_SAMPLES": "120", "BOOTSTRAP_SEED": "7"}
+    done = kit.evaluate(base, "2013-02", **how)
+    assert done.returncode == 0, done.stderr
+    found = evaluation(base / "processing/output")
+    assert (found["champion"], found["comparison"]) == (None, None)
+    assert (
+        "champion/model.tar.gz: cannot score this month (ValueError: row 1 has no moon_phase" in found["champion_error"]
+    )
+    assert found["bootstrap"] == {"confidence": 0.9, "samples": 120, "seed": 7}
+    page = (base / "processing/output/report/report.html").read_text()
+    assert "The champion could not be scored" in page
+    assert "no moon_phase" in page
+    assert "over 120 resamples" in page
+
+
+def test_challenger_that_cannot_score_is_an_error(trained: Path, sets: Path, tmp_path: Path) -> None:
+    """There is nothing to register then."""
+    broken = needs_the_moon(trained, tmp_path / "new")
+    base = inputs(tmp_path / "ml", broken, sets, None)
     done = kit.evaluate(base, "2013-02")
     assert done.returncode == 1
-    reason = (base / "output/message").read_text()
-    assert "champion/model.tar.gz: cannot score this month (ValueError: row 1 has no moon_phase" in reason
+    assert "model/model.tar.gz: cannot score this month" in (base / "output/message").read_text()
     assert not (base / "processing/output/evaluation").exists()
+
+
+def needs_the_moon(trained: Path, folder: Path) -> Path:
+    """The trained model, but one of its columns is one that no flight has."""
+    shutil.copytree(trained / "model", folder / "model")
+    described = json.loads((folder / "model/features.json").read_text())
+    described["columns"][5] = "moon_phase"
+    (folder / "model/features.json").write_text(json.dumps(described))
+    shutil.make_archive(str(folder / "model"), "gztar", folder / "model")
+    return folder
+
+
+SERVE = """
+def model_fn(folder): {load}
+def input_fn(body, content_type): return 3
+def predict_fn(rows, model): return {answer}
+"""
+
+
+@pytest.mark.parametrize(
+    ("load", "answer", "said"),
+    [
+        ("pass", "[0.1, 0.2, 0.3]", None),
+        ("pass", "[0.1]", "ValueError: predictions of shape (1,) for 3 flights"),
+        ("pass", "[0.1, float('nan'), 0.3]", "ValueError: predictions that are no probabilities from 0 to 1"),
+        ("pass", "[0.1, 1.1, 0.3]", "ValueError: predictions that are no probabilities"),
+        ("pass", "['late'] * 3", "ValueError: could not convert string to float"),
+        ("import sys; sys.exit(3)", "[]", "SystemExit: 3"),
+        ("import moon", "[]", "ModuleNotFoundError: No module named 'moon'"),
+        (None, None, "FileNotFoundError"),
+    ],
+)
+def test_what_a_champion_can_have_wrong(tmp_path: Path, load: str | None, answer: str | None, said: str | None) -> None:
+    """None of it ends the job; the reason is kept."""
+    champion = tmp_path / "champion"
+    champion.mkdir()
+    if load:
+        (tmp_path / "model/code").mkdir(parents=True)
+        (tmp_path / "model/code/inference.py").write_text(SERVE.format(load=load, answer=answer))
+        shutil.make_archive(str(champion / "model"), "gztar", tmp_path / "model")
+    scored, error = kit.jobs_python(
+        "import json, pathlib, tempfile, evaluate\n"
+        "scored, error = evaluate.score_champion(pathlib.Path(sys.argv[1]), '', 3, pathlib.Path(tempfile.mkdtemp()))\n"
+        "print(json.dumps([scored and scored.scores.tolist(), error]))",
+        champion,
+    )
+    if said is None:
+        assert (scored, error) == ([0.1, 0.2, 0.3], None)
+    else:
+        assert scored is None
+        assert error.startswith(f"{champion}/model.tar.gz: cannot score this month ({said}")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("table = table.head(0)", "has no rows; there is nothing to test on in 2013-02"),
+        ("table['late'] = 1.0", "column late holds [1.0]; a test needs late (1) and punctual (0) flights"),
+    ],
+)
+def test_month_that_cannot_be_tested_on(trained: Path, sets: Path, tmp_path: Path, change: str, said: str) -> None:
+    """An empty one, and one in which nothing differs."""
+    base = inputs(tmp_path, trained, sets, None)
+    (base / "processing/input/test").unlink()
+    (base / "processing/input/test").mkdir()
+    kit.jobs_python(
+        f"import json, pandas\ntable = pandas.read_parquet(sys.argv[1])\n{change}\n"
+        "table.to_parquet(sys.argv[2])\nprint(json.dumps(None))",
+        sets / "test/test.parquet", base / "processing/input/test/test.parquet",
+    )  # fmt: skip
+    done = kit.evaluate(base, "2013-02")
+    assert done.returncode == 1
+    assert said in (base / "output/message").read_text()
+    assert not (base / "processing/output/evaluation").exists()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("BOOTSTRAP_SAMPLES", "many", "BOOTSTRAP_SAMPLES is 'many'; expected a number such as 500"),
+        ("BOOTSTRAP_SAMPLES", "1", "expected 0.5 < confidence < 1, samples from 2, seed from 0"),
+        ("BOOTSTRAP_CONFIDENCE", "95", "expected 0.5 < confidence < 1"),
+    ],
+)
+def test_wrong_bootstrap_is_refused_before_any_work(tmp_path: Path, variable: str, value: str, said: str) -> None:
+    """The environment may be the model's own: `evaluate.environment` in model.yaml."""
+    done = kit.evaluate(tmp_path / "ml", "2013-02", **{variable: value})
+    assert done.returncode == 1
+    assert said in (tmp_path / "ml/output/message").read_text()
+
+
+def test_the_gate_reads_what_is_written(compared: Path) -> None:
+    """From the job's files to the decision, which finds its place in the report."""
+    decision = decide(evaluation(compared), GATE)
+    assert (decision.passed, decision.warnings) == (True, ())
+    assert "better than the champion: auc 0." in decision.reason
+    page = fill_report((compared / "report/report.html").read_bytes(), decision.to_dict())
+    assert page is not None
+    assert page.count(b'<section class="decision"><h2>Quality gate: ') == 1
+
+
+def test_constraints_leave_room_for_chance(compared: Path) -> None:
+    """In Model Monitor's format; the month itself keeps them, whichever way is better."""
+    written = json.loads((compared / "evaluation/constraints.json").read_text())
+    limits = written["binary_classification_constraints"]
+    metrics = evaluation(compared)["binary_classification_metrics"]
+    assert set(limits) < set(metrics)
+    for name, limit in limits.items():
+        assert set(limit) == {"threshold", "comparison_operator"}
+        above = limit["comparison_operator"] == "GreaterThanThreshold"
+        assert above == (name in ("false_positive_rate", "false_negative_rate"))
+        distance = (limit["threshold"] - metrics[name]["value"]) * (1 if above else -1)
+        assert distance == pytest.approx(3 * metrics[name]["standard_deviation"])
+
+
+def test_weights_draw_whole_days_and_single_flights_on_a_lone_day() -> None:
+    """All flights of a drawn day come together; a month of one day has no days to draw from."""
+    days, lone, again = kit.jobs_python(
+        "import json, pandas as pd, metrics\n"
+        "how = metrics.Bootstrap(samples=50)\n"
+        "two = pd.Series(pd.to_datetime(['2013-02-01'] * 3 + ['2013-02-02'] * 2))\n"
+        "draw = lambda dates: metrics.day_weights(dates, how).tolist()\n"
+        "print(json.dumps([draw(two), draw(two.head(3)), draw(two)]))"
+    )
+    assert days == again
+    assert days[0] == lone[0][:1] * 5 == [1] * 5
+    assert all(row[0] == row[1] == row[2] and row[3] == row[4] and row[0] + row[3] == 2 for row in days)
+    assert {row[0] for row in days} == {0, 1, 2}
+    assert all(sum(row) == 3 for row in lone)
+    assert any(len(set(row)) > 1 for row in lone)
 
 
 def test_other_month_than_asked_for(trained: Path, sets: Path, tmp_path: Path) -> None:

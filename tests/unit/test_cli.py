@@ -119,7 +119,7 @@ class TestSchema:
 
 
 def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ([], ["new"], ["lint"], ["plan"], ["schema"]):
+    for command in ([], ["new"], ["lint"], ["plan"], ["schema"], ["status"], ["approve"], ["reject"]):
         with pytest.raises(SystemExit) as exit_:
             main([*command, "--help"])
         assert exit_.value.code == 0

@@ -78,10 +78,11 @@ def test_same_settings_as_on_a_laptop(
     assert {key: compose.get(key) for key in laptop.keys() - ELSEWHERE} == {
         key: value for key, value in laptop.items() if key not in ELSEWHERE
     }
-    connection = json.loads(compose["AIRFLOW_CONN_AWS_DEFAULT"])
-    connection["extra"].pop("config_kwargs")
-    connection["extra"]["endpoint_url"] = "http://127.0.0.1:5005"
-    assert connection == aws_connection(Addresses(8080, 5005))
+    for name, login in (("DEFAULT", "local"), ("APPROVER", "approver")):
+        connection = json.loads(compose[f"AIRFLOW_CONN_AWS_{name}"])
+        connection["extra"].pop("config_kwargs")
+        connection["extra"]["endpoint_url"] = "http://127.0.0.1:5005"
+        assert connection == aws_connection(Addresses(8080, 5005), login)
 
 
 def test_ports_are_open_to_this_machine_only(services: dict[str, Any]) -> None:

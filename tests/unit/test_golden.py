@@ -15,8 +15,8 @@ import pytest
 from sagemaker_retraining.config import load_environment, load_model
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import CodePackage, build_plan
-from sagemaker_retraining.requests import build_requests, complete_package, deployment_requests
-from tests.project import CHAMPION, EVALUATED, PACKAGE_ARN, RAW_DATA, TRAINING, ExampleProject
+from sagemaker_retraining.requests import build_requests, complete_package, metric_sources, serve_requests
+from tests.project import CHAMPION, PACKAGE_ARN, RESULTS, ExampleProject
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -37,15 +37,15 @@ def flight_delay(tmp_path: Path) -> dict[str, Any]:
 
 
 def everything_set(tmp_path: Path) -> dict[str, Any]:
-    """KMS, VPC, on demand, a champion, packages to install; and what follows from training and approval."""
+    """KMS, VPC, on demand, a champion, a roll-out with alarms; and what follows from training and approval."""
     plan = ExampleProject(tmp_path).plan(
         "prod", champion=CHAMPION, code=CodePackage("c0de" * 16, (("requirements.txt", b"holidays==0.80\n"),))
     )
     requests = build_requests(plan)
     return {
         **requests,
-        "registered": complete_package(requests["register"]["package"], TRAINING, {"auc": 0.75}, RAW_DATA, EVALUATED),
-        "deployed": deployment_requests(requests["deploy"], PACKAGE_ARN),
+        "registered": complete_package(requests["register"]["package"], RESULTS, metric_sources(RESULTS)),
+        "served": [list(part) for part in serve_requests(requests, PACKAGE_ARN)],
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from include.laptop import arguments, layout, ports, processes, result, stack, task_logs
+from include.laptop import arguments, layout, ports, processes, result, stack, summary, task_logs
 from include.laptop.airflow_api import AirflowApi
 from include.laptop.components import Component
 from include.laptop.environment import process_environment
@@ -129,6 +129,26 @@ def test_last_run_holds_the_contract_even_when_nothing_ran(monkeypatch: pytest.M
     assert second.dag_id == "flight_delay_retraining"
 
 
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, ("spot", "30 s of training on 1 instance, 10 s billed: 67 % saved; interrupted once")),
+        (
+            {"instance_count": 2, "interruptions": 3},
+            ("spot", "30 s of training on 2 instances, 10 s billed: 67 % saved; interrupted 3 times"),
+        ),
+        (
+            {"spot": False, "name": "x-train-g1"},
+            ("on demand", "30 s of training on 1 instance, all billed, because Spot had no capacity"),
+        ),
+    ],
+)
+def test_the_summary_says_what_training_cost(changes: dict[str, Any], line: tuple[str, str]) -> None:
+    job = {"name": "x-train", "instance_count": 1, "training_seconds": 30, "billable_seconds": 10}
+    job |= {"savings_pct": 66.7, "interruptions": 1, "spot": True}
+    assert summary.spot_line(job | changes) == line
+
+
 class Answers(AirflowApi):
     """An API whose answers are given: this is about what the driver makes of them."""
 
@@ -164,3 +184,8 @@ def test_the_reason_of_a_failed_task_is_its_exception(tmp_path: Path, monkeypatc
         "no JSON",
     ]
     assert task_logs.reason(lines) == "AirflowFailException: the script exited with 3"
+
+
+def test_a_metric_that_was_not_finite_is_shown_as_that() -> None:
+    """The gate's XCom has None for it; the summary of a refused model must not fail on top."""
+    assert summary.metrics_text({"auc": None, "log_loss": 0.5}) == "auc nan, log_loss 0.5000"

@@ -8,12 +8,15 @@ import os
 import subprocess
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sagemaker_retraining.cli.main import main
+from sagemaker_retraining.cli.new import SKELETON
+from sagemaker_retraining.gate import decide, fill_report
 from sagemaker_retraining.plan import code_files
-from tests.conftest import JOBS_PYTHON
+from tests.conftest import JOBS_PYTHON, REPOSITORY
 from tests.project import ExampleProject
 
 
@@ -29,7 +32,9 @@ def test_it_lints_clean(project: ExampleProject, capsys: pytest.CaptureFixture[s
     assert main(["new", "churn"]) == 0
     assert "wrote include/models/churn/model.yaml\n" in capsys.readouterr().out
     assert main(["lint", "churn"]) == 0
-    assert code_files(project.root / "models/churn") == ["evaluate.py", "inference.py", "preprocess.py", "train.py"]
+    assert code_files(project.root / "models/churn") == [
+        "baseline.py", "evaluate.py", "inference.py", "preprocess.py", "train.py",
+    ]  # fmt: skip
 
 
 def test_airflow_finds_its_dag_file(project: ExampleProject) -> None:
@@ -85,27 +90,119 @@ class Jobs:
             tar.add(self.work / "model", arcname=".")
         target.write_bytes(buffer.getvalue())
 
+    def evaluate(self, output: str, **environment: str) -> dict[str, Any]:
+        paths = ["--input", str(self.work / "evaluate-in"), "--output", str(self.work / output)]
+        self.run("evaluate.py", "--period", "2013-03", *paths, **environment)
+        evaluation: dict[str, Any] = json.loads((self.work / output / "evaluation/evaluation.json").read_text())
+        return evaluation
+
+
+GATE = {
+    "problem": "binary_classification", "minimum": {"auc": 0.6}, "maximum": {}, "metric": "auc",
+    "direction": "maximize", "require": "not_worse", "tolerance": 0.02, "on_failure": "fail", "champion": "arn",
+}  # fmt: skip
+
 
 def test_its_scripts_work(project: ExampleProject, tmp_path: Path) -> None:
+    """Also with a champion: one that was trained for less long, and one that is broken."""
     main(["new", "churn"])
     jobs = Jobs(project.root / "models/churn", tmp_path / "work")
     jobs.run("sample_data.py", "--output", str(jobs.work / "pre-in" / "raw"))
     jobs.run(
         "preprocess.py", "--period", "2013-03", "--input", str(jobs.work / "pre-in"), "--output", str(jobs.work / "pre")
     )
+    constraints = json.loads((jobs.work / "pre/baseline/constraints.json").read_text())
+    assert [feature["name"] for feature in constraints["features"]] == ["a", "b", "c"]
+    statistics = json.loads((jobs.work / "pre/baseline/statistics.json").read_text())
+    assert statistics["dataset"]["item_count"] == 3600  # nine tenths of two months
     assert "Training from round 0 to 20" in jobs.train(20)
     jobs.pack("champion")
     assert "Training from round 20 to 60" in (log := jobs.train(60))
     assert "validation-auc:0." in log
     jobs.pack("model")
     (jobs.work / "evaluate-in" / "test").symlink_to(jobs.work / "pre" / "test")
-    paths = ["--input", str(jobs.work / "evaluate-in"), "--output", str(jobs.work / "out")]
-    jobs.run("evaluate.py", "--period", "2013-03", *paths)
-    evaluation = json.loads((jobs.work / "out/evaluation/evaluation.json").read_text())
-    assert evaluation["binary_classification_metrics"]["auc"]["value"] > 0.75
-    assert evaluation["champion"]["binary_classification_metrics"]["auc"]["value"] > 0.7
+    evaluation = jobs.evaluate("out")
+    challenger, champion = evaluation["binary_classification_metrics"], evaluation["champion"]
+    assert min(challenger["auc"]["value"], champion["binary_classification_metrics"]["auc"]["value"]) > 0.75
+    assert challenger["auc"]["standard_deviation"] > evaluation["comparison"]["auc"]["standard_deviation"] > 0
+    low, high = evaluation["comparison"]["auc"]["confidence_interval"]
+    assert low < evaluation["comparison"]["auc"]["difference"] < high
     assert evaluation["holdout"]["rows"] == 2000
+    decision = decide(evaluation, GATE)
+    assert (decision.passed, decision.warnings) == (True, ())
+    assert "not worse than the champion (tolerance 0.02): auc 0." in decision.reason
+    assert f"95 % interval {low:+.4f} to {high:+.4f}" in decision.reason
     samples = [json.loads(line) for line in (jobs.work / "out/evaluation/sample.jsonl").read_text().splitlines()]
     assert len(samples) == 200
     assert all(set(sample) == {"content_type", "body", "prediction"} for sample in samples)
-    assert (jobs.work / "out/report/report.html").read_text().startswith("<!doctype html>")
+    page = (jobs.work / "out/report/report.html").read_bytes()
+    assert page.startswith(b"<!doctype html>")
+    assert b">passed</span>" in (fill_report(page, decision.to_dict()) or b"")
+
+    (jobs.work / "evaluate-in/champion/model.tar.gz").write_bytes(b"rotten")
+    evaluation = jobs.evaluate("out-2")
+    assert (evaluation["champion"], evaluation["comparison"]) == (None, None)
+    assert evaluation["champion_error"].startswith("ReadError: ")
+    assert evaluation["binary_classification_metrics"] == challenger
+
+
+def test_its_metrics_are_those_of_scikit_learn(project: ExampleProject) -> None:
+    """Ties in the scores included; and its bootstrap is the one that the job's environment asks for."""
+    main(["new", "churn"])
+    code = """
+import json, sys; sys.path.insert(0, sys.argv[1])
+import evaluate as e, numpy as np, sklearn.metrics as m
+random = np.random.default_rng(0)
+labels, scores = random.integers(2, size=400), random.integers(1, 20, size=400) / 20
+ours, other = e.measure(labels, scores), e.measure(labels, 1 - scores)
+weights = list(e.draws(400))[1]
+print(json.dumps([
+    [ours["auc"][0], m.roc_auc_score(labels, scores)], [ours["log_loss"][0], m.log_loss(labels, scores)],
+    [ours["auc"][1], m.roc_auc_score(labels, scores, sample_weight=weights)],
+    [ours["log_loss"][1], m.log_loss(labels, scores, sample_weight=weights)],
+    [len(ours["auc"]), 121], [e.compare(ours, other)["auc"]["confidence"], 0.8],
+    [e.compare(ours, other)["auc"]["difference"], 2 * ours["auc"][0] - 1],
+    [e.measure(np.array([0, 1]), np.array([0.1, 0.2]))["auc"][0], 1.0],
+    [e.metrics(e.measure(np.array([0, 1]), np.array([0.1, 0.2])))
+        ["binary_classification_metrics"]["auc"]["standard_deviation"], 0.0],
+]))
+"""
+    environment = os.environ | {"BOOTSTRAP_SAMPLES": "120", "BOOTSTRAP_CONFIDENCE": "0.8", "BOOTSTRAP_SEED": "7"}
+    command = [str(JOBS_PYTHON), "-c", code, str(project.root / "models/churn")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    for found, expected in json.loads(done.stdout):
+        assert found == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("csv", "said"),
+    [
+        ("label,a,b,c\n", "has no rows; there is nothing to test on in 2013-03"),
+        ("label,a,b,c\n1,1,1,1\n", "labels [1]"),
+    ],
+)
+def test_a_month_that_cannot_be_tested_on(project: ExampleProject, tmp_path: Path, csv: str, said: str) -> None:
+    main(["new", "churn"])
+    model = project.root / "models/churn"
+    answer = "def model_fn(d): return 0\ndef input_fn(b, c): return b\ndef predict_fn(b, m): return [0.5]\n"
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/inference.py").write_text(f"FEATURES = ['a', 'b', 'c']\nLABEL = 'label'\n{answer}")
+    for folder in ("test", "model"):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+    (tmp_path / "in/test/data.csv").write_text(csv)
+    with tarfile.open(tmp_path / "in/model/model.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "code", arcname="code")
+    arguments = ["--period", "2013-03", "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    command = [str(JOBS_PYTHON), str(model / "evaluate.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_its_baseline_is_that_of_the_example() -> None:
+    """The two files are one: models share no code, so that each can be changed and shipped alone."""
+    example = REPOSITORY / "include/models/flight_delay/baseline.py"
+    assert (SKELETON / "baseline.py.txt").read_text() == example.read_text()

@@ -1,8 +1,9 @@
 """Score challenger and champion on the period's month and write what the gate, the reviewer and verify need.
 
 Runs as a SageMaker processing job. Both models are scored through the `inference.py` in their own artefact, so that
-what is measured here is what an endpoint answers, and a champion from older code still runs. Writes
-`OUTPUT/evaluation/` (`evaluation.json`, `sample.jsonl`) and `OUTPUT/report/` (`report.html` and its pictures).
+what is measured here is what an endpoint answers, and a champion from older code still runs. A champion that cannot be
+scored is written down as that (`champion_error`); a challenger that cannot is an error. Writes `OUTPUT/evaluation/`
+(`evaluation.json`, `constraints.json`, `sample.jsonl`) and `OUTPUT/report/` (`report.html` and its pictures).
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import csv
 import importlib.util
 import io
 import json
+import os
 import sys
 import tarfile
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,10 +26,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from features import FEATURES, TARGET
-from metrics import SEED, bootstrap, comparison, day_weights, report
+from metrics import Bootstrap, bootstrap, comparison, constraints, day_weights, report
 from report import write_report
 
-SAMPLE_ROWS = 200
+SAMPLE_ROWS, SAMPLE_SEED = 200, 2013
 DEFAULT_THRESHOLD = 0.5
 
 
@@ -36,17 +39,16 @@ class BadInput(Exception):
 
 @dataclass(frozen=True)
 class Scored:
-    """One model on the test month: its artefact's description, its code, the loaded model and what it predicts."""
+    """One model on the test month: its artefact's description, its code, the loaded model and what it predicts.
+
+    `threshold` is the score from which on a flight is called late.
+    """
 
     described: dict[str, Any]
     code: ModuleType
     model: Any
     scores: np.ndarray
-
-    @property
-    def threshold(self) -> float:
-        """The score from which on a flight is called late."""
-        return float(self.described.get("threshold", DEFAULT_THRESHOLD))
+    threshold: float
 
 
 def main() -> int:
@@ -57,7 +59,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("/opt/ml/processing/output"))
     arguments = parser.parse_args()
     try:
-        evaluate(arguments.period, arguments.input, arguments.output)
+        evaluate(arguments.period, arguments.input, arguments.output, bootstrap_of(os.environ))
     except BadInput as error:
         print(f"Error: {error}", file=sys.stderr, flush=True)
         message = arguments.output.parent.parent / "output" / "message"
@@ -67,20 +69,32 @@ def main() -> int:
     return 0
 
 
-def evaluate(period: str, input_dir: Path, output_dir: Path) -> None:
+def bootstrap_of(environment: Mapping[str, str]) -> Bootstrap:
+    """How to measure uncertainty, as the job's environment says. Raises BadInput."""
+    try:
+        return Bootstrap.of(environment)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+
+
+def evaluate(period: str, input_dir: Path, output_dir: Path, how: Bootstrap) -> None:
     """Score, measure, compare, write. Raises BadInput."""
     test, facts = read_test(input_dir / "test", period)
     print(f"Testing on {len(test):,} flights of {period}", flush=True)
     request = as_request(test)
     with tempfile.TemporaryDirectory() as scratch:
-        models = {"challenger": score(input_dir / "model", request, Path(scratch) / "challenger")}
-        if (input_dir / "champion" / "model.tar.gz").is_file():
-            models["champion"] = score(input_dir / "champion", request, Path(scratch) / "champion")
+        models = {"challenger": score(input_dir / "model", request, len(test), Path(scratch) / "challenger")}
+        champion, champion_error = score_champion(input_dir / "champion", request, len(test), Path(scratch))
+        if champion:
+            models["champion"] = champion
         sample = sample_lines(test, models["challenger"])
-    evaluation, quality = measure(test, models, period)
+    evaluation, quality = measure(test, models, period, how)
+    evaluation["champion_error"] = champion_error
     folder = output_dir / "evaluation"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "evaluation.json").write_text(json.dumps(evaluation, indent=2, allow_nan=False))
+    limits = constraints(evaluation["binary_classification_metrics"])
+    (folder / "constraints.json").write_text(json.dumps(limits, indent=2, allow_nan=False))
     (folder / "sample.jsonl").write_text("".join(json.dumps(line) + "\n" for line in sample))
     for name, values in quality.items():
         print(f"{name}-auc:{values['auc'][0]:.5f} {name}-log_loss:{values['log_loss'][0]:.5f}", flush=True)
@@ -96,9 +110,14 @@ def read_test(folder: Path, period: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     test = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
     if missing := [name for name in ("date", *FEATURES, TARGET) if name not in test.columns]:
         raise BadInput(f"{files[0]}: no column {', '.join(missing)}; it has {', '.join(test.columns)}")
+    if test.empty:
+        raise BadInput(f"{files[0]}: has no rows; there is nothing to test on in {period}")
     months = sorted(test["date"].dt.strftime("%Y-%m").unique())
     if months != [period]:
-        raise BadInput(f"{files[0]}: holds flights of {', '.join(months) or 'no month'}; --period is {period}")
+        raise BadInput(f"{files[0]}: holds flights of {', '.join(months)}; --period is {period}")
+    if set(found := test[TARGET].unique()) != {0.0, 1.0}:
+        values = sorted(map(float, found))
+        raise BadInput(f"{files[0]}: column {TARGET} holds {values}; a test needs late (1) and punctual (0) flights")
     return test, json.loads((folder / "_facts.json").read_text())
 
 
@@ -108,7 +127,18 @@ def as_request(test: pd.DataFrame) -> str:
     return json.dumps({"instances": features.where(features.notna(), None).to_dict("records")})
 
 
-def score(folder: Path, request: str, scratch: Path) -> Scored:
+def score_champion(folder: Path, request: str, rows: int, scratch: Path) -> tuple[Scored | None, str | None]:
+    """The champion, or why it cannot be scored; neither when there is none (no such folder)."""
+    if not folder.is_dir():
+        return None, None
+    try:
+        return score(folder, request, rows, scratch / "champion"), None
+    except BadInput as error:
+        print(f"The champion is left out: {error}", file=sys.stderr, flush=True)
+        return None, str(error)
+
+
+def score(folder: Path, request: str, rows: int, scratch: Path) -> Scored:
     """Load `folder/model.tar.gz` and predict. Raises BadInput when the artefact cannot do that."""
     archive = folder / "model.tar.gz"
     try:
@@ -116,11 +146,16 @@ def score(folder: Path, request: str, scratch: Path) -> Scored:
             tar.extractall(scratch, filter="data")
         code = load_code(scratch / "code" / "inference.py", folder.name)
         model = code.model_fn(str(scratch))
-        scores = np.asarray(code.predict_fn(code.input_fn(request, "application/json"), model))
-    except Exception as error:  # it is other code, maybe an older one: whatever it raises is the reason
+        scores = np.asarray(code.predict_fn(code.input_fn(request, "application/json"), model), dtype=float)
+        if scores.shape != (rows,):
+            raise ValueError(f"predictions of shape {scores.shape} for {rows:,} flights")
+        if not ((scores >= 0) & (scores <= 1)).all():
+            raise ValueError("predictions that are no probabilities from 0 to 1")
+        file = scratch / "features.json"
+        described = json.loads(file.read_text()) if file.is_file() else {}
+        return Scored(described, code, model, scores, float(described.get("threshold", DEFAULT_THRESHOLD)))
+    except (Exception, SystemExit) as error:  # it is other code, maybe an older one: whatever it raises is the reason
         raise BadInput(f"{archive}: cannot score this month ({type(error).__name__}: {error})") from error
-    described = scratch / "features.json"
-    return Scored(json.loads(described.read_text()) if described.is_file() else {}, code, model, scores)
 
 
 def load_code(file: Path, owner: str) -> ModuleType:
@@ -136,7 +171,7 @@ def load_code(file: Path, owner: str) -> ModuleType:
 
 def sample_lines(test: pd.DataFrame, challenger: Scored) -> list[dict[str, Any]]:
     """Requests with the answers that the endpoint must give to them."""
-    rows = test.sample(min(SAMPLE_ROWS, len(test)), random_state=SEED)[list(FEATURES)].astype(object)
+    rows = test.sample(min(SAMPLE_ROWS, len(test)), random_state=SAMPLE_SEED)[list(FEATURES)].astype(object)
     bodies = [csv_row(row) for row in rows.where(rows.notna(), None).itertuples(index=False)]
     data = challenger.code.input_fn("\n".join(bodies), "text/csv")
     predictions = challenger.code.predict_fn(data, challenger.model)
@@ -154,19 +189,20 @@ def csv_row(values: tuple[Any, ...]) -> str:
 
 
 def measure(
-    test: pd.DataFrame, models: dict[str, Scored], period: str
+    test: pd.DataFrame, models: dict[str, Scored], period: str, how: Bootstrap
 ) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
     """`evaluation.json`, and each model's metrics with their replicates."""
     late = test[TARGET].to_numpy()
-    weights = day_weights(test["date"])
+    weights = day_weights(test["date"], how)
     quality = {name: bootstrap(late, m.scores, m.threshold, weights) for name, m in models.items()}
     reports = {name: report(late, m.scores, m.threshold, quality[name]) for name, m in models.items()}
     champion = reports.get("champion")
     evaluation = {
         "binary_classification_metrics": reports["challenger"],
         "champion": champion and {"binary_classification_metrics": champion},
-        "comparison": comparison(quality["challenger"], quality["champion"]) if champion else None,
+        "comparison": comparison(quality["challenger"], quality["champion"], how) if champion else None,
         "holdout": {"period": period, "rows": len(test), "positives": int(late.sum()), "days": test["date"].nunique()},
+        "bootstrap": asdict(how),
     }
     return evaluation, quality
 

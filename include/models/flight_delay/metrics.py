@@ -6,32 +6,75 @@ precision that a single month does not have.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-REPLICATES = 500
 AT_ONCE = 50
 """Replicates worked on together; more need more memory and gain no time."""
 
-SEED = 2013
-CONFIDENCE = 0.95
 CURVE_POINTS = 100
 BETAS = {"f0_5": 0.5, "f1": 1.0, "f2": 2.0}
 
 
-def day_weights(dates: pd.Series) -> np.ndarray:
-    """(1 + REPLICATES, flights) weights: first all ones, then how often each flight's day was drawn."""
-    day, names = pd.factorize(dates)
-    draws = np.random.default_rng(SEED).multinomial(len(names), np.full(len(names), 1 / len(names)), size=REPLICATES)
+LOWER_IS_BETTER = {"log_loss", "brier", "false_positive_rate", "false_negative_rate"}
+MODEL_MONITOR = (
+    "auc", "accuracy", "precision", "recall", "f0_5", "f1", "f2",
+    "true_positive_rate", "true_negative_rate", "false_positive_rate", "false_negative_rate",
+)  # fmt: skip
+"""The metrics that Model Monitor computes for a binary classification."""
+
+ALARM_DEVIATIONS = 3
+"""A month counts as worse than the test month when a metric is this many standard deviations on the bad side of it."""
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How the uncertainty is measured: confidence of an interval (0.5 to 1), number of samples, seed."""
+
+    confidence: float = 0.95
+    samples: int = 500
+    seed: int = 2013
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Bootstrap:
+        """From the job's environment, BOOTSTRAP_CONFIDENCE and the like. Raises ValueError naming the variable."""
+        default, kinds = cls(), {"confidence": float, "samples": int, "seed": int}
+        values: dict[str, Any] = {}
+        for name, kind in kinds.items():
+            variable = f"BOOTSTRAP_{name.upper()}"
+            text = environment.get(variable, str(getattr(default, name)))
+            try:
+                values[name] = kind(text)
+            except ValueError as error:
+                raise ValueError(
+                    f"{variable} is {text!r}; expected a number such as {getattr(default, name)}"
+                ) from error
+        if not 0.5 < values["confidence"] < 1 or values["samples"] < 2 or values["seed"] < 0:
+            raise ValueError(f"BOOTSTRAP_*: {values}; expected 0.5 < confidence < 1, samples from 2, seed from 0")
+        return cls(**values)
+
+
+def day_weights(dates: pd.Series, how: Bootstrap) -> np.ndarray:
+    """(1 + samples, flights) weights: first all ones, then how often each flight's day was drawn.
+
+    Days cannot be drawn from a month that has only one yet; then flights are.
+    """
+    day, names = pd.factorize(dates if dates.nunique() > 1 else dates.index)
+    draws = np.random.default_rng(how.seed).multinomial(
+        len(names), np.full(len(names), 1 / len(names)), size=how.samples
+    )
     return np.vstack([np.ones(len(day)), draws[:, day]]).astype(np.float32)
 
 
 def bootstrap(late: np.ndarray, scores: np.ndarray, threshold: float, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Every scalar metric: the value first, then one for each replicate."""
+    """Every scalar metric: the value first, then one for each replicate, which is NaN if all its flights were alike."""
     starts = range(0, len(weights), AT_ONCE)
-    parts = [metrics(late, scores, threshold, weights[start : start + AT_ONCE]) for start in starts]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        parts = [metrics(late, scores, threshold, weights[start : start + AT_ONCE]) for start in starts]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -97,8 +140,7 @@ def report(late: np.ndarray, scores: np.ndarray, threshold: float, values: dict[
     matrix = {str(t): {str(p): int(((late == t) & (called == p)).sum()) for p in (0, 1)} for t in (0, 1)}
     false_rates, true_rates, precisions = curves(late, scores)
     scalars = {
-        name: {"value": float(value[0]), "standard_deviation": float(value[1:].std(ddof=1))}
-        for name, value in values.items()
+        name: {"value": float(value[0]), "standard_deviation": spread(value[1:])} for name, value in values.items()
     }
     return {
         "confusion_matrix": matrix,
@@ -120,16 +162,44 @@ def curves(late: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return (called - true_positives) / negatives, true_positives / hits[-1], true_positives / called
 
 
-def comparison(challenger: dict[str, np.ndarray], champion: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+def spread(replicates: np.ndarray) -> float:
+    """Standard deviation of what could be computed."""
+    return float(np.nanstd(replicates, ddof=1))
+
+
+def comparison(
+    challenger: dict[str, np.ndarray], champion: dict[str, np.ndarray], how: Bootstrap
+) -> dict[str, dict[str, Any]]:
     """Challenger minus champion for each metric, on the same drawn days: value, standard deviation and interval."""
-    tail = (1 - CONFIDENCE) / 2
+    tail = (1 - how.confidence) / 2
     result = {}
     for name, values in challenger.items():
         difference = values - champion[name]
         result[name] = {
             "difference": float(difference[0]),
-            "standard_deviation": float(difference[1:].std(ddof=1)),
-            "confidence_interval": [float(edge) for edge in np.quantile(difference[1:], [tail, 1 - tail])],
-            "confidence": CONFIDENCE,
+            "standard_deviation": spread(difference[1:]),
+            "confidence_interval": [float(edge) for edge in np.nanquantile(difference[1:], [tail, 1 - tail])],
+            "confidence": how.confidence,
+            "samples": how.samples,
+            "seed": how.seed,
         }
     return result
+
+
+def constraints(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What later months should keep up to, as Model Monitor's constraints.json of a binary classification.
+
+    Model Monitor itself suggests the measured value, which every other month would miss by chance alone.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-model-quality-baseline.html
+    """
+    limits = {}
+    for name in MODEL_MONITOR:
+        value, deviation = report[name]["value"], report[name]["standard_deviation"]
+        lower = name in LOWER_IS_BETTER
+        limits[name] = {
+            "threshold": min(1.0, value + ALARM_DEVIATIONS * deviation)
+            if lower
+            else max(0.0, value - ALARM_DEVIATIONS * deviation),
+            "comparison_operator": "GreaterThanThreshold" if lower else "LessThanThreshold",
+        }
+    return {"version": 0.0, "binary_classification_constraints": limits}

@@ -2,7 +2,8 @@
 
 Reads `INPUT/raw/period=YYYY-MM/{flights,weather,airports}.parquet`: the period's month is the test set, every earlier
 month is history, of which the last week is the validation set. Writes `OUTPUT/{train,validation,test}/`,
-each one parquet file with `date`, the features and `late`, and `test/_facts.json` with what was counted on the way.
+each one parquet file with `date`, the features and `late`, `test/_facts.json` with what was counted on the way, and
+`OUTPUT/baseline/` with the statistics of the features in the training set.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
+from baseline import write_baseline
 from features import COLUMNS, FEATURES, TARGET, build
 
 VALIDATION_DAYS = 7
@@ -67,6 +69,7 @@ def prepare(period: str, input_dir: Path, output_dir: Path) -> None:
         part.to_parquet(folder / f"{name}.parquet", index=False)
         first, last = part["date"].min(), part["date"].max()
         print(f"{name}: {len(part):,} flights, {first:%Y-%m-%d} to {last:%Y-%m-%d}, {part[TARGET].mean():.1%} late")
+    write_baseline(output_dir / "baseline", sets["train"][list(FEATURES)])
     (output_dir / "test" / "_facts.json").write_text(json.dumps(facts(rows, sets, period), indent=2))
 
 

@@ -13,12 +13,12 @@ import charts
 import numpy as np
 import pandas as pd
 from features import FEATURES, TARGET
+from metrics import LOWER_IS_BETTER
 
 SHOWN = {
     "auc": "Area under the ROC curve", "average_precision": "Average precision", "log_loss": "Log loss",
     "brier": "Brier score", "accuracy": "Accuracy", "precision": "Precision", "recall": "Recall", "f1": "F1",
 }  # fmt: skip
-LOWER_IS_BETTER = ("log_loss", "brier")
 TILES = ("auc", "average_precision", "log_loss", "brier")
 
 
@@ -33,7 +33,7 @@ class ScoredModel(Protocol):
 def write_report(
     folder: Path, evaluation: dict[str, Any], models: dict[str, ScoredModel], test: pd.DataFrame, facts: dict[str, Any]
 ) -> None:
-    """Write `report.html` and one PNG per picture into `folder`."""
+    """Write `report.html` and one PNG per picture into `folder`. The gate fills in the template's decision later."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures = []
     for name, figure in figures(evaluation, models, test).items():
@@ -50,6 +50,8 @@ def write_report(
             tiles="".join(tile(evaluation, name) for name in TILES),
             pictures="".join(pictures),
             metrics=metrics_table(evaluation),
+            samples=f"{evaluation['bootstrap']['samples']:,}",
+            confidence=confidence(evaluation),
             confusion=confusion_tables(evaluation, models),
             facts=facts_table(facts, test),
         )
@@ -85,10 +87,17 @@ def value_of(evaluation: dict[str, Any], model: str, metric: str) -> float:
     return float(of(evaluation, model)[metric]["value"])
 
 
+def confidence(evaluation: dict[str, Any]) -> str:
+    """That of the intervals, in percent."""
+    return f"{100 * evaluation['bootstrap']['confidence']:g}"
+
+
 def verdict(evaluation: dict[str, Any]) -> str:
     """The result in a sentence or two."""
     auc = of(evaluation, "challenger")["auc"]
     text = f"The challenger reaches an AUC of <b>{auc['value']:.3f}</b> (± {auc['standard_deviation']:.3f})"
+    if error := evaluation["champion_error"]:
+        return f"{text}. <b>The champion could not be scored</b>, so that there is no comparison: {html.escape(error)}"
     if evaluation["champion"] is None:
         return f"{text}. There is no champion yet to compare it with."
     change = evaluation["comparison"]["auc"]
@@ -96,13 +105,14 @@ def verdict(evaluation: dict[str, Any]) -> str:
     clear = "better" if low > 0 else "worse" if high < 0 else "not clearly different"
     return (
         f"{text}, the champion {value_of(evaluation, 'champion', 'auc'):.3f}: a difference of "
-        f"<b>{change['difference']:+.3f}</b>, 95 % interval {low:+.3f} to {high:+.3f}. It is <b>{clear}</b>."
+        f"<b>{change['difference']:+.3f}</b>, {confidence(evaluation)} % interval {low:+.3f} to {high:+.3f}. "
+        f"It is <b>{clear}</b>."
     )
 
 
 def tile(evaluation: dict[str, Any], metric: str) -> str:
     """One big number, with the champion's below."""
-    champion = "no champion yet"
+    champion = "champion not scored" if evaluation["champion_error"] else "no champion yet"
     if evaluation["champion"]:
         champion = f"champion {value_of(evaluation, 'champion', metric):.3f}"
     return (
@@ -113,7 +123,8 @@ def tile(evaluation: dict[str, Any], metric: str) -> str:
 
 def metrics_table(evaluation: dict[str, Any]) -> str:
     """All metrics, with standard deviations and, with a champion, the paired difference."""
-    heads = ["Metric", "Challenger", *(["Champion", "Difference", "95 % interval"] if evaluation["champion"] else [])]
+    compared = ["Champion", "Difference", f"{confidence(evaluation)} % interval"] if evaluation["champion"] else []
+    heads = ["Metric", "Challenger", *compared]
     return table(heads, [metric_row(evaluation, name) for name in SHOWN])
 
 

@@ -14,6 +14,7 @@ from include.sagemaker_local.identity import user_context
 from include.sagemaker_local.listing import page
 from include.sagemaker_local.operations.model_data import require_model_data
 from include.sagemaker_local.operations.tags import check_tags, delete_all_tags, save_tags
+from include.sagemaker_local.packages import PackageValidation
 from include.sagemaker_local.service import Context, Request, Response, operation
 
 GROUP = "model-package-group"
@@ -104,8 +105,7 @@ def _new_package(context: Context, group: str, request: Request) -> dict[str, An
     return package | {
         "ModelPackageGroupName": group,
         "ModelApprovalStatus": request.get("ModelApprovalStatus", "PendingManualApproval"),
-        "ModelPackageStatus": "Completed",
-        "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+        **PackageValidation(context.store).outcome(group),
         "CertifyForMarketplace": request.get("CertifyForMarketplace", False),
         "CreationTime": time.time(),
         "CreatedBy": user_context(context),

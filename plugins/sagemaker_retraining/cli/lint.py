@@ -20,7 +20,7 @@ from sagemaker_retraining.config import (
 )
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import code_files
-from sagemaker_retraining.requests import RequestError, deployment_requests, validate
+from sagemaker_retraining.requests import RequestError, serve_requests, validate
 
 EPILOG = """\
 Checks model.yaml and the environments' files, that the scripts are there and are Python, and every request of a run
@@ -84,14 +84,14 @@ def model_problems(model: str, environment: str, root: Path) -> list[str]:
     group = requests["register"]["group"]["ModelPackageGroupName"]
     arn = f"arn:aws:sagemaker:us-east-1:{'0' * 12}:model-package/{group}/1"
     problems: list[str] = []
-    for operation, request in [
-        *((operation, requests[step]) for step, operation in _STEPS.items()),
-        ("CreateModelPackageGroup", requests["register"]["group"]),
-        ("CreateModelPackage", requests["register"]["package"]),
-        *deployment_requests(requests["deploy"], arn).items(),
+    for service, operation, request in [
+        *(("sagemaker", operation, requests[step]) for step, operation in _STEPS.items()),
+        ("sagemaker", "CreateModelPackageGroup", requests["register"]["group"]),
+        ("sagemaker", "CreateModelPackage", requests["register"]["package"]),
+        *serve_requests(requests, arn),
     ]:
         try:
-            for warning in validate(operation, request):
+            for warning in validate(operation, request, service):
                 sys.stderr.write(f"warning: {model} in {environment}: {warning}\n")
         except RequestError as error:
             problems += [f"{model} in {environment}: {problem}" for problem in error.problems]

@@ -6,16 +6,20 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from sagemaker_retraining.cli import lint, new, plan, schema
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sagemaker_retraining.cli import decide, lint, new, plan, schema, status
 from sagemaker_retraining.config import ConfigError
 
-DESCRIPTION = "Models that are retrained on SageMaker every month: check, preview and add them."
+DESCRIPTION = "Models that are retrained on SageMaker every month: check, preview, add and release them."
 EPILOG = """\
 examples:
   %(prog)s new churn                       a new model that runs as it is
   %(prog)s lint                            all models in all environments
   %(prog)s plan churn --period 2013-11     what a run would send to SageMaker
   %(prog)s schema > model.schema.json      for the editor's completion
+  %(prog)s status churn                    its versions, who decided on them, which is best
+  %(prog)s approve churn 7 --reason …      a person's decision
 
 Environments are include/environments/<env>.yaml; RETRAINING_ENV picks one (default local).
 RETRAINING_HOME is the folder that holds include/, where it is not found by itself.
@@ -26,15 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit status. What is wrong goes to standard error as one line for each problem."""
     parsed = parser().parse_args(arguments)
     try:
-        status: int = parsed.run(parsed)
+        exit_status: int = parsed.run(parsed)
     except ConfigError as error:
         for problem in error.problems:
             sys.stderr.write(f"{problem}\n")
         return 1
-    except ValueError as error:
+    except (ValueError, BotoCoreError, ClientError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    return status
+    return exit_status
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,6 +50,6 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(title="commands", metavar="<command>", required=True)
-    for command in (new, lint, plan, schema):
+    for command in (new, lint, plan, schema, status, decide):
         command.add_to(commands)
     return top

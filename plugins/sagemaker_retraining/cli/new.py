@@ -16,11 +16,13 @@ SKELETON = Path(__file__).parent / "skeleton"
 # The templates' names end in .txt so that no tool takes them for code of this package.
 SUFFIX = ".txt"
 # Airflow looks only into files that hold the words airflow and dag: the first line is needed.
-DAG_FILE = '''"""The Airflow DAG of the model {name}; everything about it is in include/models/{name}/."""
+DAG_FILE = '''"""The Airflow DAGs of the model {name}; everything about it is in include/models/{name}/."""
 
-from sagemaker_retraining.dags import retraining_dag
+from sagemaker_retraining.dags import promotion_dag, retraining_dag, rollback_dag
 
 dag = retraining_dag("{name}")
+rollback = rollback_dag("{name}")
+promotion = promotion_dag("{name}")
 '''
 EPILOG = """\
 Writes include/models/<model>/ (model.yaml, the four scripts that run in SageMaker, sample data for a laptop) and
@@ -66,13 +68,19 @@ def write_model(name: str, root: Path) -> list[Path]:
         raise ConfigError([f"include/models/{name} is there already; choose another name or change its files"])
     if dag_file.exists():
         raise ConfigError([f"dags/{dag_file.name} is there already; choose another name"])
-    texts = {root / "models" / name / file.name.removesuffix(SUFFIX): file.read_text() for file in _templates()}
+    texts = {root / "models" / name / file.name.removesuffix(SUFFIX): _fill(file, name) for file in _templates()}
     if dag_file.parent.is_dir():
-        texts[dag_file] = DAG_FILE
+        texts[dag_file] = DAG_FILE.replace("{name}", name)
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.replace("{name}", name).replace("{slug}", name.replace("_", "-")))
+        path.write_text(text)
     return list(texts)
+
+
+def _fill(template: Path, name: str) -> str:
+    """A template's text; only what is no Python has places for the name: in Python {name} is an f-string's."""
+    text = template.read_text()
+    return text if template.name.endswith(f".py{SUFFIX}") else text.replace("{name}", name)
 
 
 def _templates() -> list[Path]:

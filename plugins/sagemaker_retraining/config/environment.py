@@ -6,7 +6,6 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from sagemaker_retraining.config.model import Section
 from sagemaker_retraining.config.rules import (
     AccountId,
     BucketName,
@@ -19,6 +18,7 @@ from sagemaker_retraining.config.rules import (
     SubnetId,
     TagText,
 )
+from sagemaker_retraining.config.section import Section
 
 
 class Vpc(Section):

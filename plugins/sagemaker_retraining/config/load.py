@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from sagemaker_retraining.config.environment import EnvironmentConfig
 from sagemaker_retraining.config.messages import did_you_mean, explain
-from sagemaker_retraining.config.model import ModelConfig, Section
+from sagemaker_retraining.config.model import ModelConfig
+from sagemaker_retraining.config.section import Section
 from sagemaker_retraining.config.source import ConfigError, Source, read_yaml
 
 LOCK_FILE = "images.lock.yaml"
@@ -96,6 +97,7 @@ def load_model(name: str, root: Path | None = None, environment: str | None = No
     problems = [
         *_name_problems(config, source, folder.name, where.environment),
         *_script_problems(config, source, folder),
+        *_network_problems(config, source, where),
     ]
     uri, image_problem = _image_uri(config, source, where.region, root)
     if problems := problems + image_problem:
@@ -146,6 +148,16 @@ def _script_problems(config: ModelConfig, source: Source, folder: Path) -> list[
                 f"{did_you_mean(script, others, 'scripts there:')}"
             )
     return problems
+
+
+def _network_problems(config: ModelConfig, source: Source, environment: EnvironmentConfig) -> list[str]:
+    if config.deploy.serverless is None or environment.vpc is None:
+        return []
+    key = ("deploy", "serverless")
+    return [
+        f"{source.place(key)}: {'.'.join(key)}: a serverless endpoint cannot be in a VPC, and environment "
+        f"{environment.environment} has one; deploy on instances there"
+    ]
 
 
 def _image_uri(config: ModelConfig, source: Source, region: str, root: Path) -> tuple[str, list[str]]:

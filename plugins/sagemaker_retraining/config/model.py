@@ -6,7 +6,7 @@ import json
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from sagemaker_retraining.config.rules import (
     ContentTypes,
@@ -23,6 +23,8 @@ from sagemaker_retraining.config.rules import (
     TagText,
     VariableName,
 )
+from sagemaker_retraining.config.section import Section
+from sagemaker_retraining.config.serving import Deploy, Verify
 
 Problem = Literal["binary_classification", "multiclass_classification", "regression"]
 RetryOutcome = Literal[
@@ -43,12 +45,6 @@ DEFAULT_METRICS: dict[str, str] = {
 }
 # What a processing argument or an environment variable of a job may hold, in characters (CreateProcessingJob).
 LONGEST_ARGUMENT = 256
-
-
-class Section(BaseModel):
-    """A mapping in the YAML: unknown keys are errors, nothing is converted, nothing changes after loading."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class Image(Section):
@@ -306,35 +302,6 @@ class Approval(Section):
     )
 
 
-class DataCapture(Section):
-    """Requests and answers kept in S3 for monitoring."""
-
-    enabled: bool = Field(default=True, description="Keep them.")
-    sampling_percentage: int = Field(default=20, ge=0, le=100, description="Percent of the requests.")
-
-
-class Deploy(Section):
-    """The endpoint."""
-
-    endpoint: EndpointName | None = Field(
-        default=None, description="Its name; {env} is the environment; default the model's name with - and -{env}."
-    )
-    instance_type: InstanceType = Field(default="ml.m5.large", description="SageMaker instance type.")
-    instance_count: int = Field(default=1, ge=1, le=100, description="Number of instances.")
-    data_capture: DataCapture = Field(default_factory=DataCapture, description="Requests and answers kept in S3.")
-    environment: dict[VariableName, Annotated[str, Field(max_length=1024)]] = Field(
-        default_factory=dict, description="Environment variables of the model container. Not for secrets."
-    )
-
-
-class Verify(Section):
-    """The check after deployment: the endpoint's answers against evaluate's."""
-
-    tolerance: float = Field(
-        default=1e-6, ge=0, description="Largest difference between offline and online prediction."
-    )
-
-
 class ModelConfig(Section):
     """`model.yaml`, with the environment's overrides applied and the image resolved."""
 
@@ -359,7 +326,7 @@ class ModelConfig(Section):
     quality_gate: QualityGate = Field(default_factory=QualityGate, description="Thresholds.")
     registration: Register = Field(alias="register", default_factory=Register, description="Model Registry.")
     approval: Approval = Field(default_factory=Approval, description="Decision of a person.")
-    deploy: Deploy = Field(default_factory=Deploy, description="Endpoint.")
+    deploy: Deploy = Field(default_factory=Deploy, description="Endpoint, or monthly batch scoring.")
     verify: Verify = Field(default_factory=Verify, description="Check after deployment.")
 
     @property

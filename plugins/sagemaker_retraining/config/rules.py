@@ -88,6 +88,16 @@ EndpointName = Annotated[
 ]
 ContentType = Annotated[str, Rule(r"[a-zA-Z0-9.+-]+/[a-zA-Z0-9.+-]+", "a content type such as text/csv")]
 MetricName = Annotated[str, Rule(r"[A-Za-z0-9_.:-]{1,64}", "a metric's name such as auc")]
+AlarmName = Annotated[
+    str, Rule(r"[!-~](?:[ -~]{0,253}[!-~])?", "the name of a CloudWatch alarm: 1 to 255 printable characters")
+]
+TopicArn = Annotated[
+    str,
+    Rule(
+        r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[a-zA-Z0-9_.-]+",
+        "the ARN of an SNS topic such as arn:aws:sns:eu-west-1:123456789012:scored",
+    ),
+]
 SubnetId = Annotated[str, Rule(r"subnet-[0-9a-f]{8,17}", "a subnet id such as subnet-0123456789abcdef0")]
 SecurityGroupId = Annotated[str, Rule(r"sg-[0-9a-f]{8,17}", "a security group id such as sg-0123456789abcdef0")]
 TagText = Annotated[str, Rule(r"[\w .:/=+@-]{1,128}", "tag text: 1 to 128 letters, digits, spaces and _ . : / = + - @")]

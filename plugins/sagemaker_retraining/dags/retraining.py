@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, Param, TaskGroup, task
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, Param, TaskGroup, chain, task
 
-from sagemaker_retraining.config import ModelConfig, load_environment, load_model
+from sagemaker_retraining.config import EnvironmentConfig, ModelConfig, load_environment, load_model
+from sagemaker_retraining.config.model import Retry
 from sagemaker_retraining.dags.retries import retry_arguments
-from sagemaker_retraining.operators.deploy import DeployEndpointOperator
+from sagemaker_retraining.dags.serve import SAMPLE, deploy_and_verify, output
 from sagemaker_retraining.operators.jobs import ResumableProcessingOperator, ResumableTrainingOperator
 from sagemaker_retraining.operators.register import RegisterModelOperator
-from sagemaker_retraining.operators.verify import VerifyEndpointOperator
+from sagemaker_retraining.operators.review import ReviewOperator
+from sagemaker_retraining.operators.transform import ResumableTransformOperator
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.sensors.approval import ModelApprovalSensor
 from sagemaker_retraining.sensors.raw_data import RawDataSensor
@@ -25,7 +26,7 @@ PERIOD_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
 
 def retraining_dag(name: str) -> DAG:
     """`<model>_retraining`: plan → data_ready → preprocess → train → evaluate → quality_gate → register → approval →
-    deploy → verify.
+    deploy → verify (→ cleanup), and `review` beside approval; with `deploy.kind: batch` transform after approval.
 
     Every task takes its complete request from the plan task's XCom, so that the rendered template in the UI is what
     was sent. Raises ConfigError for a wrong YAML file: Airflow shows it as the import error of this one DAG.
@@ -59,7 +60,8 @@ def retraining_dag(name: str) -> DAG:
                 type="boolean",
                 title="Replace a newer model",
                 description="Let this run go on to approval and production although a version of a later month is "
-                "approved already. Without it such a run registers its version for the record and ends.",
+                "approved already, or although it is part of a backfill. Without it such a run registers its version "
+                "for the record and ends.",
             ),
         },
     ) as dag:
@@ -112,6 +114,7 @@ def retraining_dag(name: str) -> DAG:
                 gate=gate,
                 raw_data=output(data_ready),
                 evaluation=output(evaluate),
+                preprocess=output(preprocess),
                 multiple_outputs=True,
                 **hook,
             )
@@ -120,29 +123,48 @@ def retraining_dag(name: str) -> DAG:
                 model_package_arn=output(register)["model_package_arn"],
                 poll_seconds=poll.approval,
                 timeout_seconds=model.approval.timeout_hours * 3600,
+                on_timeout=model.approval.on_timeout,
+                on_rejected=model.approval.on_rejected,
+                replace_newer="{{ params.replace_newer }}",
+                review_task_id="review",
+                **hook,
+            )
+            review = ReviewOperator(
+                task_id="review",
+                model_package_arn=output(register)["model_package_arn"],
+                gate=gate,
+                evaluation=output(evaluate),
+                timeout_seconds=model.approval.timeout_hours * 3600,
+                approver_conn_id=environment.approver_conn_id,
                 replace_newer="{{ params.replace_newer }}",
                 **hook,
             )
 
         with TaskGroup("serve", prefix_group_id=False, tooltip="From a yes to production"):
-            deploy = DeployEndpointOperator(
-                task_id="deploy",
-                config=plan["deploy"],
-                model_package_arn=output(register)["model_package_arn"],
-                poll_seconds=poll.endpoint,
-                **hook,
-            )
-            verify = VerifyEndpointOperator(
-                task_id="verify", config=plan["verify"], evaluation=output(evaluate), **hook
-            )
+            arn = output(register)["model_package_arn"]
+            if model.deploy.kind == "batch":
+                served = [transform_task(environment, plan, arn)]
+            else:
+                sample = f"{job_output(evaluate, 'evaluation')}{SAMPLE}"
+                served = deploy_and_verify(environment, plan, model_package_arn=arn, sample_uri=sample)
 
-        plan >> data_ready >> preprocess >> train >> evaluate >> gate >> register >> approval >> deploy >> verify
+        chain(plan, data_ready, preprocess, train, evaluate, gate, register, approval, *served)
+        register >> review  # asks; what follows depends on approval, which sees every door
     return dag
 
 
-def output(operator: BaseOperator) -> Any:
-    """The XCom of an operator, as an argument of a later one: rendered, it is the value."""
-    return operator.output
+def transform_task(environment: EnvironmentConfig, plan: Any, arn: Any) -> BaseOperator:
+    """The `transform` task, in place of an endpoint."""
+    return ResumableTransformOperator(
+        task_id="transform",
+        config=plan["transform"],
+        model_package_arn=arn,
+        poll_seconds=environment.poll_seconds.job,
+        deferrable=True,
+        **retry_arguments(Retry()),
+        aws_conn_id=environment.aws_conn_id,
+        region_name=environment.region,
+    )
 
 
 def job_output(operator: BaseOperator, name: str) -> str:
@@ -166,19 +188,14 @@ def gate_task(hook: dict[str, Any]) -> Any:
     """The `quality_gate` task: may this model be registered?"""
 
     @task(task_id="quality_gate")
-    def quality_gate(config: dict[str, Any], evaluated: dict[str, Any]) -> dict[str, Any]:
-        import logging
-
-        from sagemaker_retraining.gate import decide
+    def quality_gate(config: dict[str, Any], evaluated: dict[str, Any], **context: Any) -> dict[str, Any]:
         from sagemaker_retraining.hooks import RetrainingHook
-        from sagemaker_retraining.requests.registry import EVALUATION
+        from sagemaker_retraining.operators.quality_gate import run_gate
 
-        evaluation = RetrainingHook(**hook).read_json(f"{evaluated['outputs']['evaluation']}{EVALUATION}")
-        decision = decide(evaluation, config)
-        logging.getLogger(__name__).info("Quality gate: %s", decision)
-        if not decision.passed:
-            raise AirflowFailException(f"The quality gate refuses the model: {decision.reason}")
-        return decision.to_dict()
+        def push(decision: dict[str, Any]) -> None:
+            context["ti"].xcom_push(key="return_value", value=decision)
+
+        return run_gate(RetrainingHook(**hook), config, evaluated, push)
 
     return quality_gate
 
@@ -194,7 +211,8 @@ PendingManualApproval and deploys it to `{model.endpoint}` when a person has app
 |---|---|
 | run a certain month | *Trigger*, set **Period** |
 | see what was sent to SageMaker | a task's *Rendered Templates*, or `plan.json` under the run's S3 prefix |
-| approve | SageMaker Studio, or `aws sagemaker update-model-package --model-approval-status Approved …` |
+| go back, or to another version | the DAG `{model.model}_rollback` |
+| approve or reject | the run's *Required Actions*, `python -m sagemaker_retraining approve …`, or SageMaker Studio |
 
 Owner: {model.owner}, team {model.team}. Configuration: `include/models/{model.model}/model.yaml`.
 """

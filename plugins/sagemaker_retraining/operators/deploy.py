@@ -7,18 +7,30 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.sdk.exceptions import AirflowException
-from botocore.exceptions import ClientError
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from sagemaker_retraining.config.serving import LONGEST_ROLLOUT_SECONDS
 from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.requests.hosting import deployment_requests
-from sagemaker_retraining.requests.validation import validate
+from sagemaker_retraining.operators.approved import require_approved
+from sagemaker_retraining.operators.endpoints import (
+    check_capture,
+    check_capture_bucket,
+    check_owner,
+    not_wanted,
+    pending_config,
+    served_model,
+)
+from sagemaker_retraining.operators.guards import prepare_alarms, register_autoscaling, release_autoscaling
+from sagemaker_retraining.requests.hosting import CHALLENGER, VARIANT, deployment_requests, update_request
+from sagemaker_retraining.requests.rollout import MARGIN_SECONDS, longest_seconds
+from sagemaker_retraining.requests.validation import RequestError, validate
 from sagemaker_retraining.triggers.endpoint import MOVING, EndpointTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-DEADLINE_SECONDS = 3600
+# What the task remembers across its tries: the config before its own, which the endpoint itself forgets.
+PREVIOUS = "previous_endpoint_config"
 
 
 class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
@@ -26,8 +38,10 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
 
     `config` is the plan's `deploy`. Model and endpoint configuration are named after their content and created when
     absent, so that a retry after any partial step goes on. An update that SageMaker rolled back leaves the endpoint
-    InService on its old configuration: that is a failed task here, with SageMaker's reason.
-    Returns `{endpoint, endpoint_config, model, status, previous_endpoint_config}`.
+    InService on its old configuration: that is a failed task here, with SageMaker's reason. What can be wrong is looked
+    at before anything is made: the version, the endpoint's owner, the bucket of data capture, the alarms.
+    Returns `{endpoint, endpoint_config, model, status, previous_endpoint_config, variant, shadow}`: the new version
+    answers as `variant`; as a shadow it does not answer.
     """
 
     aws_hook_class = RetrainingHook
@@ -40,87 +54,145 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         self.model_package_arn = model_package_arn
         self.poll_seconds = poll_seconds
 
+    @property
+    def endpoint(self) -> str:
+        """Its name."""
+        name: str = self.config["endpoint"]["EndpointName"]
+        return name
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Make what is missing, start the change, wait deferred."""
-        requests = self.requests()
-        for operation, request in requests.items():
-            validate(operation, request)
-        endpoint = requests["CreateEndpoint"]["EndpointName"]
-        wanted = requests["CreateEndpoint"]["EndpointConfigName"]
-        current = self.hook.describe_or_none("describe_endpoint", EndpointName=endpoint)
-        previous = current["EndpointConfigName"] if current else None
-        if current and current["EndpointStatus"] in MOVING:
-            self.wait(previous, start_over=True)
-        self.create_missing(requests)
+        require_approved(self.hook, self.model_package_arn)
+        check_capture_bucket(self.hook, self.config["endpoint_config"])
+        current = self.hook.describe_or_none("describe_endpoint", EndpointName=self.endpoint)
+        if current:
+            check_owner(self.hook, current, self.config["endpoint"].get("Tags", []))
+        requests = self.requests(current)
+        target = self.target(requests)
+        wanted = target["endpoint_config"]
+        previous = self.previous_config(context, current, wanted)
         if current is None:
-            self.log.info("Creating endpoint %s on %s", endpoint, wanted)
-            started = self.hook.create_unless_there("create_endpoint", requests["CreateEndpoint"])
-        elif previous == wanted and current["EndpointStatus"] == "InService":
-            self.log.info("Endpoint %s serves %s already", endpoint, wanted)
-            return self.result(current, previous)
+            self.create_missing(requests)
+            self.log.info("Creating endpoint %s on %s", self.endpoint, wanted)
+            ours = self.hook.create_unless_there("create_endpoint", requests["CreateEndpoint"])
+        elif current["EndpointStatus"] == "Failed":
+            raise not_wanted(self.hook, current, wanted, {})
+        elif current["EndpointStatus"] in MOVING:
+            ours = pending_config(current) == wanted
+        elif current["EndpointConfigName"] == wanted and current["EndpointStatus"] == "InService":
+            self.log.info("Endpoint %s serves %s already", self.endpoint, wanted)
+            return self.finish(current, target, previous)
         else:
-            self.log.info("Updating endpoint %s from %s to %s", endpoint, previous, wanted)
-            started = self.update(endpoint, wanted)
-        self.wait(previous, start_over=not started)
+            ours = self.update(current, requests)
+        self.wait(target, previous, start_over=not ours)
 
     def execute_complete(
-        self, context: Context, event: dict[str, Any], previous: str | None, start_over: bool
+        self,
+        context: Context,
+        event: dict[str, Any],
+        target: dict[str, Any],
+        previous: str | None,
+        start_over: bool,
     ) -> dict[str, Any]:
         """The endpoint came to rest: on the wanted configuration, or not."""
-        requests = self.requests()
-        endpoint = requests["CreateEndpoint"]["EndpointName"]
-        wanted = requests["CreateEndpoint"]["EndpointConfigName"]
-        description = self.hook.api.describe_endpoint(EndpointName=endpoint)
-        if event["status"] == "timeout":
-            raise AirflowException(f"{endpoint} is still {description['EndpointStatus']} after {DEADLINE_SECONDS} s")
-        if start_over and description["EndpointConfigName"] != wanted:
+        wanted = target["endpoint_config"]
+        description = self.hook.describe_or_none("describe_endpoint", EndpointName=self.endpoint)
+        if start_over and (description is None or description["EndpointConfigName"] != wanted):
             return self.execute(context)  # another change was under way; now ours
-        if description["EndpointStatus"] != "InService" or description["EndpointConfigName"] != wanted:
+        if description is None:
+            raise AirflowFailException(f"{self.endpoint} was deleted while this task waited for it")
+        if event["status"] == "timeout":
             raise AirflowException(
-                f"{endpoint} is {description['EndpointStatus']} on {description['EndpointConfigName']}, "
-                f"wanted {wanted}: {description.get('FailureReason', 'SageMaker gives no reason')}"
+                f"{self.endpoint} is still {description['EndpointStatus']} after {self.longest_wait(start_over)} s"
             )
-        return self.result(description, previous)
+        if description["EndpointStatus"] != "InService" or description["EndpointConfigName"] != wanted:
+            raise not_wanted(self.hook, description, wanted, self.config.get("deployment", {}))
+        return self.finish(description, target, previous)
 
-    def requests(self) -> dict[str, dict[str, Any]]:
-        """`{operation: request}` of everything the deployment needs."""
-        return deployment_requests(self.config, self.model_package_arn)
+    def requests(self, current: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
+        """`{operation: request}` of everything the deployment needs, in full and valid."""
+        beside = served_model(self.hook, current["EndpointConfigName"]) if current else None
+        requests = deployment_requests(self.config, self.model_package_arn, beside)
+        try:
+            for operation, request in requests.items():
+                validate(operation, request)
+        except RequestError as error:
+            raise AirflowFailException(str(error)) from error
+        return requests
+
+    def target(self, requests: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """Where the new version is when all is done."""
+        config = requests["CreateEndpointConfig"]
+        names = [variant["VariantName"] for variant in config["ProductionVariants"]]
+        return {
+            "endpoint_config": config["EndpointConfigName"],
+            "model": requests["CreateModel"]["ModelName"],
+            "variant": CHALLENGER if CHALLENGER in names else VARIANT,
+            "shadow": "ShadowProductionVariants" in config,
+        }
+
+    def previous_config(self, context: Context, current: dict[str, Any] | None, wanted: str) -> str | None:
+        """The config that served before this task's own, also when this try finds its own in service."""
+        store = context["task_state_store"]
+        if current is None:
+            return None
+        if current["EndpointConfigName"] != wanted:
+            store.set(PREVIOUS, current["EndpointConfigName"])
+        remembered = store.get(PREVIOUS)
+        return str(remembered) if remembered else None
 
     def create_missing(self, requests: dict[str, dict[str, Any]]) -> None:
         """Model and endpoint configuration; their names are their content, so one that exists is the right one."""
         self.hook.create_unless_there("create_model", requests["CreateModel"])
         self.hook.create_unless_there("create_endpoint_config", requests["CreateEndpointConfig"])
 
-    def update(self, endpoint: str, wanted: str) -> bool:
-        """False when a change is under way: another run's, or this one's, whose answer was lost."""
-        try:
-            self.hook.api.update_endpoint(EndpointName=endpoint, EndpointConfigName=wanted)
-        except ClientError as error:
-            if "in-progress" not in error.response["Error"]["Message"]:
-                raise
-            return False
-        return True
+    def update(self, current: dict[str, Any], requests: dict[str, dict[str, Any]]) -> bool:
+        """Begin the update; False when another's is under way."""
+        wanted = requests["CreateEndpointConfig"]["EndpointConfigName"]
+        prepare_alarms(self.hook, self.config)
+        self.create_missing(requests)
+        instance_type = requests["CreateEndpointConfig"]["ProductionVariants"][0].get("InstanceType")
+        keep = release_autoscaling(self.hook, current, instance_type, wanted="autoscaling" in self.config)
+        request = update_request(self.endpoint, wanted, deployment=self.config.get("deployment"), keep_instances=keep)
+        validate("UpdateEndpoint", request)
+        self.log.info("Updating endpoint %s from %s to %s", self.endpoint, current["EndpointConfigName"], wanted)
+        if self.hook.begin_update(request):
+            return True
+        now = self.hook.describe_or_none("describe_endpoint", EndpointName=self.endpoint)
+        return now is not None and pending_config(now) == wanted
 
-    def wait(self, previous: str | None, *, start_over: bool) -> NoReturn:
+    def longest_wait(self, start_over: bool) -> int:
+        """Seconds: the roll-out's own time, or the longest there is for another's."""
+        if start_over:
+            return LONGEST_ROLLOUT_SECONDS + MARGIN_SECONDS
+        return longest_seconds(self.config.get("deployment"))
+
+    def wait(self, target: dict[str, Any], previous: str | None, *, start_over: bool) -> NoReturn:
         """Defer until the endpoint is at rest."""
         self.defer(
             trigger=EndpointTrigger(
-                endpoint=self.config["endpoint"]["EndpointName"],
+                endpoint=self.endpoint,
                 poll_seconds=self.poll_seconds,
                 since=time.time(),
-                deadline=time.time() + DEADLINE_SECONDS,
+                deadline=time.time() + self.longest_wait(start_over),
                 hook_parameters=self._hook_parameters,
             ),
             method_name="execute_complete",
-            kwargs={"previous": previous, "start_over": start_over},
+            kwargs={"target": target, "previous": previous, "start_over": start_over},
         )
 
-    def result(self, description: dict[str, Any], previous: str | None) -> dict[str, Any]:
-        """The XCom."""
+    def finish(self, description: dict[str, Any], target: dict[str, Any], previous: str | None) -> dict[str, Any]:
+        """It serves: capture is on, autoscaling registered, the tags say which run did it. The XCom."""
+        check_capture(description, self.config["endpoint_config"])
+        register_autoscaling(self.hook, self.config, description)
+        if tags := self.config["endpoint"].get("Tags"):
+            self.hook.api.add_tags(ResourceArn=description["EndpointArn"], Tags=tags)
         return {
             "endpoint": description["EndpointName"],
             "endpoint_config": description["EndpointConfigName"],
-            "model": self.requests()["CreateModel"]["ModelName"],
+            "model": target["model"],
             "status": description["EndpointStatus"],
             "previous_endpoint_config": previous,
+            "variant": target["variant"],
+            "shadow": target["shadow"],
         }

@@ -12,11 +12,13 @@ from urllib.parse import urlencode
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from sagemaker_retraining import registry
 from sagemaker_retraining.config import ConfigError, load_environment, load_model, model_folder, project_root
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.period import Period, resolve_period
 from sagemaker_retraining.plan import Champion, PlanError, RunPlan, build_plan, package_code
 from sagemaker_retraining.requests import build_requests
+from sagemaker_retraining.requests.decision import APPROVED
 
 UNKNOWN = "unknown"
 
@@ -67,12 +69,16 @@ def period_of(context: Mapping[str, Any]) -> Period:
 
 
 def find_champion(hook: RetrainingHook, group: str, period: Period) -> Champion | None:
-    """The newest approved version that has not seen the run's month: a later one was trained on it."""
-    for package in hook.approved_versions(group):
-        trained_for = package.get("CustomerMetadataProperties", {}).get("period")
+    """The newest approved version that has not seen the run's month: a later one was trained on it.
+
+    SageMaker would fail the evaluation job for an input that is not there, so a deleted artefact is noticed here.
+    """
+    for package in registry.versions(hook.api, group, APPROVED):
+        trained_for = registry.period_of(package)
         if trained_for is not None and trained_for <= str(period):
             artifact = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
-            return Champion(package["ModelPackageArn"], artifact, package["ModelPackageVersion"])
+            there = artifact if hook.exists(artifact) else None
+            return Champion(package["ModelPackageArn"], there, package["ModelPackageVersion"])
     return None
 
 

@@ -1,36 +1,48 @@
-"""Registration of the trained model as a version that waits for a person."""
+"""Registration of the trained model as a version of its group in the Model Registry."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from botocore.exceptions import ClientError
 
 from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.requests.registry import complete_package
-from sagemaker_retraining.requests.validation import validate
+from sagemaker_retraining.requests.registry import (
+    STATISTICS,
+    RunResults,
+    complete_package,
+    foreign_tags,
+    metric_sources,
+    refusal_request,
+    validation_failures,
+)
+from sagemaker_retraining.requests.validation import RequestError, validate
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 VALIDATION_SECONDS = 600
+DENIED = "AccessDeniedException"
 
 
 class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
-    """Creates the group if need be and the version, PendingManualApproval.
+    """Creates the group if need be and the version: PendingManualApproval, or Rejected when the gate refused it.
 
-    `config` is the plan's `register` (`{group, package}`); `training`, `gate`, `raw_data` and `evaluation` are the
-    results of these tasks and complete it. The ClientToken in the request makes a retry find the version of the first
-    try. Everything is templated; the provider's operator sends literal braces for what is in its `extras`.
-    Returns `{model_package_arn, version, group}`.
+    `config` is the plan's `register` (`{group, package}`); `training`, `gate`, `raw_data`, `evaluation` and
+    `preprocess` are the results of these tasks and complete it. A version that an earlier try registered is looked up
+    first, by run and artefact; should the look-up not see it yet, the ClientToken makes SageMaker answer with it.
+    Everything is templated; the provider's operator sends literal braces for what is in its `extras`.
+    Returns `{model_package_arn, version, group, status}`.
     """
 
     aws_hook_class = RetrainingHook
-    template_fields = aws_template_fields("config", "training", "gate", "raw_data", "evaluation")
+    template_fields = aws_template_fields("config", "training", "gate", "raw_data", "evaluation", "preprocess")
     template_fields_renderers = {"config": "json"}  # noqa: RUF012 (Airflow's own spelling)
 
     def __init__(
@@ -41,6 +53,7 @@ class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
         gate: dict[str, Any],
         raw_data: dict[str, Any],
         evaluation: dict[str, Any],
+        preprocess: dict[str, Any],
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -49,33 +62,111 @@ class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
         self.gate = gate
         self.raw_data = raw_data
         self.evaluation = evaluation
+        self.preprocess = preprocess
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Validate both requests in full, then send them."""
-        package = complete_package(
-            self.config["package"], self.training, self.gate["challenger"], self.raw_data, self.evaluation
-        )
-        validate("CreateModelPackageGroup", self.config["group"])
-        validate("CreateModelPackage", package)
-        self.hook.ensure_group(self.config["group"])
-        arn = self.hook.api.create_model_package(**package)["ModelPackageArn"]
+        """Check everything, then send it. What would be the same at the next try fails at once."""
+        results = RunResults(self.training, self.gate, self.raw_data, self.evaluation, self.preprocess)
+        package = complete_package(self.config["package"], results, self.existing_sources(results))
+        try:
+            validate("CreateModelPackageGroup", self.config["group"])
+            validate("CreateModelPackage", package)
+        except RequestError as error:
+            raise AirflowFailException(str(error)) from error
+        self.ensure_group(self.config["group"])
+        arn = self.registered_before(package) or self.create(package)
         description = self.wait_until_usable(arn)
+        if not self.gate["passed"] and not description.get("ApprovalDescription"):
+            at = datetime.now(UTC).isoformat(timespec="seconds")
+            self.hook.api.update_model_package(**refusal_request(arn, self.gate["reason"], at))
         self.log.info("Registered %s: %s", arn, description["ModelApprovalStatus"])
         return {
             "model_package_arn": arn,
             "version": description["ModelPackageVersion"],
             "group": description["ModelPackageGroupName"],
+            "status": description["ModelApprovalStatus"],
         }
+
+    def existing_sources(self, results: RunResults) -> dict[tuple[str, str], str]:
+        """Statistics and constraints that are in S3. Raises AirflowFailException without artefact or evaluation."""
+        sources = metric_sources(results)
+        for what, uri in (("train", results.artifact), ("evaluate", sources[STATISTICS])):
+            if not self.hook.exists(uri):
+                raise AirflowFailException(
+                    f"{uri}: there is no such object, although {what} has succeeded; nothing was registered"
+                )
+        return {place: uri for place, uri in sources.items() if place == STATISTICS or self.hook.exists(uri)}
+
+    def ensure_group(self, request: Mapping[str, Any]) -> None:
+        """Create the group, or see that the one of that name is ours."""
+        name = request["ModelPackageGroupName"]
+        try:
+            group = self.hook.describe_or_none("describe_model_package_group", ModelPackageGroupName=name)
+            if group is None:
+                if self.hook.create_unless_there("create_model_package_group", request):
+                    return
+                group = self.hook.api.describe_model_package_group(ModelPackageGroupName=name)
+            tags = self.hook.api.list_tags(ResourceArn=group["ModelPackageGroupArn"])["Tags"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != DENIED:
+                raise
+            raise AirflowFailException(
+                f"model package group {name}: {error.response['Error']['Message']}; nothing was registered. The role "
+                f"of {self.aws_conn_id} needs what include/iam/dag-role.json grants, or the group is somebody else's: "
+                f"then name another one in model.yaml (register.group)"
+            ) from error
+        if foreign := foreign_tags(request["Tags"], tags):
+            raise AirflowFailException(
+                f"model package group {name} belongs to somebody else: {'; '.join(foreign)}; nothing was registered. "
+                f"Name another group in model.yaml (register.group)"
+            )
+        if group["ModelPackageGroupStatus"] != "Completed":
+            raise AirflowException(f"model package group {name} is {group['ModelPackageGroupStatus']}, not Completed")
+
+    def registered_before(self, package: Mapping[str, Any]) -> str | None:
+        """The version that an earlier try registered from this run's artefact: none is older than the artefact."""
+        pages = self.hook.api.get_paginator("list_model_packages").paginate(
+            ModelPackageGroupName=package["ModelPackageGroupName"], CreationTimeAfter=self.training["ended_at"]
+        )
+        for summary in (summary for page in pages for summary in page["ModelPackageSummaryList"]):
+            arn: str = summary["ModelPackageArn"]
+            if identity(self.hook.api.describe_model_package(ModelPackageName=arn)) == identity(package):
+                self.log.info("%s was registered by an earlier try", arn)
+                return arn
+        return None
+
+    def create(self, package: Mapping[str, Any]) -> str:
+        """Register. A conflict means that the version is there but was not found, or is there no more."""
+        try:
+            arn: str = self.hook.api.create_model_package(**package)["ModelPackageArn"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConflictException":
+                raise
+            raise AirflowException(
+                f"{identity(package)[1]} was registered by an earlier try with another request: "
+                f"{error.response['Error']['Message']} If that version was deleted, clear train for a new artefact"
+            ) from error
+        return arn
 
     def wait_until_usable(self, arn: str) -> Mapping[str, Any]:
         """SageMaker validates a package after creating it, mostly at once; a failed one is a failed task."""
         deadline = time.monotonic() + VALIDATION_SECONDS
         while True:
             description: dict[str, Any] = self.hook.api.describe_model_package(ModelPackageName=arn)
-            if description["ModelPackageStatus"] == "Completed":
+            status = description["ModelPackageStatus"]
+            if status == "Completed":
                 return description
-            if description["ModelPackageStatus"] == "Failed" or time.monotonic() > deadline:
+            if status == "Failed":
                 raise AirflowFailException(
-                    f"{arn} is {description['ModelPackageStatus']}: {description.get('ModelPackageStatusDetails')}"
+                    f"{arn} failed its validation: {validation_failures(description)}. Correct what that names and "
+                    f"clear train: the same artefact is not registered again"
                 )
+            if time.monotonic() > deadline:
+                raise AirflowException(f"{arn} is still {status} after {VALIDATION_SECONDS} s")
             time.sleep(2)
+
+
+def identity(package: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Run and artefact of a version, described or to be registered: what makes two of them the same."""
+    containers = package.get("InferenceSpecification", {}).get("Containers", [{}])
+    return package.get("CustomerMetadataProperties", {}).get("run_id"), containers[0].get("ModelDataUrl")

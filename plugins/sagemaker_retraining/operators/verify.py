@@ -3,72 +3,172 @@
 from __future__ import annotations
 
 import json
-import statistics
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sagemaker_retraining.hooks import RetrainingHook
+from sagemaker_retraining.operators.guards import release_autoscaling, served_instance_type
+from sagemaker_retraining.operators.invocation import AsynchronousInvoker, Invoker, ModelAnswerError, Row
+from sagemaker_retraining.requests.hosting import update_request
+from sagemaker_retraining.requests.rollout import MARGIN_SECONDS
+from sagemaker_retraining.triggers.endpoint import EndpointTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 SHOWN_DIFFERENCES = 5
+LONGEST_SHOWN = 200
+
+
+@dataclass
+class Comparison:
+    """Offline predictions against the endpoint's answers, row by row."""
+
+    tolerance: float
+    seconds: list[float] = field(default_factory=list)
+    differences: list[float] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    errors: int = 0
+
+    def add(self, row: Row, invoke: Invoker) -> None:
+        """Send one row and compare its answer."""
+        started = time.perf_counter()
+        try:
+            answer = invoke(row)
+            online = float(answer)
+        except ModelAnswerError as error:
+            self.errors += 1
+            return self.note(row, f"the model fails: {' '.join(str(error).split())[:LONGEST_SHOWN]}")
+        except ValueError:
+            self.errors += 1
+            return self.note(row, f"endpoint {answer[:LONGEST_SHOWN]!r}, which is no number")
+        finally:
+            self.seconds.append(time.perf_counter() - started)
+        self.differences.append(abs(online - row["prediction"]))
+        # NaN is not within any tolerance.
+        return None if self.differences[-1] <= self.tolerance else self.note(row, f"endpoint {online!r}")
+
+    def note(self, row: Row, text: str) -> None:
+        """Keep what the reader is to see."""
+        self.wrong.append(f"{row['body'][:LONGEST_SHOWN]}: offline {row['prediction']!r}, {text}")
+
+    def result(self) -> dict[str, Any]:
+        """`{requests, max_difference, p50_ms, p90_ms, p99_ms}`"""
+        ordered = sorted(self.seconds)
+
+        def percentile(share: float) -> float:
+            return round(ordered[int(share * (len(ordered) - 1))] * 1000, 2)
+
+        return {
+            "requests": len(self.seconds),
+            "max_difference": max(self.differences, default=None),
+            **{f"p{share}_ms": percentile(share / 100) for share in (50, 90, 99)},
+        }
 
 
 class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
     """Sends the holdout sample to the endpoint and compares with the offline predictions (train/serve skew).
 
-    `config` is the plan's `verify`: `{endpoint, tolerance}`; `evaluation` the result of evaluate, which left
-    `sample.jsonl`: each line is `{"content_type", "body", "prediction"}`.
-    Returns `{requests, max_difference, p50_ms, p99_ms}`.
+    `config` is the plan's `verify`; `deployment` the result of deploy; `sample_uri` the `sample.jsonl` that evaluate
+    left, each line `{"content_type", "body", "prediction"}`. A challenger is asked by name; a shadow answers nobody, so
+    there the task is skipped. When answers differ and `on_failure` is restore, the config that served before is put
+    back before the task fails.
+    Returns `{requests, max_difference, p50_ms, p90_ms, p99_ms}`.
     """
 
     aws_hook_class = RetrainingHook
-    template_fields = aws_template_fields("config", "evaluation")
+    template_fields = aws_template_fields("config", "deployment", "sample_uri")
     template_fields_renderers = {"config": "json"}  # noqa: RUF012 (Airflow's own spelling)
 
-    def __init__(self, *, config: dict[str, Any], evaluation: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(
+        self, *, config: dict[str, Any], deployment: dict[str, Any], sample_uri: str, poll_seconds: float, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.config = config
-        self.evaluation = evaluation
+        self.deployment = deployment
+        self.sample_uri = sample_uri
+        self.poll_seconds = poll_seconds
 
     def execute(self, context: Context) -> dict[str, Any]:
         """One request per line; fails with the first rows that differ by more than the tolerance."""
-        sample_uri = f"{self.evaluation['outputs']['evaluation']}sample.jsonl"
-        sample = [json.loads(line) for line in self.hook.read_bytes(sample_uri).splitlines()]
+        if self.deployment["shadow"]:
+            raise AirflowSkipException("a shadow answers nobody: compare its captured answers with the main variant's")
+        self.require_deployed()
+        sample = [json.loads(line) for line in self.hook.read_bytes(self.sample_uri).splitlines()]
         if not sample:
-            raise AirflowFailException(f"{sample_uri}: the sample is empty, nothing can be verified")
-        runtime: Any = AwsBaseHook(client_type="sagemaker-runtime", **self._hook_parameters).conn
-        seconds, wrong, differences = [], [], []
+            raise AirflowFailException(f"{self.sample_uri}: the sample is empty, nothing can be verified")
+        invoke = self.invoker()
+        comparison = Comparison(self.config["tolerance"])
         for row in sample:
-            started = time.perf_counter()
-            answer = runtime.invoke_endpoint(
-                EndpointName=self.config["endpoint"],
-                ContentType=row["content_type"],
-                Accept="text/csv",
-                Body=row["body"],
-            )["Body"].read()
-            seconds.append(time.perf_counter() - started)
-            online = float(answer)
-            differences.append(abs(online - row["prediction"]))
-            if not differences[-1] <= self.config["tolerance"]:
-                wrong.append(f"{row['body']}: offline {row['prediction']!r}, endpoint {online!r}")
-        if wrong:
-            raise AirflowFailException(
-                f"{len(wrong)} of {len(sample)} answers of {self.config['endpoint']} differ from the offline "
-                f"predictions by more than {self.config['tolerance']:g}; the first: "
-                + "; ".join(wrong[:SHOWN_DIFFERENCES])
+            comparison.add(row, invoke)
+            if comparison.errors >= SHOWN_DIFFERENCES:  # each may take a minute
+                break
+        if comparison.wrong:
+            return self.put_back(
+                f"{len(comparison.wrong)} of {len(comparison.seconds)} answers of {self.config['endpoint']} differ "
+                f"from the offline predictions by more than {self.config['tolerance']:g}; the first: "
+                + "; ".join(comparison.wrong[:SHOWN_DIFFERENCES])
             )
-        result = {
-            "requests": len(sample),
-            "max_difference": max(differences),
-            "p50_ms": round(statistics.median(seconds) * 1000, 2),
-            "p99_ms": round(sorted(seconds)[int(0.99 * (len(seconds) - 1))] * 1000, 2),
-        }
+        result = comparison.result()
         self.log.info("%s: %s", self.config["endpoint"], result)
         return result
+
+    def invoker(self) -> Invoker:
+        """For the endpoint's kind, and the variant that is new."""
+        endpoint: str = self.config["endpoint"]
+        if place := self.config.get("asynchronous_uri"):
+            return AsynchronousInvoker(self.hook, endpoint, place)
+        return Invoker(self.hook, endpoint, self.deployment["variant"])
+
+    def require_deployed(self) -> None:
+        """Answers of another config would say nothing about this one."""
+        endpoint, wanted = self.config["endpoint"], self.deployment["endpoint_config"]
+        description = self.hook.describe_or_none("describe_endpoint", EndpointName=endpoint)
+        found = f"{description['EndpointStatus']} on {description['EndpointConfigName']}" if description else "gone"
+        if found != f"InService on {wanted}":
+            raise AirflowFailException(
+                f"{endpoint} is {found}, and this run deployed {wanted}: an earlier try put the previous config back, "
+                f"or another deployment came in between. Clear deploy to deploy it again"
+            )
+
+    def put_back(self, problem: str) -> dict[str, Any]:
+        """Begin the way back to what served before, if there is one, and fail."""
+        endpoint, previous = self.config["endpoint"], self.deployment["previous_endpoint_config"]
+        if self.config["on_failure"] == "keep":
+            raise AirflowFailException(f"{problem}. It serves on, as verify.on_failure says")
+        if previous is None:
+            raise AirflowFailException(f"{problem}. It serves on: there is no config before it to go back to")
+        description = self.hook.api.describe_endpoint(EndpointName=endpoint)
+        instance_type = served_instance_type(self.hook, previous)
+        keep = release_autoscaling(self.hook, description, instance_type, wanted=True)
+        self.log.error("%s. Putting %s back", problem, previous)
+        if not self.hook.begin_update(update_request(endpoint, previous, keep_instances=keep)):
+            raise AirflowFailException(f"{problem}. {previous} is not put back: another update is under way")
+        self.defer(
+            trigger=EndpointTrigger(
+                endpoint=endpoint,
+                poll_seconds=self.poll_seconds,
+                since=time.time(),
+                deadline=time.time() + MARGIN_SECONDS,
+                hook_parameters=self._hook_parameters,
+            ),
+            method_name="put_back_done",
+            kwargs={"problem": problem},
+        )
+
+    def put_back_done(self, context: Context, event: dict[str, Any], problem: str) -> None:
+        """Fail, and say what serves now."""
+        endpoint, previous = self.config["endpoint"], self.deployment["previous_endpoint_config"]
+        description = self.hook.api.describe_endpoint(EndpointName=endpoint)
+        status, config = description["EndpointStatus"], description["EndpointConfigName"]
+        if (status, config) == ("InService", previous):
+            raise AirflowFailException(f"{problem}. {previous}, which served before, serves again")
+        raise AirflowFailException(
+            f"{problem}. Going back to {previous} failed too: {endpoint} is {status} on {config}: "
+            f"{description.get('FailureReason', 'SageMaker gives no reason')}"
+        )

@@ -1,7 +1,15 @@
 """From configuration and period to one run's plan: names, S3 layout, tags, code, fingerprints."""
 
 from sagemaker_retraining.plan.code import CodePackage, code_files, package_code
-from sagemaker_retraining.plan.names import clean_tag, fingerprint, on_demand, short_hash, tag_list, with_generation
+from sagemaker_retraining.plan.names import (
+    clean_tag,
+    fingerprint,
+    on_demand,
+    ownership,
+    short_hash,
+    tag_list,
+    with_generation,
+)
 from sagemaker_retraining.plan.run import Champion, PlanError, RunPlan, build_plan
 
 __all__ = [
@@ -14,6 +22,7 @@ __all__ = [
     "code_files",
     "fingerprint",
     "on_demand",
+    "ownership",
     "package_code",
     "short_hash",
     "tag_list",

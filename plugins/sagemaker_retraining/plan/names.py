@@ -13,7 +13,9 @@ from sagemaker_retraining.period import Period
 
 LONGEST_NAME = 63
 LONGEST_TAG_VALUE = 256
-_JOB_NAME_KEYS = ("TrainingJobName", "ProcessingJobName")
+_JOB_NAME_KEYS = ("TrainingJobName", "ProcessingJobName", "TransformJobName")
+# Whose a resource is; the other tags say which run made it.
+_OWNERSHIP = ("project", "model", "env")
 
 
 def short_hash(*parts: str, length: int = 8) -> str:
@@ -70,6 +72,11 @@ def _beside(prefix: str, generation: int) -> str:
 def clean_tag(value: str) -> str:
     """`value` as a tag may have it: at most 256 letters, digits, spaces and `_.:/=+-@`; anything else becomes `-`."""
     return re.sub(r"[^\w .:/=+\-@]", "-", value)[:LONGEST_TAG_VALUE]
+
+
+def ownership(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags that say whose a resource is."""
+    return {key: tags[key] for key in _OWNERSHIP if key in tags}
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:

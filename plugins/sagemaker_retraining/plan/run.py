@@ -18,14 +18,17 @@ class PlanError(ValueError):
 
 @dataclass(frozen=True)
 class Champion:
-    """The version in production: the latest approved one of the group when the run began."""
+    """The version to be compared with: the newest approved one that has not seen the run's month.
+
+    `artifact` is the URI of its model.tar.gz; None when there is no such object any more.
+    """
 
     arn: str
-    artifact: str
+    artifact: str | None
     version: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """`{arn, artifact, version}`; artifact is the URI of its model.tar.gz."""
+        """`{arn, artifact, version}`"""
         return {"arn": self.arn, "artifact": self.artifact, "version": self.version}
 
 

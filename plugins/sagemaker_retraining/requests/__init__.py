@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from sagemaker_retraining.plan import RunPlan
-from sagemaker_retraining.requests.hosting import deploy_templates, deployment_requests
+from sagemaker_retraining.plan import RunPlan, ownership
+from sagemaker_retraining.requests.alarms import alarm_names
+from sagemaker_retraining.requests.hosting import VARIANT, deploy_templates, deployment_requests, update_request
 from sagemaker_retraining.requests.processing import RAW_MANIFEST, evaluate_request, preprocess_request
-from sagemaker_retraining.requests.registry import complete_package, group_request, package_request
+from sagemaker_retraining.requests.registry import (
+    RunResults,
+    complete_package,
+    group_request,
+    metric_sources,
+    package_request,
+)
 from sagemaker_retraining.requests.training import train_request
+from sagemaker_retraining.requests.transform import transform_requests, transform_templates
 from sagemaker_retraining.requests.validation import RequestError, validate
 
-__all__ = ["RequestError", "build_requests", "complete_package", "deployment_requests", "validate"]
+__all__ = [
+    "RequestError",
+    "RunResults",
+    "build_requests",
+    "complete_package",
+    "deployment_requests",
+    "metric_sources",
+    "serve_requests",
+    "transform_requests",
+    "update_request",
+    "validate",
+]
 
 
 def build_requests(plan: RunPlan) -> dict[str, Any]:
     """`plan.json`: what `RunPlan.to_dict` gives, and for each task of the DAG what it needs, ready for JSON."""
     model = plan.model
-    endpoint = plan.endpoint
     return {
         **plan.to_dict(),
         "data_ready": _data_ready(plan),
@@ -34,14 +53,56 @@ def build_requests(plan: RunPlan) -> dict[str, Any]:
             "require": model.quality_gate.require,
             "tolerance": model.quality_gate.tolerance,
             "on_failure": model.quality_gate.on_failure,
+            "champion": plan.champion.arn if plan.champion else None,
+            "champion_error": "its model.tar.gz is gone" if plan.champion and not plan.champion.artifact else None,
         },
         "register": {"group": group_request(plan), "package": package_request(plan)},
+        **_serve(plan),
+    }
+
+
+def _serve(plan: RunPlan) -> dict[str, Any]:
+    """What the tasks after the approval need."""
+    model = plan.model
+    if model.deploy.kind == "batch":
+        return {"transform": transform_templates(plan)}
+    return {
         "deploy": deploy_templates(plan),
         "verify": {
-            "endpoint": endpoint,
+            "endpoint": plan.endpoint,
             "tolerance": model.verify.tolerance,
+            "on_failure": model.verify.on_failure,
+            **({"asynchronous_uri": plan.run_uri("verify/requests/")} if model.deploy.asynchronous else {}),
         },
+        "cleanup": _cleanup(plan),
     }
+
+
+def _cleanup(plan: RunPlan) -> dict[str, Any]:
+    deploy = plan.model.deploy
+    cleanup: dict[str, Any] = {"endpoint": plan.endpoint, "keep": deploy.keep, "tags": ownership(plan.tags)}
+    if deploy.alarms:
+        cleanup["alarms"] = alarm_names(plan, VARIANT)
+    return cleanup
+
+
+def serve_requests(requests: Mapping[str, Any], model_package_arn: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """(service, operation, request) of all that puts a version to work; `requests` is a plan's."""
+    if "transform" in requests:
+        return [("sagemaker", *pair) for pair in transform_requests(requests["transform"], model_package_arn).items()]
+    deploy = requests["deploy"]
+    made = deployment_requests(deploy, model_package_arn, "champion")
+    update = update_request(
+        made["CreateEndpoint"]["EndpointName"],
+        made["CreateEndpoint"]["EndpointConfigName"],
+        deployment=deploy.get("deployment"),
+        keep_instances="autoscaling" in deploy,
+    )
+    return [
+        *(("sagemaker", *pair) for pair in {**made, "UpdateEndpoint": update}.items()),
+        *(("cloudwatch", "PutMetricAlarm", alarm) for alarm in deploy.get("alarms", [])),
+        *(("application-autoscaling", *pair) for pair in deploy.get("autoscaling", {}).items()),
+    ]
 
 
 def _data_ready(plan: RunPlan) -> dict[str, Any]:

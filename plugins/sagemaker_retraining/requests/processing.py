@@ -43,7 +43,7 @@ def evaluate_request(plan: RunPlan) -> dict[str, Any]:
         _input("test", plan.run_uri("preprocess/test/")),
         _input("model", plan.model_artifact),
     ]
-    if plan.champion:
+    if plan.champion and plan.champion.artifact:
         inputs.append(_input("champion", plan.champion.artifact))
     outputs = {name: plan.run_uri(f"{name}/") for name in ("evaluation", "report")}
     gate = plan.model.quality_gate

@@ -1,6 +1,9 @@
 """CreateModelPackageGroup and CreateModelPackage.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+
+SourceUri stays out: it names another model package to clone, or a SageMaker model; a version from a training job has
+neither.
 """
 
 from __future__ import annotations
@@ -10,14 +13,45 @@ import logging
 import math
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sagemaker_retraining.config.load import INFERENCE_SCRIPT
 from sagemaker_retraining.plan import RunPlan, clean_tag
+from sagemaker_retraining.requests.model_card import completed_card, planned_card
 
-# CustomerMetadataProperties takes 50 entries; the rest is ours.
-MOST_METRICS = 30
+# CustomerMetadataProperties takes 50 entries: 17 facts, the metrics, and 13 about the decision with its history.
+MOST_METRICS = 18
 EVALUATION = "evaluation.json"
+REPORT = "report.html"
+QUALITY_GATE = "quality gate"
+REJECTED = "Rejected"
+# What says that a group belongs to one model of one project.
+OWNERSHIP_TAGS = ("project", "model")
+# (block, member) of ModelMetrics and DriftCheckBaselines.
+MetricSources = Mapping[tuple[str, str], str]
+STATISTICS = ("ModelQuality", "Statistics")
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """The XComs of the tasks before `register`, by the names of the operator's arguments."""
+
+    training: Mapping[str, Any]
+    gate: Mapping[str, Any]
+    raw_data: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
+    preprocess: Mapping[str, Any]
+
+    @property
+    def artifact(self) -> str:
+        """The URI of the model.tar.gz that is registered."""
+        return str(self.training["model_artifact"])
+
+    @property
+    def evaluation_uri(self) -> str:
+        """Where evaluation.json is."""
+        return f"{self.evaluation['outputs']['evaluation']}{EVALUATION}"
 
 
 def group_request(plan: RunPlan) -> dict[str, Any]:
@@ -30,11 +64,25 @@ def group_request(plan: RunPlan) -> dict[str, Any]:
     }
 
 
+def foreign_tags(wanted: list[dict[str, str]], found: list[dict[str, str]]) -> list[str]:
+    """Tags of an existing group that say it is another project's or model's; `Tags` as the API has them.
+
+    A group without these tags says nothing, and is taken for ours: somebody made it by hand.
+    """
+    ours = {tag["Key"]: tag["Value"] for tag in wanted}
+    theirs = {tag["Key"]: tag["Value"] for tag in found}
+    return [
+        f"its tag {key} is {theirs[key]!r}, ours is {ours[key]!r}"
+        for key in OWNERSHIP_TAGS
+        if key in theirs and key in ours and theirs[key] != ours[key]
+    ]
+
+
 def package_request(plan: RunPlan) -> dict[str, Any]:
     """A version that waits for a person. Complete with `complete_package`, when there is an artefact."""
     model, registration = plan.model, plan.model.registration
-    evaluation = {"ContentType": "application/json", "S3Uri": plan.run_uri(f"evaluation/{EVALUATION}")}
     instance_types = registration.inference_instance_types or (model.deploy.instance_type,)
+    planned = {STATISTICS: plan.run_uri(f"evaluation/{EVALUATION}")}
     request = {
         "ModelPackageGroupName": plan.group,
         "ModelPackageDescription": f"{model.model} of {plan.period} by run {plan.run_id} of {plan.dag_id}"[:1024],
@@ -51,7 +99,10 @@ def package_request(plan: RunPlan) -> dict[str, Any]:
             "SupportedRealtimeInferenceInstanceTypes": list(instance_types),
             "SupportedTransformInstanceTypes": list(registration.transform_instance_types),
         },
-        "ModelMetrics": {"ModelQuality": {"Statistics": evaluation}},
+        "ModelMetrics": quality_blocks(planned),
+        "DriftCheckBaselines": quality_blocks(planned),
+        "ModelCard": planned_card(plan),
+        "ModelLifeCycle": {"Stage": plan.environment.environment, "StageStatus": "PendingApproval"},
         "CustomerMetadataProperties": _metadata(_facts(plan)),
         "MetadataProperties": _lineage(plan),
         "ModelApprovalStatus": "PendingManualApproval",
@@ -62,38 +113,88 @@ def package_request(plan: RunPlan) -> dict[str, Any]:
     return request
 
 
-def complete_package(
-    package: Mapping[str, Any],
-    training: Mapping[str, Any],
-    metrics: Mapping[str, float | None],
-    raw_data: Mapping[str, Any],
-    evaluation: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The version's request with what only the run's tasks know.
+def metric_sources(results: RunResults) -> dict[tuple[str, str], str]:
+    """Where the jobs may have left statistics and constraints, of the model's quality and of its training data.
 
-    `training`, `raw_data` and `evaluation` are the XComs of train, data_ready and evaluate, `metrics` the challenger's
-    by name. The ClientToken follows from the artefact: a retry asks for the same version, a new training job for a new
-    one.
+    Only evaluation.json must be there: a script need not write the others.
+    """
+    baseline = results.preprocess["outputs"]["baseline"]
+    return {
+        STATISTICS: results.evaluation_uri,
+        ("ModelQuality", "Constraints"): f"{results.evaluation['outputs']['evaluation']}constraints.json",
+        ("ModelDataQuality", "Statistics"): f"{baseline}statistics.json",
+        ("ModelDataQuality", "Constraints"): f"{baseline}constraints.json",
+    }
+
+
+def quality_blocks(sources: MetricSources) -> dict[str, Any]:
+    """`ModelMetrics`, and `DriftCheckBaselines`: the two have these blocks in common, and mean the same objects.
+
+    What a version was measured with is what a later drift check compares with.
+    """
+    blocks: dict[str, Any] = {}
+    for (block, member), uri in sources.items():
+        blocks.setdefault(block, {})[member] = {"ContentType": "application/json", "S3Uri": uri}
+    return blocks
+
+
+def complete_package(package: Mapping[str, Any], results: RunResults, sources: MetricSources) -> dict[str, Any]:
+    """The version's request with what only the run's tasks know; `sources` are the objects that exist.
+
+    A model that the gate refused becomes a Rejected version. The ClientToken follows from the artefact: a retry asks
+    for the same version, a new training job for a new one.
     """
     request = copy.deepcopy(dict(package))
-    artifact = training["model_artifact"]
-    request["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] = artifact
-    request["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"] = (
-        f"{evaluation['outputs']['evaluation']}{EVALUATION}"
+    request["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] = results.artifact
+    request["ModelMetrics"] = quality_blocks(sources)
+    request["DriftCheckBaselines"] = quality_blocks(sources)
+    request["MetadataProperties"]["GeneratedBy"] = results.training["arn"]
+    request["ClientToken"] = _token(results.artifact)
+    request["CustomerMetadataProperties"].update(_metadata(_measured(results)))
+    request["ModelCard"] = completed_card(
+        request["ModelCard"],
+        training=results.training,
+        gate=results.gate,
+        raw_data=results.raw_data,
+        evaluation=results.evaluation,
+        outputs=results.preprocess["outputs"],
     )
-    request["MetadataProperties"]["GeneratedBy"] = training["arn"]
-    request["ClientToken"] = _token(artifact)
-    usable = {name: value for name, value in metrics.items() if value is not None and math.isfinite(value)}
-    facts = {
-        "training_job": training["name"],
-        "training_seconds": training.get("training_seconds"),
-        "billable_seconds": training.get("billable_seconds"),
-        "data_fingerprint": raw_data["fingerprint"],
-        "data_months": f"{raw_data['months'][0]}..{raw_data['months'][-1]}",
-        **{f"metric.{name}": format(value, ".10g") for name, value in sorted(usable.items())[:MOST_METRICS]},
-    }
-    request["CustomerMetadataProperties"].update(_metadata(facts))
+    if not results.gate["passed"]:
+        request["ModelApprovalStatus"] = REJECTED
+        request["ModelLifeCycle"]["StageStatus"] = REJECTED
     return request
+
+
+def refusal_request(arn: str, reason: str, at: str) -> dict[str, Any]:
+    """UpdateModelPackage that says why the gate refused the version; `at` is ISO 8601.
+
+    CreateModelPackage has no ApprovalDescription, so a version that begins as Rejected is told why afterwards.
+    """
+    transition = f"{at} New-{REJECTED} by {QUALITY_GATE} from {QUALITY_GATE}: {reason}"
+    decision = {
+        "decided_by": QUALITY_GATE,
+        "decided_at": at,
+        "decided_from": QUALITY_GATE,
+        "transition.01": transition,
+    }
+    return {
+        "ModelPackageArn": arn,
+        "ModelApprovalStatus": REJECTED,
+        "ApprovalDescription": f"{QUALITY_GATE}: {reason}"[:1024],
+        "CustomerMetadataProperties": _metadata(decision),
+    }
+
+
+def validation_failures(description: Mapping[str, Any]) -> str:
+    """Why a described version is not usable: SageMaker's findings, one after the other."""
+    details = description.get("ModelPackageStatusDetails", {})
+    findings = [*details.get("ValidationStatuses", []), *details.get("ImageScanStatuses", [])]
+    sentences = [
+        f"{finding['Name']} {finding['Status']}: {finding.get('FailureReason', 'no reason given')}"
+        for finding in findings
+        if finding["Status"] != "Completed"
+    ]
+    return "; ".join(sentences) or "SageMaker gives no reason"
 
 
 def _container_environment(plan: RunPlan) -> dict[str, str]:
@@ -121,6 +222,29 @@ def _facts(plan: RunPlan) -> dict[str, Any]:
     if plan.champion:
         facts["champion"] = plan.champion.arn
     return facts
+
+
+def _measured(results: RunResults) -> dict[str, Any]:
+    """The facts that the run's tasks found out."""
+    training, gate, months = results.training, results.gate, results.raw_data["months"]
+    return {
+        "training_job": training["name"],
+        "training_seconds": training.get("training_seconds"),
+        "billable_seconds": training.get("billable_seconds"),
+        "savings_pct": training.get("savings_pct"),
+        "data_fingerprint": results.raw_data["fingerprint"],
+        "data_months": f"{months[0]}..{months[-1]}",
+        "gate": f"{'passed' if gate['passed'] else 'refused'}: {gate['reason']}",
+        "report_uri": f"{results.evaluation['outputs']['report']}{REPORT}",
+        **_metrics(gate["challenger"], first=gate.get("metric")),
+    }
+
+
+def _metrics(values: Mapping[str, float | None], first: str | None) -> dict[str, str]:
+    """The challenger's finite metrics, as many as there is room for; the one that decides is always among them."""
+    usable = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
+    chosen = sorted(usable, key=lambda name: (name != first, name))[:MOST_METRICS]
+    return {f"metric.{name}": format(usable[name], ".10g") for name in sorted(chosen)}
 
 
 def _metadata(facts: Mapping[str, Any]) -> dict[str, str]:

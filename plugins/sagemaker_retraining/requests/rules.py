@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from sagemaker_retraining.requests.model_card import card_problems
+
 Request = Mapping[str, Any]
 _Found = Iterator[tuple[str, str]]
 _PROCESSING = "/opt/ml/processing/"
@@ -66,6 +68,8 @@ def _package(request: Request) -> _Found:
     for index, container in enumerate(request.get("InferenceSpecification", {}).get("Containers", [])):
         if "ModelDataUrl" in container and "ModelDataSource" in container:
             yield f"InferenceSpecification.Containers[{index}]", "give ModelDataUrl or ModelDataSource, not both"
+    for text in card_problems(request.get("ModelCard", {}).get("ModelCardContent", "{}")):
+        yield "ModelCard.ModelCardContent", text
 
 
 def _model(request: Request) -> _Found:
@@ -79,15 +83,30 @@ def _model(request: Request) -> _Found:
 
 
 def _endpoint_config(request: Request) -> _Found:
-    variants = request.get("ProductionVariants", [])
-    yield from _unique("ProductionVariants", [variant["VariantName"] for variant in variants])
-    for index, variant in enumerate(variants):
-        on_instances = "InstanceType" in variant and "InitialInstanceCount" in variant
-        if on_instances + ("ServerlessConfig" in variant) + ("InstancePools" in variant) != 1:
-            text = "give InstanceType with InitialInstanceCount, or ServerlessConfig, or InstancePools"
-            yield f"ProductionVariants[{index}]", text
-        if "ModelName" not in variant and "ExecutionRoleArn" not in request:
-            yield f"ProductionVariants[{index}].ModelName", "is required"
+    variants, shadows = request.get("ProductionVariants", []), request.get("ShadowProductionVariants", [])
+    yield from _unique("ProductionVariants", [variant["VariantName"] for variant in (*variants, *shadows)])
+    if shadows and (len(shadows), len(variants)) != (1, 1):
+        yield "ShadowProductionVariants", "needs one variant beside one production variant"
+    for key, members in (("ProductionVariants", variants), ("ShadowProductionVariants", shadows)):
+        for index, variant in enumerate(members):
+            on_instances = "InstanceType" in variant and "InitialInstanceCount" in variant
+            if on_instances + ("ServerlessConfig" in variant) + ("InstancePools" in variant) != 1:
+                text = "give InstanceType with InitialInstanceCount, or ServerlessConfig, or InstancePools"
+                yield f"{key}[{index}]", text
+            if "ModelName" not in variant and "ExecutionRoleArn" not in request:
+                yield f"{key}[{index}].ModelName", "is required"
+    if any("ServerlessConfig" in variant for variant in variants):
+        for name in ("DataCaptureConfig", "AsyncInferenceConfig", "ShadowProductionVariants"):
+            if request.get(name):
+                yield name, "excludes ServerlessConfig"
+
+
+def _update_endpoint(request: Request) -> _Found:
+    config = request.get("DeploymentConfig", {})
+    if "BlueGreenUpdatePolicy" in config and "RollingUpdatePolicy" in config:
+        yield "DeploymentConfig", "give BlueGreenUpdatePolicy or RollingUpdatePolicy, not both"
+    if "ExcludeRetainedVariantProperties" in request and not request.get("RetainAllVariantProperties"):
+        yield "ExcludeRetainedVariantProperties", "needs RetainAllVariantProperties"
 
 
 def _unique(path: str, names: list[str]) -> _Found:
@@ -102,4 +121,5 @@ _RULES: dict[str, Callable[[Request], _Found]] = {
     "CreateModelPackage": _package,
     "CreateModel": _model,
     "CreateEndpointConfig": _endpoint_config,
+    "UpdateEndpoint": _update_endpoint,
 }

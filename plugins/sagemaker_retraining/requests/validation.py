@@ -42,13 +42,13 @@ class RequestError(ValueError):
         self.problems = problems
 
 
-def validate(operation: str, request: Mapping[str, Any]) -> list[str]:
+def validate(operation: str, request: Mapping[str, Any], service: str = "sagemaker") -> list[str]:
     """Check `request` (boto3's keyword arguments of the API operation, such as `CreateTrainingJob`) in full.
 
     Returns warnings: an instance type that this botocore does not know yet may still exist.
     Raises RequestError with every problem: operation, path, value and the rule; ValueError for an unknown operation.
     """
-    found = list(_walk(_input_shape(operation), request, ""))
+    found = list(_walk(_input_shape(service, operation), request, ""))
     found += [(path, text, True) for path, text in cross_field_problems(operation, request)]
     problems = [f"{operation}: {path or 'request'}: {text}" for path, text, is_error in found if is_error]
     if problems:
@@ -57,16 +57,16 @@ def validate(operation: str, request: Mapping[str, Any]) -> list[str]:
 
 
 @cache
-def _service_model() -> Any:
+def _service_model(service: str) -> Any:
     import botocore.session
 
-    return botocore.session.get_session().get_service_model("sagemaker")
+    return botocore.session.get_session().get_service_model(service)
 
 
-def _input_shape(operation: str) -> Any:
-    model = _service_model()
+def _input_shape(service: str, operation: str) -> Any:
+    model = _service_model(service)
     if operation not in model.operation_names:
-        raise ValueError(f"SageMaker has no operation {operation!r}")
+        raise ValueError(f"{model.service_id} has no operation {operation!r}")
     return model.operation_model(operation).input_shape
 
 

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from botocore.exceptions import ClientError
 
-from sagemaker_retraining.gate import may_replace
+from sagemaker_retraining import registry
 from sagemaker_retraining.hooks import RetrainingHook
+from sagemaker_retraining.requests.decision import APPROVED, DEADLINE, REJECTED, Decision, decision_of, short_name
+from sagemaker_retraining.sensors.closing import close_task
 from sagemaker_retraining.triggers.approval import ApprovalTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-DECIDED_BY = "decided_by"
-
 
 class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
-    """Goes on when the version is Approved; Rejected skips what follows; the deadline fails, it never approves.
+    """Goes on when the version is Approved; what else may happen is the model's choice, and it is never an approval.
 
-    The registry is the only source of truth: every door (CLI, SageMaker Studio, boto3, an event rule) ends as
-    UpdateModelPackage. A version of a month before that of the newest approved one is there for the record: it is
-    skipped unless the run was told to `replace_newer`. Returns `{model_package_arn, status, by, reason, at}`.
+    - Rejected: `on_rejected` skip (what follows is skipped, the run succeeds) or fail.
+    - No decision `timeout_seconds` after the version's creation: `on_timeout` fail; reject, in the registry, and then
+      as any rejection; or expire, which skips and leaves the version pending.
+    - A version of a backfill, or of a month before the newest approved one, is there for the record, and one that is
+      waiting is superseded when a newer one is approved: skipped, unless the run was told to `replace_newer`.
+
+    The registry is the only source of truth: every door ends as UpdateModelPackage. `review_task_id` is the task that
+    asks under Required Actions; it is closed when this one knows the outcome.
+    Returns `{model_package_arn, status, by, at, door, reason}`.
     """
 
     aws_hook_class = RetrainingHook
@@ -35,85 +45,130 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
         model_package_arn: str,
         poll_seconds: float,
         timeout_seconds: float,
+        on_timeout: Literal["fail", "reject", "expire"] = "fail",
+        on_rejected: Literal["skip", "fail"] = "skip",
         replace_newer: bool | str = False,
+        review_task_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.replace_newer = replace_newer
         self.model_package_arn = model_package_arn
         self.poll_seconds = poll_seconds
         self.timeout_seconds = timeout_seconds
+        self.on_timeout = on_timeout
+        self.on_rejected = on_rejected
+        self.replace_newer = replace_newer
+        self.review_task_id = review_task_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look once on the worker, then from the triggerer, for days if it must be."""
-        package = self.hook.api.describe_model_package(ModelPackageName=self.model_package_arn)
-        if package["ModelApprovalStatus"] != "PendingManualApproval":
-            return self.decide(package)
-        self.skip_what_is_older(package)
-        created = package["CreationTime"].timestamp()
-        self.log.info("Waiting for a decision on %s", self.model_package_arn)
+        with self.closing_the_review(context):
+            return self.look(context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """A decision, a newer version, or the deadline: the registry says which."""
+        return self.look(context)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Also a trigger that failed comes back here."""
+        with self.closing_the_review(context):
+            return super().resume_execution(next_method, next_kwargs, context)
+
+    def look(self, context: Context) -> dict[str, Any]:
+        """What the registry says now; defers while there is nothing to say."""
+        try:
+            package = registry.describe(self.hook.api, self.model_package_arn)
+        except ClientError as error:
+            if registry.is_not_found(error):
+                raise AirflowFailException(f"{self.model_package_arn} has been deleted: {error}") from error
+            raise
+        status = package["ModelApprovalStatus"]
+        if status == REJECTED:
+            self.rejected(self.recorded(package))
+        if reason := self.why_it_ends(context, package):
+            raise AirflowSkipException(f"{short_name(self.model_package_arn)} is {status}; {reason}")
+        if status == APPROVED:
+            return self.approved(self.recorded(package))
+        deadline = package["CreationTime"].timestamp() + self.timeout_seconds
+        if time.time() >= deadline:
+            return self.deadline_passed(context)
+        self.wait(package, deadline)
+
+    def why_it_ends(self, context: Context, package: registry.Package) -> str | None:
+        """The rule of `succession` for this run."""
+        return registry.why_nobody_decides(
+            self.hook.api,
+            package,
+            run_type=context["dag_run"].run_type,
+            replace_newer=bool(self.replace_newer),
+        )
+
+    def wait(self, package: registry.Package, deadline: float) -> NoReturn:
+        """Defer. Deadline and pauses count from the version's creation, so that a retry does not start anew."""
+        self.log.info("Waiting for a decision on %s until %s", self.model_package_arn, time.ctime(deadline))
         self.defer(
             trigger=ApprovalTrigger(
                 model_package_arn=self.model_package_arn,
+                group=package["ModelPackageGroupName"],
+                number=package["ModelPackageVersion"],
+                period=registry.period_of(package),
+                replace_newer=bool(self.replace_newer),
                 poll_seconds=self.poll_seconds,
-                # From the version's age, so that a retry does not start the clock anew.
-                since=created,
-                deadline=created + self.timeout_seconds,
+                since=package["CreationTime"].timestamp(),
+                deadline=deadline,
                 hook_parameters=self._hook_parameters,
             ),
             method_name="execute_complete",
         )
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """A decision, or the deadline."""
-        if event["status"] == "timeout":
-            hours = self.timeout_seconds / 3600
-            raise AirflowFailException(f"{self.model_package_arn}: no decision in {hours:g} h; not approved")
-        return self.decide(self.hook.api.describe_model_package(ModelPackageName=self.model_package_arn))
-
-    def skip_what_is_older(self, package: dict[str, Any]) -> None:
-        """Raises AirflowSkipException for a version that may not replace the newest approved one."""
-        approved = self.hook.approved_versions(package["ModelPackageGroupName"])
-        months = [period for version in approved if (period := period_of(version))]
-        period, newest = period_of(package), max(months, default=None)
-        if period and not may_replace(period, newest, asked=bool(self.replace_newer)):
-            raise AirflowSkipException(
-                f"{self.model_package_arn} is of {period}, {newest} is approved already: kept for the record, not "
-                f"deployed (a run with replace_newer would go on)"
-            )
-
-    def decide(self, package: dict[str, Any]) -> dict[str, Any]:
-        """Who decided what and why; raises for a rejection."""
-        decision = decision_of(package)
-        said = f"{self.model_package_arn}: {decision['status']} by {decision['by']}: {decision['reason']}"
-        self.log.info("%s", said)
-        if decision["status"] == "Approved":
+    def recorded(self, package: registry.Package) -> Decision:
+        """Who decided, and why; what came from outside is written into the version's history if we may do that."""
+        try:
+            return registry.record(self.hook.api, package)
+        except ClientError as error:
+            decision = decision_of(package)
+            self.log.warning("%s cannot be written into the version's history: %s", decision, error)
             return decision
-        raise AirflowSkipException(said)
 
+    def approved(self, decision: Decision) -> dict[str, Any]:
+        """Go on."""
+        self.log.info("%s", decision)
+        return decision.to_dict()
 
-def period_of(package: dict[str, Any]) -> str | None:
-    """The month a version is about, as registration noted it."""
-    period: str | None = package.get("CustomerMetadataProperties", {}).get("period")
-    return period
+    def rejected(self, decision: Decision) -> NoReturn:
+        """Raises what `on_rejected` says."""
+        raise (AirflowFailException if self.on_rejected == "fail" else AirflowSkipException)(str(decision))
 
+    def deadline_passed(self, context: Context) -> dict[str, Any]:
+        """What `on_timeout` says; who decided in the last second is heard."""
+        said = f"no decision in {self.timeout_seconds / 3600:g} h"
+        name = short_name(self.model_package_arn)
+        if self.on_timeout == "fail":
+            raise AirflowFailException(f"{name}: {said}; it stays pending and is not deployed")
+        if self.on_timeout == "expire":
+            raise AirflowSkipException(f"{name}: {said}; it stays pending, what follows is skipped")
+        decision, _ = registry.decide(
+            self.hook.api, self.model_package_arn, REJECTED, by=DEADLINE, door=DEADLINE, reason=said
+        )
+        if decision.status != APPROVED:
+            self.rejected(decision)
+        return self.approved(decision)
 
-def decision_of(package: dict[str, Any]) -> dict[str, Any]:
-    """`{model_package_arn, status, by, reason, at}` of a described version.
+    @contextlib.contextmanager
+    def closing_the_review(self, context: Context) -> Iterator[None]:
+        """Close the review when this task has come to its end, however; not when it defers or will be tried again."""
+        try:
+            yield
+        except (AirflowSkipException, AirflowFailException):
+            self.close_review(context)
+            raise
+        except Exception:
+            if context["ti"].try_number > context["ti"].max_tries:
+                self.close_review(context)
+            raise
+        self.close_review(context)
 
-    The name a door recorded (`decided_by`) comes before the IAM identity, which is often a shared role.
-    """
-    identity = package.get("LastModifiedBy", {})
-    by = (
-        package.get("CustomerMetadataProperties", {}).get(DECIDED_BY)
-        or identity.get("UserProfileName")
-        or identity.get("IamIdentity", {}).get("Arn")
-    )
-    at = package.get("LastModifiedTime")
-    return {
-        "model_package_arn": package["ModelPackageArn"],
-        "status": package["ModelApprovalStatus"],
-        "by": by or "unknown",
-        "reason": package.get("ApprovalDescription", ""),
-        "at": at.isoformat() if at else None,
-    }
+    def close_review(self, context: Context) -> None:
+        """Skip the task that asks under Required Actions, unless it has ended itself."""
+        if self.review_task_id:
+            close_task(context, self.review_task_id, self.log)

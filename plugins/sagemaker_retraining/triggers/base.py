@@ -14,25 +14,10 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sagemaker_retraining.hooks import RetrainingHook
+from sagemaker_retraining.triggers.clients import is_busy, shared_client
 
-TRANSIENT_CODES = frozenset(
-    {
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "RequestLimitExceeded",
-        "TooManyRequestsException",
-        "InternalFailure",
-        "InternalServerError",
-        "InternalServerException",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "RequestTimeout",
-        # Rotated credentials: the next client reads the new ones.
-        "ExpiredToken",
-        "ExpiredTokenException",
-    }
-)
+# Rotated credentials: the next client reads the new ones.
+EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException"})
 LONGEST_PAUSE_SECONDS = 300
 # What has taken an hour need not be looked at every few seconds.
 PAUSE_PER_SECOND_WAITED = 0.1
@@ -41,8 +26,7 @@ PAUSE_PER_SECOND_WAITED = 0.1
 def is_transient(error: Exception) -> bool:
     """Throttling, service faults, expired credentials and anything below HTTP go away; other answers are final."""
     if isinstance(error, ClientError):
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return error.response["Error"]["Code"] in TRANSIENT_CODES or status in {500, 502, 503, 504}
+        return is_busy(error) or error.response["Error"]["Code"] in EXPIRED_CODES
     return isinstance(error, BotoCoreError | OSError | TimeoutError)
 
 
@@ -79,7 +63,7 @@ class PollTrigger(BaseTrigger):
         )
 
     def hook(self) -> AwsGenericHook[Any]:
-        """The hook with the operator's connection; its async client is used by `poll`."""
+        """The hook with the operator's connection; `poll` gets its async client, which all triggers like this share."""
         return RetrainingHook(**self.hook_parameters)
 
     @abstractmethod
@@ -92,23 +76,24 @@ class PollTrigger(BaseTrigger):
         calm = max(self.poll_seconds, min(LONGEST_PAUSE_SECONDS, PAUSE_PER_SECOND_WAITED * (now - self.since)))
         return min(calm * random.uniform(1, 1.1), max(self.poll_seconds, self.deadline - now))  # noqa: S311
 
+    async def look(self, client: Any) -> dict[str, Any] | None:
+        """Pause, then poll; a timeout when the deadline has passed.
+
+        Pause first: the operator has just looked, and Airflow takes a task for killed whose next process starts before
+        its executor has reported the end of the one that deferred.
+        """
+        await asyncio.sleep(self.pause())
+        event = await self.poll(client)
+        return {"status": "timeout"} if event is None and time.time() >= self.deadline else event
+
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until there is an event or the deadline passes."""
-        failures = 0
-        while True:
+        failures, event = 0, None
+        while event is None:
             try:
-                async with await self.hook().get_async_conn() as client:
-                    while True:
-                        # Sleep first: the operator has just looked, and Airflow takes a task for killed whose next
-                        # process starts before its executor has reported the end of the one that deferred.
-                        await asyncio.sleep(self.pause())
-                        if (event := await self.poll(client)) is not None:
-                            yield TriggerEvent(event)
-                            return
+                async with shared_client(self.hook(), self.hook_parameters) as client:
+                    while (event := await self.look(client)) is None:
                         failures = 0
-                        if time.time() >= self.deadline:
-                            yield TriggerEvent({"status": "timeout"})
-                            return
             except Exception as error:
                 if not is_transient(error) or time.time() >= self.deadline:
                     raise
@@ -116,3 +101,4 @@ class PollTrigger(BaseTrigger):
                 backoff = min(LONGEST_PAUSE_SECONDS, self.poll_seconds * 2**failures) * random.uniform(0.5, 1)  # noqa: S311
                 self.log.warning("%s; asking again in %.0f s", error, backoff)
                 await asyncio.sleep(backoff)
+        yield TriggerEvent(event)

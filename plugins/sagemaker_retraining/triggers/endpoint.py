@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from botocore.exceptions import ClientError
+
+from sagemaker_retraining.registry import is_not_found
 from sagemaker_retraining.triggers.base import PollTrigger
 
 MOVING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
+GONE = "Gone"
 
 
 class EndpointTrigger(PollTrigger):
@@ -24,6 +28,11 @@ class EndpointTrigger(PollTrigger):
         return {"endpoint": self.endpoint}
 
     async def poll(self, client: Any) -> dict[str, Any] | None:
-        """One Describe."""
-        description = await client.describe_endpoint(EndpointName=self.endpoint)
+        """One Describe; an endpoint that was deleted meanwhile is at rest too."""
+        try:
+            description = await client.describe_endpoint(EndpointName=self.endpoint)
+        except ClientError as error:
+            if not is_not_found(error):
+                raise
+            return {"status": GONE}
         return None if description["EndpointStatus"] in MOVING else {"status": description["EndpointStatus"]}

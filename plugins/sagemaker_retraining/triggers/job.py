@@ -6,6 +6,7 @@ from typing import Any
 
 from sagemaker_retraining.hooks import JOB_KINDS
 from sagemaker_retraining.triggers.base import PollTrigger
+from sagemaker_retraining.triggers.clients import shared_client
 
 
 class JobTrigger(PollTrigger):
@@ -34,6 +35,6 @@ class JobTrigger(PollTrigger):
     async def on_kill(self) -> None:
         """The user marked the deferred task failed or succeeded, or cleared it: stop the job, it costs money."""
         kind = JOB_KINDS[self.kind]
-        async with await self.hook().get_async_conn() as client:
+        async with shared_client(self.hook(), self.hook_parameters) as client:
             await getattr(client, kind.method("stop"))(**{kind.name_key: self.name})
         self.log.info("Asked SageMaker to stop %s", self.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.chaos.faults import kills, people, service, spot
+from tests.chaos.faults import deletions, kills, people, service, spot
 from tests.chaos.world import Fault
 
 FAULTS: dict[str, Fault] = {
@@ -12,12 +12,17 @@ FAULTS: dict[str, Fault] = {
         kills.kill_triggerer,
         kills.kill_scheduler,
         kills.kill_airflow,
+        kills.drained_worker,
+        kills.drained_scheduler,
         service.failing_calls,
         service.lost_answer,
         spot.spot_interruptions,
         spot.no_spot_capacity,
         people.mark_failed_deferred,
         people.mark_failed_running,
+        people.mark_success_deferred,
+        deletions.deleted_run,
+        deletions.deleted_dag,
         people.stopped_in_console,
         people.cleared,
         people.cleared_live,

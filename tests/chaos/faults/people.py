@@ -9,30 +9,39 @@ from tests.chaos.waiting import require, until
 from tests.chaos.world import World
 
 STOP_SECONDS = 15
-END_SECONDS = 60
+END_SECONDS = 240
 
 
 def mark_failed_deferred(world: World) -> str:
     """Marked failed while deferred: the job stops within seconds."""
-    return mark_failed(world, "chaos_slow", "deferred")
+    return mark(world, "chaos_slow", "deferred", "failed")
 
 
 def mark_failed_running(world: World) -> str:
     """Marked failed while it waits on its worker: the job stops within seconds."""
-    return mark_failed(world, "chaos_waiting", "running")
+    return mark(world, "chaos_waiting", "running", "failed")
 
 
-def mark_failed(world: World, variant: str, state: str) -> str:
-    """Mark, and watch the job."""
+def mark_success_deferred(world: World) -> str:
+    """Marked success while deferred: nobody wants the job's result any more, it stops within seconds."""
+    return mark(world, "chaos_slow", "deferred", "success")
+
+
+def mark(world: World, variant: str, state: str, mark: str) -> str:
+    """Mark, and watch the job; the run fails, a task marked success has no model for those after it."""
     run = world.run(variant)
     name = run.wait_for_training(state)
-    marked = time.monotonic()
-    run.mark("train", "failed")
-    stops = ("Stopping", "Stopped")
-    status = until(f"{name} stops", lambda: next_status(world, name, stops), STOP_SECONDS)
-    seconds = time.monotonic() - marked
-    expect_failed(world, run)
-    return f"job {status} after {seconds:.1f} s; task failed"
+    run.mark("train", mark)
+    seen = stops(world, name)
+    expect_failed(world, run, mark)
+    return f"{seen}; task {mark}"
+
+
+def stops(world: World, name: str) -> str:
+    """The job stops within seconds; how many it took."""
+    asked = time.monotonic()
+    status = until(f"{name} stops", lambda: next_status(world, name, ("Stopping", "Stopped")), STOP_SECONDS)
+    return f"job {status} after {time.monotonic() - asked:.1f} s"
 
 
 def next_status(world: World, name: str, wanted: tuple[str, ...]) -> str | None:
@@ -53,10 +62,10 @@ def stopped_in_console(world: World) -> str:
     return "task failed at its first try: stopped from outside"
 
 
-def expect_failed(world: World, run: Run) -> None:
-    """The run fails at train, with one job ever created."""
+def expect_failed(world: World, run: Run, train: str = "failed") -> None:
+    """The run fails, train ends so, and one job was ever created."""
     require(run.end(END_SECONDS) == "failed", "the run did not fail")
-    require(run.task("train").state == "failed", f"train is {run.task('train').state}")
+    require(run.task("train").state == train, f"train is {run.task('train').state}")
     world.expect_jobs(run)
 
 

@@ -1,0 +1,66 @@
+"""`approve` and `reject`: a person's decision on a version, written into the Model Registry."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+from typing import Any
+
+from sagemaker_retraining import registry
+from sagemaker_retraining.cli.registry_client import group_of, sagemaker_client
+from sagemaker_retraining.requests.decision import APPROVED, CLI, REJECTED
+
+EPILOG = """\
+AWS credentials, profile and address are the usual ones: AWS_PROFILE, AWS_ENDPOINT_URL and so on; RETRAINING_ENV picks
+the environment. They need what include/iam/approver.json allows. Recorded are your name on this machine and the
+identity that AWS knows you by. A version on which somebody has decided stays as it is: exit status 1.
+
+examples:
+  %(prog)s flight_delay 7 --reason "better on every metric"
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Add both commands to the parser."""
+    for name, status, text in (
+        ("approve", APPROVED, "approve a version: its run goes on to deploy"),
+        ("reject", REJECTED, "reject a version: its run ends without deploying"),
+    ):
+        parser = commands.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog=EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        parser.add_argument("model", help="a folder of include/models/")
+        parser.add_argument("version", type=int, help="number of the version, as `status` lists it")
+        needed = status == REJECTED
+        parser.add_argument(
+            "--reason",
+            required=needed,
+            default="",
+            help="why; kept in the registry" + ("" if needed else " (optional)"),
+        )
+        parser.add_argument("--env", help="environment; default RETRAINING_ENV, else local")
+        parser.set_defaults(run=run, status=status)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Decide, and say what stands; 1 when somebody else was first."""
+    api, identity = sagemaker_client(arguments.env)
+    package = registry.find_version(api, group_of(arguments.model, arguments.env), arguments.version)
+    decision, mine = registry.decide(
+        api,
+        package["ModelPackageArn"],
+        arguments.status,
+        by=f"{getpass.getuser()} as {identity()}",
+        door=CLI,
+        reason=arguments.reason,
+    )
+    if not mine:
+        sys.stderr.write(f"already decided: {decision}\n")
+        return 1
+    sys.stdout.write(f"{decision}\n")
+    return 0

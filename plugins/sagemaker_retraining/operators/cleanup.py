@@ -1,0 +1,123 @@
+"""Endpoint configs, models and alarms that earlier deployments left behind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from botocore.exceptions import ClientError
+
+from sagemaker_retraining import registry
+from sagemaker_retraining.hooks import RetrainingHook
+from sagemaker_retraining.operators.endpoints import pending_config
+from sagemaker_retraining.requests.alarms import METRIC_NAMES
+from sagemaker_retraining.requests.hosting import is_content_name
+from sagemaker_retraining.requests.rollout import watched_alarms
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class CleanUpOperator(AwsBaseOperator[RetrainingHook]):
+    """Keeps the newest `keep` endpoint configs and models of an endpoint, and whatever is in use; deletes the rest.
+
+    Only what has a name that deployments make (`<endpoint>-<10 hex digits>`) and the tags of this model and environment
+    is touched. In use is what any endpoint of the account serves or is on its way to, and the models of the configs
+    that stay. Alarms that were made for an earlier roll-out go too.
+    `config` is the plan's `cleanup`. Returns `{configs, models, alarms}`: the names that were deleted.
+    """
+
+    aws_hook_class = RetrainingHook
+    template_fields = aws_template_fields("config")
+    template_fields_renderers = {"config": "json"}  # noqa: RUF012 (Airflow's own spelling)
+
+    def __init__(self, *, config: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.config = config
+
+    def execute(self, context: Context) -> dict[str, list[str]]:
+        """Configs first: what they refer to must outlive them."""
+        configs = self.ours("list_endpoint_configs", "EndpointConfigs", "EndpointConfig")
+        old = configs[self.config["keep"] :]
+        used = self.configs_in_use() if old else set()
+        gone = self.delete((name for name in old if name not in used), "endpoint_config", "EndpointConfigName")
+        kept = [name for name in configs if name not in gone]
+        models = self.ours("list_models", "Models", "Model")
+        served = self.models_of(kept) if models[self.config["keep"] :] else set()
+        unused = (name for name in models[self.config["keep"] :] if name not in served)
+        result = {
+            "configs": gone,
+            "models": self.delete(unused, "model", "ModelName"),
+            "alarms": self.delete_alarms(),
+        }
+        self.log.info("Deleted %s", result)
+        return result
+
+    def ours(self, method: str, member: str, noun: str) -> list[str]:
+        """Names of the endpoint's resources of a kind, newest first."""
+        pages = self.hook.api.get_paginator(method).paginate(
+            NameContains=self.config["endpoint"], SortBy="CreationTime", SortOrder="Descending"
+        )
+        found = (item for page in pages for item in page[member])
+        return [
+            item[f"{noun}Name"]
+            for item in found
+            if is_content_name(item[f"{noun}Name"], self.config["endpoint"]) and self.tagged(item[f"{noun}Arn"])
+        ]
+
+    def tagged(self, arn: str) -> bool:
+        """Whether a resource says that it is this model's."""
+        tags = self.hook.tags(arn)
+        return all(tags.get(key) == value for key, value in self.config["tags"].items())
+
+    def configs_in_use(self) -> set[str]:
+        """What any endpoint serves or is on its way to: a person may have put one of ours behind another endpoint."""
+        used: set[str] = set()
+        for page in self.hook.api.get_paginator("list_endpoints").paginate():
+            for summary in page["Endpoints"]:
+                description = self.hook.describe_or_none("describe_endpoint", EndpointName=summary["EndpointName"])
+                if description:
+                    used |= {description["EndpointConfigName"], pending_config(description) or ""}
+        return used
+
+    def models_of(self, configs: list[str]) -> set[str]:
+        """The models that these configs refer to."""
+        found: set[str] = set()
+        for name in configs:
+            config = self.hook.describe_or_none("describe_endpoint_config", EndpointConfigName=name) or {}
+            for variant in (*config.get("ProductionVariants", []), *config.get("ShadowProductionVariants", [])):
+                found.add(variant["ModelName"])
+        return found
+
+    def delete(self, names: Iterator[str], noun: str, key: str) -> list[str]:
+        """Delete each; one that another run has deleted is as good."""
+        method: Callable[..., Any] = getattr(self.hook.api, f"delete_{noun}")
+        deleted = []
+        for name in names:
+            try:
+                method(**{key: name})
+            except ClientError as error:
+                if not registry.is_not_found(error):
+                    raise
+            deleted.append(name)
+        return deleted
+
+    def delete_alarms(self) -> list[str]:
+        """Alarms of earlier roll-outs; those of the newest stay, it is what the endpoint was last updated with."""
+        if "alarms" not in self.config:
+            return []
+        endpoint = self.config["endpoint"]
+        client = self.hook.client("cloudwatch")
+        kinds = "|".join(name.replace("_", "-") for name in METRIC_NAMES)
+        ours = re.compile(rf"{re.escape(endpoint)}-(?:{kinds})-[0-9a-f]{{10}}")
+        description = self.hook.describe_or_none("describe_endpoint", EndpointName=endpoint) or {}
+        keep = {*self.config["alarms"], *watched_alarms(description.get("LastDeploymentConfig"))}
+        pages = client.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{endpoint}-")
+        names = [alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]]
+        old = [name for name in names if ours.fullmatch(name) and name not in keep]
+        for start in range(0, len(old), 100):
+            client.delete_alarms(AlarmNames=old[start : start + 100])
+        return old

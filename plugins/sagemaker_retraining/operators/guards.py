@@ -1,0 +1,90 @@
+"""What stands around an update of an endpoint: its alarms before it, its autoscaling before and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from botocore.exceptions import ClientError
+
+from sagemaker_retraining.hooks import RetrainingHook
+from sagemaker_retraining.operators.endpoints import alarms, variants
+from sagemaker_retraining.requests.autoscaling import scalable_target
+from sagemaker_retraining.requests.hosting import VARIANT
+from sagemaker_retraining.requests.rollout import watched_alarms
+
+# On the endpoint itself, so that only endpoints that scale need permissions for Application Auto Scaling.
+AUTOSCALED = "autoscaled"
+
+
+def prepare_alarms(hook: RetrainingHook, deploy: Mapping[str, Any]) -> None:
+    """Create the alarms that are missing; `deploy` is the plan's.
+
+    Raises AirflowFailException for a named alarm that does not exist, AirflowException (worth another try) when one is
+    on already: SageMaker would go back as soon as it began.
+    """
+    names = watched_alarms(deploy.get("deployment"))
+    if not names:
+        return
+    there, described = alarms(hook, names), deploy.get("alarms", [])
+    ours = {request["AlarmName"] for request in described}
+    if missing := [name for name in names if name not in there and name not in ours]:
+        raise AirflowFailException(f"deploy.alarms: there is no {', '.join(missing)}; the endpoint stays as it is")
+    cloudwatch = hook.client("cloudwatch")
+    for request in described:
+        if request["AlarmName"] not in there:
+            hook.log.info("Creating alarm %s", request["AlarmName"])
+            cloudwatch.put_metric_alarm(**request)
+    if on := [name for name, alarm in there.items() if alarm["StateValue"] == "ALARM"]:
+        raise AirflowException(
+            f"{', '.join(on)}: in ALARM before the update, which SageMaker would roll back at once. See what the "
+            f"endpoint serves now; the model's rollback DAG updates without alarms"
+        )
+
+
+def release_autoscaling(
+    hook: RetrainingHook, description: Mapping[str, Any], instance_type: str | None, *, wanted: bool
+) -> bool:
+    """Before an update to `instance_type`: deregister where AWS demands it, or where autoscaling is not `wanted`.
+
+    True when the number of instances is autoscaling's to decide, so that the update must keep it. UpdateEndpoint fails
+    when it changes the instance type of a registered variant; for another model the target may stay.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html
+    """
+    if AUTOSCALED not in hook.tags(description["EndpointArn"]):
+        return False
+    if wanted and instance_type == served_instance_type(hook, description["EndpointConfigName"]):
+        return True
+    deregister(hook, description)
+    return False
+
+
+def served_instance_type(hook: RetrainingHook, config_name: str) -> str | None:
+    """Of the main variant; None for a config that is gone, or serverless."""
+    instance_type: str | None = variants(hook, config_name).get(VARIANT, {}).get("InstanceType")
+    return instance_type
+
+
+def deregister(hook: RetrainingHook, description: Mapping[str, Any]) -> None:
+    """End the autoscaling of an endpoint; its policies go with it."""
+    target = scalable_target(description["EndpointName"], VARIANT)
+    try:
+        hook.client("application-autoscaling").deregister_scalable_target(**target)
+    except ClientError as error:
+        answer = error.response["Error"]
+        if answer["Code"] != "ObjectNotFoundException" and "No scalable target" not in answer["Message"]:
+            raise
+    hook.api.delete_tags(ResourceArn=description["EndpointArn"], TagKeys=[AUTOSCALED])
+    hook.log.info("Autoscaling of %s is deregistered", description["EndpointName"])
+
+
+def register_autoscaling(hook: RetrainingHook, deploy: Mapping[str, Any], description: Mapping[str, Any]) -> None:
+    """After an update. The tag comes first: a target without it would never be deregistered."""
+    if "autoscaling" not in deploy:
+        return
+    hook.api.add_tags(ResourceArn=description["EndpointArn"], Tags=[{"Key": AUTOSCALED, "Value": "yes"}])
+    client = hook.client("application-autoscaling")
+    client.register_scalable_target(**deploy["autoscaling"]["RegisterScalableTarget"])
+    client.put_scaling_policy(**deploy["autoscaling"]["PutScalingPolicy"])
+    hook.log.info("Autoscaling of %s: %s", description["EndpointName"], deploy["autoscaling"])

@@ -1,0 +1,112 @@
+"""Requests to an endpoint, one at a time: at once, or through S3 for an asynchronous one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowFailException
+from botocore.exceptions import ClientError
+
+from sagemaker_retraining.hooks import RetrainingHook, split_s3_uri
+
+# InvokeEndpoint's limit; a serverless endpoint takes 4 MB, which SageMaker says itself.
+LARGEST_BODY = 6_291_456
+# A model that is loading or an endpoint that is busy: both pass, a serverless cold start after a minute or two.
+LOADING = frozenset({"ModelNotReadyException", "ServiceUnavailable", "InternalFailure"})
+PASSING = LOADING | {"ThrottlingException", "Throttling"}
+PATIENCE_SECONDS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 180, 0.5, 10
+ASYNCHRONOUS_SECONDS, ASYNCHRONOUS_PAUSE_SECONDS = 900, 0.5
+_GONE = {"404", "NoSuchKey", "NotFound"}
+
+Row = Mapping[str, Any]
+
+
+class ModelAnswerError(Exception):
+    """The model answered with an error, or not at all."""
+
+
+class Invoker:
+    """Sends a sample's rows (`{"content_type", "body", …}`) to one variant of an endpoint."""
+
+    def __init__(self, hook: RetrainingHook, endpoint: str, variant: str | None = None) -> None:
+        self.hook = hook
+        self.endpoint = endpoint
+        self.runtime = hook.client("sagemaker-runtime", attempts=1)
+        self.target = {"TargetVariant": variant} if variant else {}
+
+    def __call__(self, row: Row) -> bytes:
+        """The answer. Raises ModelAnswerError for the model's own error, also when its container never comes back."""
+        if len(row["body"].encode()) > LARGEST_BODY:
+            raise AirflowFailException(
+                f"the sample has a row of {len(row['body'].encode())} bytes; InvokeEndpoint takes {LARGEST_BODY}"
+            )
+        pause, deadline = FIRST_PAUSE_SECONDS, time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return self.send(row)
+            except ClientError as error:
+                answer = error.response["Error"]
+                late = time.monotonic() > deadline
+                if answer["Code"] == "ModelError" or (late and answer["Code"] in LOADING):
+                    raise ModelAnswerError(answer["Message"]) from error
+                if late or answer["Code"] not in PASSING:
+                    raise
+                self.hook.log.info("%s; sending again in %.1f s", error, pause)
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def send(self, row: Row) -> bytes:
+        """One request."""
+        answer = self.runtime.invoke_endpoint(
+            EndpointName=self.endpoint,
+            ContentType=row["content_type"],
+            Accept="text/csv",
+            Body=row["body"],
+            **self.target,
+        )
+        body: bytes = answer["Body"].read()
+        return body
+
+
+class AsynchronousInvoker(Invoker):
+    """The same through S3: requests are put under `place`, answers come where the endpoint's config says."""
+
+    def __init__(self, hook: RetrainingHook, endpoint: str, place: str) -> None:
+        super().__init__(hook, endpoint)
+        self.place = place
+        self.sent = 0
+
+    def send(self, row: Row) -> bytes:
+        """One request, and the wait for its answer."""
+        location = f"{self.place}{self.sent:04}"
+        self.sent += 1
+        self.hook.write_bytes(location, row["body"].encode(), content_type=row["content_type"])
+        answer = self.runtime.invoke_endpoint_async(
+            EndpointName=self.endpoint,
+            ContentType=row["content_type"],
+            Accept="text/csv",
+            InputLocation=location,
+        )
+        deadline = time.monotonic() + ASYNCHRONOUS_SECONDS
+        while time.monotonic() < deadline:
+            if (body := self.read(answer["OutputLocation"])) is not None:
+                return body
+            if (failure := self.read(answer.get("FailureLocation"))) is not None:
+                raise ModelAnswerError(failure.decode(errors="replace"))
+            time.sleep(ASYNCHRONOUS_PAUSE_SECONDS)
+        raise ModelAnswerError(f"no answer at {answer['OutputLocation']} after {ASYNCHRONOUS_SECONDS} s")
+
+    def read(self, uri: str | None) -> bytes | None:
+        """The object, or None while there is none."""
+        if uri is None:
+            return None
+        bucket, key = split_s3_uri(uri)
+        try:
+            body: bytes = self.hook.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _GONE:
+                raise
+            return None
+        return body

@@ -1,0 +1,66 @@
+"""Monthly scoring without an endpoint: a transform job that a retry finds again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTransformOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from sagemaker_retraining.hooks import TRANSFORM, split_s3_uri
+from sagemaker_retraining.operators.approved import require_approved
+from sagemaker_retraining.operators.jobs import ResumableJobMixin
+from sagemaker_retraining.outcomes import transform_result
+from sagemaker_retraining.requests.transform import transform_requests
+from sagemaker_retraining.requests.validation import validate
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+SUCCESS = "_SUCCESS"
+
+
+class ResumableTransformOperator(ResumableJobMixin, SageMakerTransformOperator):  # type: ignore[misc] # its own links
+    """`SageMakerTransformOperator` that attaches on retry, and scores with an Approved version only.
+
+    `config` is the plan's `transform`. The model is named after its content, as behind an endpoint. The predictions of
+    a month have one place, whichever run made them; `_SUCCESS` there says which version and job it was.
+    Returns `{name, arn, status, model, output, seconds, instance_count, started_at, ended_at}`.
+    """
+
+    kind = TRANSFORM
+    template_fields: Sequence[str] = (*ResumableJobMixin.template_fields, "model_package_arn")
+
+    def __init__(self, *, model_package_arn: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model_package_arn = model_package_arn
+
+    def submit(self, context: Context) -> dict[str, Any]:
+        """Look at the version and the input first; then the model, then the job."""
+        require_approved(self.sagemaker, self.model_package_arn)
+        requests = transform_requests(self.config, self.model_package_arn)
+        source = requests["CreateTransformJob"]["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
+        if not self.sagemaker.list_objects(*split_s3_uri(source)):
+            raise AirflowFailException(
+                f"{source}: there is nothing to score; deploy.batch.input_uri says where to look"
+            )
+        validate("CreateModel", requests["CreateModel"])
+        self.sagemaker.create_unless_there("create_model", requests["CreateModel"])
+        return super().submit(context)
+
+    def request(self) -> dict[str, Any]:
+        """The job's request with the version's model."""
+        return transform_requests(self.config, self.model_package_arn)["CreateTransformJob"]
+
+    def finish(self, context: Context, name: str) -> dict[str, Any]:
+        """Mark the month as scored."""
+        result = super().finish(context, name)
+        body = json.dumps({"version": self.model_package_arn, "job": name, "ended_at": result["ended_at"]}).encode()
+        self.sagemaker.write_bytes(f"{result['output']}{SUCCESS}", body, content_type="application/json")
+        return result
+
+    def result(self, description: Mapping[str, Any]) -> dict[str, Any]:
+        """See `outcomes.transform_result`."""
+        return transform_result(description)

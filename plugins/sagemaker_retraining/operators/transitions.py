@@ -1,0 +1,229 @@
+"""What the rollback and promotion DAGs decide before they change anything, and what they leave in the registry."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowFailException
+from botocore.exceptions import ClientError
+
+from sagemaker_retraining import registry
+from sagemaker_retraining.config import (
+    ConfigError,
+    EnvironmentConfig,
+    ModelConfig,
+    load_environment,
+    load_model,
+    model_folder,
+)
+from sagemaker_retraining.hooks import RetrainingHook, split_s3_uri
+from sagemaker_retraining.operators.approved import require_approved
+from sagemaker_retraining.operators.endpoints import served_version
+from sagemaker_retraining.operators.plan import git_sha
+from sagemaker_retraining.period import Period
+from sagemaker_retraining.plan import RunPlan, build_plan, package_code
+from sagemaker_retraining.requests import build_requests
+from sagemaker_retraining.requests.decision import APPROVED, short_name
+from sagemaker_retraining.requests.hosting import without_rollout
+from sagemaker_retraining.requests.promotion import promoted_package
+from sagemaker_retraining.requests.registry import group_request
+from sagemaker_retraining.requests.served import PROMOTION, ROLLBACK, is_noted, served_line, served_request
+from sagemaker_retraining.requests.validation import RequestError, validate
+
+SAMPLE = "sample.jsonl"
+Package = Mapping[str, Any]
+log = logging.getLogger(__name__)
+
+
+def plan_rollback(name: str, context: Mapping[str, Any]) -> dict[str, Any]:
+    """Which version is to serve instead of which, and the requests that do it; nothing is changed.
+
+    An empty `version` is the newest approved one that is older than what serves: twice back is two steps back. All
+    traffic moves at once and without alarms: production is ill already, and an alarm that is on would stop the cure.
+    """
+    model, environment = configuration(name, None)
+    if model.deploy.kind == "batch":
+        raise AirflowFailException(f"{name}: deploy.kind is batch, so no endpoint serves a version to go back from")
+    hook = hook_of(environment)
+    group, endpoint = (_named(text, environment) for text in (model.group, model.endpoint))
+    serving = served_version(hook, endpoint)
+    chosen = context["params"]["version"]
+    package = find(hook, group, chosen) if chosen else previous(hook, group, serving)
+    arn = package["ModelPackageArn"]
+    require_approved(hook, arn)
+    if arn == serving:
+        raise AirflowFailException(f"{endpoint} serves {short_name(arn)} already; nothing was changed")
+    requests = build_requests(run_plan(model, environment, package, context))
+    log.info("%s: from %s to %s", endpoint, serving and short_name(serving), short_name(arn))
+    return {
+        "model_package_arn": arn,
+        "replaced_arn": serving,
+        "sample_uri": sample_uri(package),
+        "deploy": without_rollout(requests["deploy"]),
+        "verify": requests["verify"],
+        "cleanup": requests["cleanup"],
+        "note": note(context, ROLLBACK, before=serving, after=arn),
+    }
+
+
+def plan_promotion(name: str, context: Mapping[str, Any]) -> dict[str, Any]:
+    """What is copied, registered and deployed in the target environment; nothing is changed."""
+    params = context["params"]
+    if params["source"] == params["target"]:
+        raise AirflowFailException(f"source and target are both {params['source']!r}: choose two environments")
+    source_model, source = configuration(name, params["source"])
+    model, target = configuration(name, params["target"])
+    if model.deploy.kind == "batch":
+        raise AirflowFailException(f"{name}: deploy.kind is batch in {params['target']}; promotion deploys an endpoint")
+    hook = hook_of(source)
+    package = find(hook, _named(source_model.group, source), params["version"])
+    require_approved(hook, package["ModelPackageArn"])
+    plan = run_plan(model, target, package, context)
+    line = note(context, PROMOTION, before=params["source"], after=params["target"])
+    request, copies = promoted_package(plan, package, source_environment=source.environment, note=line)
+    sample = sample_uri(package)
+    evaluation = package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
+    copies[sample] = f"{copies[evaluation].rpartition('/')[0]}/{SAMPLE}"
+    requests = build_requests(plan)
+    group = group_request(plan)
+    try:
+        validate("CreateModelPackageGroup", group)
+        validate("CreateModelPackage", request)
+    except RequestError as error:
+        raise AirflowFailException(str(error)) from error
+    return {
+        "source": source.environment,
+        "source_arn": package["ModelPackageArn"],
+        "aws_conn_id": target.aws_conn_id,
+        "region_name": target.region,
+        "group": group,
+        "package": request,
+        "copies": copies,
+        "sample_uri": copies[sample],
+        "deploy": requests["deploy"],
+        "verify": requests["verify"],
+        "cleanup": requests["cleanup"],
+        "note": line,
+    }
+
+
+def promote(plan: Mapping[str, Any]) -> str:
+    """Copy what the version needs and register it in the target, waiting for a person; its ARN. Twice is once."""
+    source, target = hook_of(load_environment(plan["source"])), target_hook(plan)
+    for place, copy in plan["copies"].items():
+        copy_object(source, target, place, copy)
+    target.create_unless_there("create_model_package_group", plan["group"])
+    arn: str = target.api.create_model_package(**plan["package"])["ModelPackageArn"]
+    log.info("%s is %s now", short_name(plan["source_arn"]), arn)
+    return arn
+
+
+def copy_object(source: RetrainingHook, target: RetrainingHook, place: str, copy: str) -> None:
+    """From one account's bucket to another's, through this worker: neither role needs to see the other's bucket."""
+    bucket, key = split_s3_uri(place)
+    try:
+        found = source.s3.get_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in {"NoSuchKey", "NoSuchBucket", "404"}:
+            raise
+        raise AirflowFailException(f"{place}: there is no such object; nothing was registered or deployed") from error
+    target_bucket, target_key = split_s3_uri(copy)
+    target.s3.upload_fileobj(found["Body"], target_bucket, target_key)
+    written = target.s3.head_object(Bucket=target_bucket, Key=target_key)["ContentLength"]
+    if written != found["ContentLength"]:
+        raise OSError(f"{copy} has {written} bytes, {place} {found['ContentLength']}")
+    log.info("%s → %s, %d bytes", place, copy, written)
+
+
+def record(hook: RetrainingHook, arns: list[str | None], line: str) -> None:
+    """Note the change in each of these versions, once."""
+    for arn in filter(None, arns):
+        package = registry.describe(hook.api, arn)
+        if not is_noted(package, line):
+            request = served_request(package, line)
+            validate("UpdateModelPackage", request)
+            hook.api.update_model_package(**request)
+    log.info("%s", line)
+
+
+def note(context: Mapping[str, Any], door: str, *, before: str | None, after: str) -> str:
+    """The line of the registry: who and why, from the form."""
+    short = [text and short_name(text).rpartition("/")[2] for text in (before, after)]
+    by = getattr(context["dag_run"], "triggering_user_name", None) or "airflow"
+    return served_line(
+        before=short[0],
+        after=str(short[1]),
+        by=by,
+        door=door,
+        reason=context["params"]["reason"],
+        at=datetime.now(UTC),
+    )
+
+
+def find(hook: RetrainingHook, group: str, number: int) -> Package:
+    """A version of the group by its number."""
+    try:
+        return registry.find_version(hook.api, group, number)
+    except ValueError as error:
+        raise AirflowFailException(f"{error}; production stays as it is") from error
+
+
+def previous(hook: RetrainingHook, group: str, serving: str | None) -> Package:
+    """The newest approved version older than the one that serves; without one that serves, the newest."""
+    limit = int(serving.rpartition("/")[2]) if serving else None
+    for summary in registry.list_versions(hook.api, group, APPROVED):
+        if limit is None or summary["ModelPackageVersion"] < limit:
+            return registry.describe(hook.api, summary["ModelPackageArn"])
+    than = f" older than version {limit}, which serves" if limit else ""
+    raise AirflowFailException(f"{group} has no approved version{than}; production stays as it is")
+
+
+def sample_uri(package: Package) -> str:
+    """The holdout sample that evaluate left beside evaluation.json."""
+    statistics = package.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
+    if "S3Uri" not in statistics:
+        raise AirflowFailException(
+            f"{short_name(package['ModelPackageArn'])} names no evaluation, so nothing can be verified; production "
+            f"stays as it is"
+        )
+    return f"{statistics['S3Uri'].rpartition('/')[0]}/{SAMPLE}"
+
+
+def run_plan(
+    model: ModelConfig, environment: EnvironmentConfig, package: Package, context: Mapping[str, Any]
+) -> RunPlan:
+    """The plan of this run, about the month of the version."""
+    return build_plan(
+        model,
+        environment,
+        Period.parse(registry.period_of(package) or model.first_period),
+        dag_id=context["dag"].dag_id,
+        run_id=context["run_id"],
+        git_sha=git_sha(),
+        code=package_code(model_folder(model.model)),
+    )
+
+
+def configuration(name: str, environment: str | None) -> tuple[ModelConfig, EnvironmentConfig]:
+    """The model in an environment, by default the worker's."""
+    try:
+        return load_model(name, environment=environment), load_environment(environment)
+    except ConfigError as error:
+        raise AirflowFailException(str(error)) from error
+
+
+def hook_of(environment: EnvironmentConfig) -> RetrainingHook:
+    """With the environment's connection."""
+    return RetrainingHook(aws_conn_id=environment.aws_conn_id, region_name=environment.region)
+
+
+def target_hook(plan: Mapping[str, Any]) -> RetrainingHook:
+    """With the connection of the environment that a version is promoted to."""
+    return RetrainingHook(aws_conn_id=plan["aws_conn_id"], region_name=plan["region_name"])
+
+
+def _named(template: str, environment: EnvironmentConfig) -> str:
+    return template.replace("{env}", environment.environment)

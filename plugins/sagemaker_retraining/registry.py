@@ -1,0 +1,156 @@
+"""The Model Registry: list versions, choose among them, decide on one. No Airflow: the command line uses it too.
+
+Every function takes a boto3 SageMaker client. The registry is the only source of truth for approval: each door
+(Airflow's Required Actions, the command line, SageMaker Studio, boto3) ends as UpdateModelPackage.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from sagemaker_retraining.requests.decision import (
+    APPROVED,
+    PENDING,
+    Decision,
+    decision_of,
+    decision_request,
+    is_recorded,
+    record_request,
+)
+from sagemaker_retraining.requests.validation import validate
+from sagemaker_retraining.succession import Version, why_it_ends
+
+Package = dict[str, Any]
+SETTLE_SECONDS = 1.0
+"""How long whoever wrote a decision waits before reading back which one stands; see `decide`."""
+PAGE_SIZE = 100
+
+
+def is_not_found(error: ClientError) -> bool:
+    """SageMaker answers ValidationException for what does not exist, though its model declares ResourceNotFound."""
+    code = error.response["Error"]["Code"]
+    message = error.response["Error"]["Message"].lower()
+    return code in {"ResourceNotFound", "ResourceNotFoundException"} or (
+        code == "ValidationException" and any(text in message for text in ("not find", "not found", "does not exist"))
+    )
+
+
+def describe(api: Any, arn: str) -> Package:
+    """The Describe response of a version. Raises ClientError when there is none."""
+    package: Package = api.describe_model_package(ModelPackageName=arn)
+    return package
+
+
+def list_versions(api: Any, group: str, status: str | None = None) -> Iterator[dict[str, Any]]:
+    """The summaries of a group's versions, newest first; none when there is no such group."""
+    chosen = {"ModelApprovalStatus": status} if status else {}
+    pages = api.get_paginator("list_model_packages").paginate(
+        ModelPackageGroupName=group,
+        SortBy="CreationTime",
+        SortOrder="Descending",
+        PaginationConfig={"PageSize": PAGE_SIZE},
+        **chosen,
+    )
+    try:
+        for page in pages:
+            yield from page["ModelPackageSummaryList"]
+    except ClientError as error:
+        if not is_not_found(error):
+            raise
+
+
+def versions(api: Any, group: str, status: str | None = None) -> Iterator[Package]:
+    """The Describe responses of a group's versions, newest first; one call for each as it is taken."""
+    for summary in list_versions(api, group, status):
+        yield describe(api, summary["ModelPackageArn"])
+
+
+def period_of(package: Mapping[str, Any]) -> str | None:
+    """The month a version is about, as registration noted it."""
+    period: str | None = package.get("CustomerMetadataProperties", {}).get("period")
+    return period
+
+
+def version_of(package: Mapping[str, Any]) -> Version:
+    """Number and month of a described version."""
+    return Version(package["ModelPackageVersion"], period_of(package))
+
+
+def metric_of(package: Mapping[str, Any], metric: str) -> float | None:
+    """The challenger's value that registration noted; None without one that is a finite number."""
+    try:
+        value = float(package.get("CustomerMetadataProperties", {}).get(f"metric.{metric}", "nan"))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def best_version(packages: Iterable[Package], metric: str, direction: str) -> Package | None:
+    """The best approved of described versions by one metric; of equal ones the newest. None when none has it.
+
+    `direction` is maximize or minimize. Each month's value was measured on that month's data: a version that is best
+    here met an easier month, or is better. It is the choice to begin with when production has to go back.
+    """
+    sign = 1 if direction == "maximize" else -1
+    rated = [
+        (sign * value, package["ModelPackageVersion"], package)
+        for package in packages
+        if package["ModelApprovalStatus"] == APPROVED and (value := metric_of(package, metric)) is not None
+    ]
+    return max(rated, key=lambda entry: entry[:2], default=(0, 0, None))[2]
+
+
+def why_nobody_decides(api: Any, package: Package, *, run_type: str, replace_newer: bool) -> str | None:
+    """Why a run's version ends before approval, by the rule of `succession`; None when it may go on."""
+    approved = versions(api, package["ModelPackageGroupName"], APPROVED)
+    return why_it_ends(version_of(package), map(version_of, approved), run_type=run_type, replace_newer=replace_newer)
+
+
+def decide(
+    api: Any, arn: str, status: str, *, by: str, door: str, reason: str, settle_seconds: float = SETTLE_SECONDS
+) -> tuple[Decision, bool]:
+    """Approve or reject a pending version: the decision that stands, and whether it is this one.
+
+    A version on which somebody has decided is left as it is. SageMaker has no conditional update: two doors that find
+    the version pending in the same moment both write, and the later write stands. So the result is read back after a
+    pause in which every such write has arrived, and both are told the same winner.
+    Raises ValueError (a rejection without a reason …), RequestError, ClientError.
+    """
+    package = describe(api, arn)
+    if package["ModelApprovalStatus"] != PENDING:
+        return decision_of(package), False
+    request = decision_request(package, status, by=by, door=door, reason=reason, at=datetime.now(UTC))
+    validate("UpdateModelPackage", request)
+    api.update_model_package(**request)
+    time.sleep(settle_seconds)
+    stands = describe(api, arn)
+    written = request["CustomerMetadataProperties"]
+    kept = stands.get("CustomerMetadataProperties", {})
+    mine = stands["ModelApprovalStatus"] == status and all(kept.get(key) == value for key, value in written.items())
+    return decision_of(stands), mine
+
+
+def record(api: Any, package: Package) -> Decision:
+    """The decision on a described version; one that came from outside is written into its history first."""
+    decision = decision_of(package)
+    if not is_recorded(package) and (request := record_request(package)):
+        validate("UpdateModelPackage", request)
+        api.update_model_package(**request)
+    return decision
+
+
+def find_version(api: Any, group: str, number: int) -> Package:
+    """The described version of a group by its number. Raises ValueError, which names those there are."""
+    numbers = []
+    for summary in list_versions(api, group):
+        if summary["ModelPackageVersion"] == number:
+            return describe(api, summary["ModelPackageArn"])
+        numbers.append(summary["ModelPackageVersion"])
+    there = f"its versions are {', '.join(map(str, sorted(numbers)))}" if numbers else "there is no version of it"
+    raise ValueError(f"{group}/{number} does not exist: {there}")

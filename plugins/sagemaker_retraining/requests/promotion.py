@@ -1,0 +1,80 @@
+"""CreateModelPackage in another account, from the described version of this one.
+
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+"""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from sagemaker_retraining.plan import RunPlan, clean_tag
+
+# Who decided there and where it served there is not so here.
+_OF_THE_SOURCE = ("decided_", "transition.", "served.")
+_CARRIED_OVER = ("InferenceSpecification", "ModelMetrics", "DriftCheckBaselines", "Domain", "Task")
+_LINEAGE = ("CommitId", "Repository", "GeneratedBy", "ProjectId")
+
+
+def promoted_package(
+    plan: RunPlan, source: Mapping[str, Any], *, source_environment: str, note: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The version's request in the plan's environment, and `{source URI: target URI}` of what it needs there.
+
+    It waits for a person there too: who approves in production is production's to say. The ClientToken follows from
+    the source, so that a retry, and a second promotion of the same version, find the first one's.
+    """
+    arn = source["ModelPackageArn"]
+    place = plan.uri(f"{plan.model.model}/promoted/{source_environment}/{source['ModelPackageVersion']}/")
+    request = {key: copy.deepcopy(source[key]) for key in _CARRIED_OVER if key in source}
+    for container in request["InferenceSpecification"]["Containers"]:
+        container.pop("ImageDigest", None)
+        container.pop("ModelDataETag", None)
+        container["Image"] = _image(container["Image"], str(plan.model.image.uri))
+    copies: dict[str, str] = {}
+    _relocate(request, place, copies)
+    metadata = {
+        key: value
+        for key, value in source.get("CustomerMetadataProperties", {}).items()
+        if not key.startswith(_OF_THE_SOURCE)
+    }
+    facts = {
+        "environment": plan.environment.environment,
+        "source_version": arn,
+        "source_environment": source_environment,
+        "promoted": note,
+    }
+    request |= {
+        "ModelPackageGroupName": plan.group,
+        "ModelPackageDescription": f"{plan.model.model}: {arn} of {source_environment}"[:1024],
+        "CustomerMetadataProperties": {**metadata, **{key: clean_tag(value) for key, value in facts.items()}},
+        "MetadataProperties": {
+            key: value for key, value in source.get("MetadataProperties", {}).items() if key in _LINEAGE
+        },
+        "ModelApprovalStatus": "PendingManualApproval",
+        "ClientToken": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{arn} {plan.environment.account} {plan.group}")),
+    }
+    if plan.environment.kms_key_arn:
+        request["SecurityConfig"] = {"KmsKeyId": plan.environment.kms_key_arn}
+    return request, copies
+
+
+def _image(source: str, target: str) -> str:
+    """The same image of the target's region; a version is served by the image it was evaluated with."""
+    return target if source.rpartition("/")[2] == target.rpartition("/")[2] else source
+
+
+def _relocate(value: Any, place: str, copies: dict[str, str]) -> None:
+    """Let every S3 object of the request lie under `place`, in a folder of the same name."""
+    if isinstance(value, list):
+        for item in value:
+            _relocate(item, place, copies)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(item, str) and item.startswith("s3://"):
+                folder, _, name = item.removeprefix("s3://").rpartition("/")
+                value[key] = copies[item] = f"{place}{folder.rpartition('/')[2]}/{name}"
+            else:
+                _relocate(item, place, copies)

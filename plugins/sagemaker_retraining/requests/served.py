@@ -1,0 +1,47 @@
+"""UpdateModelPackage that notes in a version who put it into service, or took it out, and why.
+
+Beside the decisions (`transition.<nn>`, see `decision.py`) a version keeps `served.<nn>`:
+"<ISO time> <version before>-<version after> by <who> from <door>: <reason>".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sagemaker_retraining.plan import clean_tag
+
+ROLLBACK, PROMOTION = "rollback", "promotion"
+MOST_LINES = 5
+"""So many of the newest are kept: a version takes 50 metadata entries in all."""
+_NAME = re.compile(r"served\.(\d{2,})")
+
+
+def served_line(*, before: str | None, after: str, by: str, door: str, reason: str, at: datetime) -> str:
+    """One line; texts that SageMaker refuses are replaced."""
+    said = " ".join(reason.split())
+    return clean_tag(f"{at.astimezone(UTC).isoformat()} {before or 'none'}-{after} by {by} from {door}: {said}").strip()
+
+
+def served_request(package: Mapping[str, Any], line: str) -> dict[str, Any]:
+    """The request for a described version."""
+    numbers = sorted(int(found[1]) for key in package.get("CustomerMetadataProperties", {}) if (found := _match(key)))
+    key = f"served.{(numbers[-1] if numbers else 0) + 1:02}"
+    request: dict[str, Any] = {
+        "ModelPackageArn": package["ModelPackageArn"],
+        "CustomerMetadataProperties": {key: line},
+    }
+    if old := numbers[: -(MOST_LINES - 1)]:
+        request["CustomerMetadataPropertiesToRemove"] = [f"served.{number:02}" for number in old]
+    return request
+
+
+def is_noted(package: Mapping[str, Any], line: str) -> bool:
+    """Whether an earlier try wrote the line already."""
+    return line in package.get("CustomerMetadataProperties", {}).values()
+
+
+def _match(key: str) -> re.Match[str] | None:
+    return _NAME.fullmatch(key)

@@ -1,0 +1,186 @@
+"""IAM for tests: the policies of `include/iam/`, what a boto3 call asks of them, and whether they allow it.
+
+The rules are those of https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html for
+identity policies; moto has an evaluator, but it takes an unmet condition of an Allow for a Deny. Which resources and
+condition keys an action has: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from aiobotocore.client import AioBaseClient
+from botocore.client import BaseClient
+
+FOLDER = Path(__file__).parents[1] / "include" / "iam"
+ACCOUNT, REGION, BUCKET = "123456789012", "us-east-1", "test-bucket"
+JOB_ROLE = "sagemaker-retraining-local"
+PLACEHOLDERS = {
+    "ACCOUNT_ID": ACCOUNT,
+    "REGION": REGION,
+    "BUCKET": BUCKET,
+    "MODEL_PREFIX": "",
+    "JOB_ROLE": JOB_ROLE,
+    "KMS_KEY_ARN": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555",
+    "MWAA_ENVIRONMENT": "retraining",
+}
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One question to IAM: may this be done with that? `context` are the request's condition keys."""
+
+    action: str
+    resource: str
+    context: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A recorded boto3 call: `("sagemaker", "CreateModel", {…})`; the service as IAM calls it."""
+
+    service: str
+    operation: str
+    parameters: Mapping[str, Any]
+
+
+def policy(name: str) -> dict[str, Any]:
+    """A policy of `include/iam/` with its placeholders filled in."""
+    text = (FOLDER / f"{name}.json").read_text()
+    for placeholder, value in PLACEHOLDERS.items():
+        text = text.replace(placeholder, value)
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+def allows(document: Mapping[str, Any], ask: Ask) -> bool:
+    """Some statement allows it and none denies it."""
+    effects = {statement["Effect"] for statement in document["Statement"] if _applies(statement, ask)}
+    return effects == {"Allow"}
+
+
+def _applies(statement: Mapping[str, Any], ask: Ask) -> bool:
+    return (
+        any(_like(pattern.lower(), ask.action.lower()) for pattern in _list(statement["Action"]))
+        and any(_like(pattern, ask.resource) for pattern in _list(statement["Resource"]))
+        and all(
+            _holds(operator, _list(wanted), ask.context.get(key))
+            for operator, keys in statement.get("Condition", {}).items()
+            for key, wanted in keys.items()
+        )
+    )
+
+
+def _holds(operator: str, wanted: list[str], found: str | None) -> bool:
+    """A key the request does not have fails, but for the operators that end in IfExists."""
+    base = operator.removesuffix("IfExists")
+    if found is None:
+        return base != operator
+    compare: dict[str, Callable[[str, str], bool]] = {
+        "StringEquals": lambda pattern, value: pattern == value,
+        "StringLike": _like,
+        "Bool": lambda pattern, value: pattern.lower() == value.lower(),
+    }
+    return any(compare[base](pattern, found) for pattern in wanted)
+
+
+def _like(pattern: str, value: str) -> bool:
+    """IAM knows `*` and `?`, and no sets in brackets."""
+    return fnmatchcase(value, pattern.replace("[", "[[]"))
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+# What a parameter names: (parameter, resource type). Calls without one are about `*`.
+_SAGEMAKER = {
+    "ProcessingJobName": "processing-job",
+    "TrainingJobName": "training-job",
+    "ModelPackageGroupName": "model-package-group",
+    "ModelPackageName": "model-package",
+    "ModelPackageArn": "model-package",
+    "ModelName": "model",
+    "EndpointConfigName": "endpoint-config",
+    "EndpointName": "endpoint",
+    "ResourceArn": "",
+}
+_S3_ACTIONS = {"HeadObject": ["GetObject"], "ListObjectsV2": ["ListBucket"]}
+
+
+def asks(call: Call) -> list[Ask]:
+    """What IAM is asked for one call."""
+    if call.service == "s3":
+        return list(_s3(call))
+    if call.service == "logs":
+        group = call.parameters["logGroupName"]
+        stream = call.parameters.get("logStreamName")
+        end = f":log-stream:{stream}" if stream else ""
+        return [Ask(f"logs:{call.operation}", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}{end}")]
+    return list(_sagemaker(call))
+
+
+def _s3(call: Call) -> Iterator[Ask]:
+    bucket = f"arn:aws:s3:::{call.parameters['Bucket']}"
+    actions = _S3_ACTIONS.get(call.operation, [call.operation])
+    if call.parameters.get("Tagging"):
+        actions = [*actions, "PutObjectTagging"]
+    for action in actions:
+        yield Ask(f"s3:{action}", f"{bucket}/{call.parameters['Key']}" if "Key" in call.parameters else bucket)
+
+
+def _sagemaker(call: Call) -> Iterator[Ask]:
+    parameters, context = call.parameters, _context(call.parameters)
+    named = {} if call.operation.startswith("List") and "ResourceArn" not in parameters else _SAGEMAKER
+    resources = [_arn(kind, parameters[key]) for key, kind in named.items() if key in parameters] or ["*"]
+    if call.operation == "CreateModelPackage":
+        resources.append(_arn("model-package", f"{parameters['ModelPackageGroupName']}/1"))
+    for resource in resources:
+        yield Ask(f"sagemaker:{call.operation}", resource, context)
+    if parameters.get("Tags"):
+        yield Ask("sagemaker:AddTags", resources[0], {"sagemaker:TaggingAction": call.operation})
+    for role in sorted(set(re.findall(r"arn:aws:iam::\d+:role/[\w+=,.@/-]+", json.dumps(parameters, default=str)))):
+        yield Ask("iam:PassRole", role, {"iam:PassedToService": "sagemaker.amazonaws.com"})
+
+
+def _context(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """The condition keys of CreateModelPackage and UpdateModelPackage that are in the request."""
+    life_cycle = parameters.get("ModelLifeCycle", {})
+    keys = {
+        "sagemaker:ModelApprovalStatus": parameters.get("ModelApprovalStatus"),
+        "sagemaker:ModelLifeCycle:Stage": life_cycle.get("Stage"),
+        "sagemaker:ModelLifeCycle:StageStatus": life_cycle.get("StageStatus"),
+    }
+    return {key: value for key, value in keys.items() if value is not None}
+
+
+def _arn(kind: str, name: str) -> str:
+    return name if name.startswith("arn:") else f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{kind}/{name}"
+
+
+@contextmanager
+def recorded_calls() -> Iterator[list[Call]]:
+    """The calls of every boto3 client that an Airflow hook made: those carry Airflow's mark in their user agent."""
+    calls: list[Call] = []
+
+    def recording(send: Callable[..., Any]) -> Callable[..., Any]:
+        def record(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+            if "Airflow/" in (client.meta.config.user_agent_extra or ""):
+                calls.append(Call(client.meta.service_model.signing_name, operation, parameters))
+            return send(client, operation, parameters)
+
+        return record
+
+    with (
+        patch.object(BaseClient, "_make_api_call", recording(BaseClient._make_api_call)),
+        patch.object(AioBaseClient, "_make_api_call", recording(AioBaseClient._make_api_call)),
+    ):
+        yield calls
