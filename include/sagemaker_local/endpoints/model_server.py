@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from include.sagemaker_local.jobs.container import Container
 from include.sagemaker_local.jobs.logs import LogStream
@@ -37,6 +38,17 @@ class Answer:
     status: int
     headers: http.client.HTTPMessage
     body: bytes
+
+
+class Serving(Protocol):
+    """What an endpoint asks: a ModelServer, or what starts one when it is needed."""
+
+    def start(self) -> None: ...
+    def wait_healthy(self, seconds: float, cancelled: threading.Event) -> bool: ...
+    def acquire(self) -> bool: ...
+    def release(self) -> None: ...
+    def invoke(self, body: bytes, headers: dict[str, str], seconds: float = INVOCATION_SECONDS) -> Answer: ...
+    def stop(self, drain_seconds: float = INVOCATION_SECONDS) -> None: ...
 
 
 class ModelServer:

@@ -10,12 +10,14 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from include.sagemaker_local.endpoints import state
+from include.sagemaker_local.endpoints import async_request, state
+from include.sagemaker_local.endpoints.asynchronous import AsyncInvocations
 from include.sagemaker_local.endpoints.capture import Capture
 from include.sagemaker_local.endpoints.deployment import Builder, Deployment
 from include.sagemaker_local.endpoints.invoke import HttpResponse, Invoker, check_size
 from include.sagemaker_local.endpoints.metrics import Metrics
 from include.sagemaker_local.endpoints.model_data import DeploymentError
+from include.sagemaker_local.endpoints.model_server import Serving
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.operations.tags import delete_all_tags
 from include.sagemaker_local.service import Context
@@ -40,6 +42,7 @@ class EndpointRunner:
         self._invoker = Invoker(ctx.settings, self._capture, self._metrics)
         self._builder = Builder(ctx, self._closing)
         self._live: dict[str, Deployment] = {}
+        self._async = AsyncInvocations(ctx, self._invoker, lambda name: self._acquire(name, {}), self._closing)
         self._workers: set[threading.Thread] = set()
         self._flusher = threading.Thread(target=self._flush_regularly, name="endpoint-flusher", daemon=True)
         self._flusher.start()
@@ -65,17 +68,40 @@ class EndpointRunner:
     def invoke(self, environ: dict[str, Any], name: str, body: bytes) -> HttpResponse:
         """InvokeEndpoint; the headers in the WSGI environ are the operation's parameters. Raises AwsError."""
         check_size(body)
+        deployment, variant, server = self._acquire(name, environ)
+        try:
+            if deployment.asynchronous is not None:
+                raise self._wrong_kind(name, "an asynchronous", "InvokeEndpointAsync")
+            return self._invoker.forward(deployment, variant, environ, body)
+        finally:
+            server.release()
+
+    def invoke_async(self, environ: dict[str, Any], name: str, body: bytes) -> HttpResponse:
+        """InvokeEndpointAsync: the request is kept, and answered later. Raises AwsError."""
+        deployment = self._live.get(name)
+        if deployment is None:
+            raise self._not_live(name)
+        if deployment.asynchronous is None:
+            raise self._wrong_kind(name, "not an asynchronous", "InvokeEndpoint")
+        request = async_request.parse(name, environ, body, deployment.asynchronous)
+        self._async.submit(request)
+        return async_request.accepted(request)
+
+    def _acquire(self, name: str, environ: dict[str, Any]) -> tuple[Deployment, str, Serving]:
+        """A serving container for one request, to be released. Raises AwsError."""
         while True:
             deployment = self._live.get(name)
             if deployment is None:
                 raise self._not_live(name)
             variant, server = self._invoker.choose(deployment, environ)
             if server.acquire():  # else it was replaced a moment ago: take its successor
-                break
-        try:
-            return self._invoker.forward(deployment, variant, environ, body)
-        finally:
-            server.release()
+                return deployment, variant, server
+
+    def _wrong_kind(self, name: str, kind: str, operation: str) -> AwsError:
+        account = self._ctx.settings.account
+        return AwsError(
+            "ValidationError", f"Endpoint {name} of account {account} is {kind} endpoint; use {operation} to invoke it."
+        )
 
     def _not_live(self, name: str) -> AwsError:
         body = self._ctx.store.get("endpoint", name)
@@ -151,6 +177,7 @@ class EndpointRunner:
         """From here on requests go to this deployment, shared as `body` says."""
         deployment.weigh(state.weights(body))
         self._live[name] = deployment
+        self._async.resume(name, deployment.asynchronous)
 
     def _bring_up(self, name: str, plan: state.Plan, failed: Callable[[str], None]) -> Deployment | None:
         """The running deployment; or None after telling `failed` why not, unless it is the server that ends."""
@@ -181,6 +208,7 @@ class EndpointRunner:
         body = self._body(name)
         state.announce(self._ctx, body)
         deployment = self._live.pop(name, None)
+        self._async.forget(name)
         if deployment:
             deployment.stop()
         self._capture.flush()

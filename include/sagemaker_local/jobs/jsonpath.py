@@ -82,10 +82,10 @@ def _position(text: str) -> int | slice:
 
 
 def _item(value: Any, selector: Selector) -> Any:
-    container: Any = value
-    if not isinstance(container, dict if isinstance(selector, str) else list):
+    fits = isinstance(value, dict) if isinstance(selector, str) else isinstance(value, list)
+    if not fits:
         raise SelectionError(f"{selector!r} does not select from a value of this kind")
     try:
-        return container[selector]
+        return value[selector]
     except (KeyError, IndexError) as error:
         raise SelectionError(f"{selector!r} is not in the record") from error
