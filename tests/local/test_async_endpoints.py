@@ -211,7 +211,7 @@ def test_requests_wait_for_an_update_and_go_with_their_endpoint(kit: Kit) -> Non
 def test_requests_that_wait_survive_the_server(make_sagemaker_local: Any, end: str) -> None:
     server = make_sagemaker_local().start()
     kit = Kit(server)
-    kit.create("as-back", async_config(kit, "as-back", concurrent=1, seconds=1))
+    kit.create("as-back", async_config(kit, "as-back", concurrent=1, seconds=3))
     answers = [submit(kit, "as-back", str(number)) for number in range(6)]
     getattr(server, end)()
     with sqlite3.connect(server.state / "sagemaker.sqlite") as db:

@@ -49,21 +49,24 @@ class AsyncInvocations:
         self._workers: dict[str, int] = defaultdict(int)
         self._concurrent: dict[str, int] = {}
         for request in ctx.store.list(KIND):
-            self._waiting[request["Endpoint"]].append(request)
+            if ctx.store.get("endpoint", request["Endpoint"]) is None:  # it came while the endpoint was deleted
+                ctx.store.delete(KIND, request["Id"])
+            else:
+                self._waiting[request["Endpoint"]].append(request)
 
     def resume(self, endpoint: str, config: Body | None) -> None:
-        """The endpoint serves, with this AsyncInferenceConfig: answer what waits, and what comes."""
+        """The endpoint serves, with this AsyncInferenceConfig: answer what waits."""
         concurrent = (config or {}).get("ClientConfig", {}).get("MaxConcurrentInvocationsPerInstance", CONCURRENT)
         with self._lock:
             self._concurrent[endpoint] = concurrent
         self._start_workers(endpoint)
 
-    def submit(self, request: Body) -> None:
+    def submit(self, request: Body, config: Body) -> None:
         """Keep a request, made by `async_request.parse`; it is answered later."""
         self._ctx.store.insert(KIND, request["Id"], request)
         with self._lock:
             self._waiting[request["Endpoint"]].append(request)
-        self._start_workers(request["Endpoint"])
+        self.resume(request["Endpoint"], config)
 
     def forget(self, endpoint: str) -> None:
         """The endpoint is deleted, and with it what waits."""
@@ -86,21 +89,22 @@ class AsyncInvocations:
         while (request := self._next(endpoint)) is not None:
             try:
                 self._process(request)
-            except AwsError:
-                self._put_back(endpoint, request)
+            except AwsError as error:
+                self._put_back(request, comes_back=error.code == "ServiceUnavailable")
                 return
             except Exception:
                 log.exception("asynchronous request %s of endpoint %s is lost", request["InferenceId"], endpoint)
                 self._ctx.store.delete(KIND, request["Id"])
 
-    def _put_back(self, endpoint: str, request: Body) -> None:
-        """The endpoint does not serve: it comes back, and `resume` starts workers again, or it is deleted."""
+    def _put_back(self, request: Body, *, comes_back: bool) -> None:
+        """The endpoint does not serve: it comes back, and `resume` starts workers again, or it is gone."""
+        endpoint = request["Endpoint"]
         with self._lock:
             self._workers[endpoint] -= 1
-            if endpoint in self._concurrent:
+            if comes_back:
                 self._waiting[endpoint].appendleft(request)
-                return
-        self._ctx.store.delete(KIND, request["Id"])
+        if not comes_back:
+            self._ctx.store.delete(KIND, request["Id"])
 
     def _next(self, endpoint: str) -> Body | None:
         """The request that waits longest; without one, this worker ends in the same moment."""

@@ -94,6 +94,9 @@ class Invoker:
         try:
             answer = server.invoke(call.body, call.headers, seconds)
             status = answer.status
+        except AwsError as error:
+            status = error.status
+            raise
         finally:
             self._metrics.observe(call.endpoint, variant, status, time.perf_counter() - started)
         if call.capture is not None and status < 400:

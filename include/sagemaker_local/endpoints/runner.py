@@ -84,7 +84,7 @@ class EndpointRunner:
         if deployment.asynchronous is None:
             raise self._wrong_kind(name, "not an asynchronous", "InvokeEndpoint")
         request = async_request.parse(name, environ, body, deployment.asynchronous)
-        self._async.submit(request)
+        self._async.submit(request, deployment.asynchronous)
         return async_request.accepted(request)
 
     def _acquire(self, name: str, environ: dict[str, Any]) -> tuple[Deployment, str, Serving]:
