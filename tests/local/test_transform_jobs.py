@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import urllib.request
 from typing import Any
 
 import pytest
@@ -275,6 +276,11 @@ def test_lists_waiters_events_and_pages(jobs: Transforms) -> None:
     details = [json.loads(message["Body"])["detail"] for message in messages]
     assert {detail["TransformJobStatus"] for detail in details} == {"InProgress", "Completed"}
     assert all("_Container" not in detail for detail in details)
+    with urllib.request.urlopen(f"{jobs.server.url}/_local/jobs/transform/tr-seen-2", timeout=30) as response:  # noqa: S310
+        page = response.read().decode()
+    assert CLIENT_ERROR in page
+    assert "1 x ml.m5.large" in page
+    assert "ClientError: 400" in page, "the data log"
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
