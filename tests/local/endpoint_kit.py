@@ -7,6 +7,7 @@ import json
 import tarfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.0-5"
@@ -188,3 +189,15 @@ def wait_for(probe: Callable[[], Any], what: str, seconds: float = 30) -> Any:
             return found
         time.sleep(0.02)
     raise AssertionError(f"waited {seconds} s for {what}")
+
+
+def serving(state: Path) -> list[str]:
+    """The process ids of the containers whose state directory this is."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if "serve.py" in (process / "cmdline").read_text() and str(state) in (process / "environ").read_text():
+                found.append(process.name)
+        except OSError:
+            continue
+    return found

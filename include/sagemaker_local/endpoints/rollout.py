@@ -153,4 +153,4 @@ class Rollout:
         state.set_status(self._parts.ctx, self._name, settled, partial(state.rolled_back, reason=reason))
 
     def _instances(self) -> int:
-        return sum(instances(variant) for variant in self._plan["ProductionVariants"])
+        return sum(instances(variant) for variant in state.all_variants(self._plan))

@@ -11,15 +11,16 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from include.sagemaker_local.endpoints import state
+from include.sagemaker_local.endpoints import async_request, state
 from include.sagemaker_local.endpoints.alarms import Alarms
+from include.sagemaker_local.endpoints.asynchronous import AsyncInvocations
 from include.sagemaker_local.endpoints.autoscaling import Autoscaling
 from include.sagemaker_local.endpoints.capture import Capture
 from include.sagemaker_local.endpoints.deployment import Builder, Deployment
 from include.sagemaker_local.endpoints.invoke import HttpResponse, Invoker, check_size
 from include.sagemaker_local.endpoints.metrics import Metrics
 from include.sagemaker_local.endpoints.model_data import DeploymentError
-from include.sagemaker_local.endpoints.model_server import INVOCATION_SECONDS
+from include.sagemaker_local.endpoints.model_server import INVOCATION_SECONDS, Serving
 from include.sagemaker_local.endpoints.rollout import Parts, Rollout
 from include.sagemaker_local.endpoints.traffic import Traffic
 from include.sagemaker_local.errors import AwsError
@@ -49,6 +50,7 @@ class EndpointRunner:
         self._autoscaling = Autoscaling(ctx, self._metrics)
         self._parts = Parts(ctx, self._builder, self._alarms, self._capture, self._closing, rollback_fails)
         self._live: dict[str, Traffic] = {}
+        self._async = AsyncInvocations(ctx, self._invoker, lambda name: self._acquire(name, {}), self._closing)
         self._workers: set[threading.Thread] = set()
         self._flusher = threading.Thread(target=self._flush_regularly, name="endpoint-flusher", daemon=True)
         self._flusher.start()
@@ -75,6 +77,28 @@ class EndpointRunner:
         """InvokeEndpoint; the headers in the WSGI environ are the operation's parameters. Raises AwsError."""
         started = time.perf_counter()
         check_size(body)
+        deployment, variant, server = self._acquire(name, environ)
+        try:
+            if deployment.asynchronous is not None:
+                raise self._wrong_kind(name, "an asynchronous", "InvokeEndpointAsync")
+            return self._invoker.forward(deployment, variant, environ, body, started)
+        finally:
+            server.release()
+
+    def invoke_async(self, environ: dict[str, Any], name: str, body: bytes) -> HttpResponse:
+        """InvokeEndpointAsync: the request is kept, and answered later. Raises AwsError."""
+        traffic = self._live.get(name)
+        if traffic is None:
+            raise self._not_live(name)
+        deployment = traffic.draw()
+        if deployment.asynchronous is None:
+            raise self._wrong_kind(name, "not an asynchronous", "InvokeEndpoint")
+        request = async_request.parse(name, environ, body, deployment.asynchronous)
+        self._async.submit(request, deployment.asynchronous)
+        return async_request.accepted(request)
+
+    def _acquire(self, name: str, environ: dict[str, Any]) -> tuple[Deployment, str, Serving]:
+        """A serving container for one request, to be released. Raises AwsError."""
         while True:
             traffic = self._live.get(name)
             if traffic is None:
@@ -82,11 +106,13 @@ class EndpointRunner:
             deployment = traffic.draw()
             variant, server = self._invoker.choose(deployment, environ)
             if server.acquire():  # else it was replaced a moment ago: take its successor
-                break
-        try:
-            return self._invoker.forward(deployment, variant, environ, body, started)
-        finally:
-            server.release()
+                return deployment, variant, server
+
+    def _wrong_kind(self, name: str, kind: str, operation: str) -> AwsError:
+        account = self._ctx.settings.account
+        return AwsError(
+            "ValidationError", f"Endpoint {name} of account {account} is {kind} endpoint; use {operation} to invoke it."
+        )
 
     def _not_live(self, name: str) -> AwsError:
         body = self._ctx.store.get("endpoint", name)
@@ -152,6 +178,7 @@ class EndpointRunner:
         """From here on requests go to this deployment, shared as `body` says."""
         deployment.weigh(state.weights(body))
         self._live[name] = Traffic(deployment)
+        self._async.resume(name, deployment.asynchronous)
 
     def _bring_up(self, name: str, plan: state.Plan, failed: Callable[[str], None]) -> Deployment | None:
         """The running deployment; or None after telling `failed` why not, unless it is the server that ends."""
@@ -176,6 +203,7 @@ class EndpointRunner:
         body = self._body(name)
         state.announce(self._ctx, body)
         traffic = self._live.pop(name, None)
+        self._async.forget(name)
         if traffic:
             traffic.stop(INVOCATION_SECONDS)
         self._capture.flush()

@@ -12,9 +12,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from include.sagemaker_local.endpoints.model_data import serving_container
-from include.sagemaker_local.errors import unsupported_operation
 from include.sagemaker_local.events import emit, epoch_ms
+from include.sagemaker_local.operations.serving import serving_container
 from include.sagemaker_local.operations.tags import tags_of
 from include.sagemaker_local.service import Context
 
@@ -29,24 +28,28 @@ TIMED_OUT = "The deployment was rolled back because it exceeded MaximumExecution
 
 
 def make_plan(ctx: Context, config: Body) -> Plan:
-    """Everything needed to bring up an endpoint config. Raises AwsError when it, or a model of it, cannot be served."""
-    for member in ("ShadowProductionVariants", "AsyncInferenceConfig"):
-        if config.get(member):
-            raise unsupported_operation(f"CreateEndpoint or UpdateEndpoint with {member}")
-    variants = config["ProductionVariants"]
+    """Everything needed to bring up an endpoint config. Raises AwsError when a model of it cannot be served."""
+    variants = all_variants(config)
     return {
         "Id": uuid.uuid4().hex[:12],
         "EndpointConfigName": config["EndpointConfigName"],
-        "ProductionVariants": [{**variant} for variant in variants],
+        "ProductionVariants": [{**variant} for variant in config["ProductionVariants"]],
+        "ShadowProductionVariants": [{**variant} for variant in config.get("ShadowProductionVariants", ())],
         "Containers": {variant["VariantName"]: serving_container(ctx, variant["ModelName"]) for variant in variants},
         "DataCaptureConfig": config.get("DataCaptureConfig"),
+        "AsyncInferenceConfig": config.get("AsyncInferenceConfig"),
     }
+
+
+def all_variants(body: Body) -> list[Body]:
+    """The production variants and the shadow variants of a config, a plan or an endpoint."""
+    return [*body["ProductionVariants"], *(body.get("ShadowProductionVariants") or ())]
 
 
 def retain(plan: Plan, body: Body, excluded: list[str]) -> None:
     """UpdateEndpoint's RetainAllVariantProperties: what the running endpoint has wins over the new config."""
-    running = {variant["VariantName"]: variant for variant in body["ProductionVariants"]}
-    for variant in plan["ProductionVariants"]:
+    running = {variant["VariantName"]: variant for variant in all_variants(body)}
+    for variant in all_variants(plan):
         before = running.get(variant["VariantName"], {})
         for name, initial in (
             ("DesiredWeight", "InitialVariantWeight"),
@@ -62,8 +65,11 @@ def pending_summary(plan: Plan) -> Body:
     """Describe's PendingDeploymentSummary of a deployment that has not begun."""
     started = time.time()
     status = [{"Status": "Creating", "StartTime": started}]
-    variants = [{**summary, "CurrentInstanceCount": 0, "VariantStatus": status} for summary in _variants(plan)]
-    return {"EndpointConfigName": plan["EndpointConfigName"], "ProductionVariants": variants, "StartTime": started}
+    variants = {
+        member: [{**summary, "CurrentInstanceCount": 0, "VariantStatus": status} for summary in summaries]
+        for member, summaries in _variants(plan).items()
+    }
+    return {"EndpointConfigName": plan["EndpointConfigName"], "StartTime": started, **variants}
 
 
 def set_stage(
@@ -75,7 +81,7 @@ def set_stage(
     """
 
     def change(body: Body) -> None:
-        for variant in body["PendingDeploymentSummary"]["ProductionVariants"]:
+        for variant in all_variants(body["PendingDeploymentSummary"]):
             variant["CurrentInstanceCount"] = number = active(variant["DesiredInstanceCount"])
             variant["VariantStatus"] = [{"Status": status, "StatusMessage": message(number), "StartTime": time.time()}]
 
@@ -86,7 +92,7 @@ def set_terminating(ctx: Context, name: str) -> None:
     """Show that the instances of what served so far are going away."""
 
     def change(body: Body) -> None:
-        for variant in body["ProductionVariants"]:
+        for variant in all_variants(body):
             message = f"Terminating {variant['CurrentInstanceCount']} instance(s)."
             variant["VariantStatus"] = [{"Status": "Deleting", "StatusMessage": message, "StartTime": time.time()}]
 
@@ -104,8 +110,8 @@ def scale(body: Body, variant: str, instances: int) -> None:
 
 
 def weights(body: Body) -> dict[str, float]:
-    """How requests are shared among the variants."""
-    return {variant["VariantName"]: variant["CurrentWeight"] for variant in body["ProductionVariants"]}
+    """How requests are shared among the variants, and copied to a shadow variant."""
+    return {variant["VariantName"]: variant["CurrentWeight"] for variant in all_variants(body)}
 
 
 def deployed(body: Body) -> None:
@@ -116,8 +122,9 @@ def deployed(body: Body) -> None:
     body.update(
         _Deployed=plan,
         EndpointConfigName=plan["EndpointConfigName"],
-        ProductionVariants=_variants(plan),
+        **{"ShadowProductionVariants": None, **_variants(plan)},
         DataCaptureConfig=_capture(plan["DataCaptureConfig"]),
+        AsyncInferenceConfig=plan.get("AsyncInferenceConfig"),
         LastDeploymentConfig=plan.get("DeploymentConfig"),
         FailureReason=None,
     )
@@ -136,10 +143,13 @@ def mixed(body: Body, reason: str) -> None:
     rolled_back(body, f"{reason} {ROLLBACK_FAILED}")
 
 
-def _variants(plan: Plan) -> list[Body]:
-    return [
-        _variant(variant, plan["Containers"][variant["VariantName"]]["Image"]) for variant in plan["ProductionVariants"]
-    ]
+def _variants(plan: Plan) -> dict[str, list[Body]]:
+    """Describe's ProductionVariants and, when there are any, ShadowProductionVariants."""
+    return {
+        member: [_variant(variant, plan["Containers"][variant["VariantName"]]["Image"]) for variant in plan[member]]
+        for member in ("ProductionVariants", "ShadowProductionVariants")
+        if plan.get(member)
+    }
 
 
 def _variant(variant: Body, image: str) -> Body:

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from include.sagemaker_local.endpoints import autoscaling, guardrails, state
-from include.sagemaker_local.errors import AwsError, validation_error
+from include.sagemaker_local.errors import AwsError, unsupported_operation, validation_error
 from include.sagemaker_local.listing import page
 from include.sagemaker_local.operations.tags import check_tags, save_tags
 from include.sagemaker_local.service import Context, Request, Response, operation
@@ -81,13 +81,15 @@ def update_weights_and_capacities(ctx: Context, request: Request) -> Response:
 
     def change(body: dict[str, Any]) -> None:
         _require_in_service(body)
-        variants = {variant["VariantName"]: variant for variant in body["ProductionVariants"]}
+        variants = {variant["VariantName"]: variant for variant in state.all_variants(body)}
         for wanted in request["DesiredWeightsAndCapacities"]:
             if wanted["VariantName"] not in variants:
                 raise validation_error(
                     f'Could not find variant "{wanted["VariantName"]}" of endpoint "{body["EndpointArn"]}".'
                 )
             variant = variants[wanted["VariantName"]]
+            if "ServerlessUpdateConfig" in wanted:
+                raise unsupported_operation("UpdateEndpointWeightsAndCapacities with ServerlessUpdateConfig")
             if "DesiredWeight" in wanted:
                 variant["DesiredWeight"] = variant["CurrentWeight"] = wanted["DesiredWeight"]
             if "DesiredInstanceCount" in wanted:
