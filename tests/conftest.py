@@ -31,6 +31,7 @@ class LocalSageMaker:
     role_arn = "arn:aws:iam::123456789012:role/sagemaker-retraining-local"
     bucket = "test-bucket"
     program: tuple[str, ...] = ("-m", "include.sagemaker_local")
+    options: tuple[str, ...] = ("--stop-grace-seconds", "1")
 
     def __init__(self, state: Path, port: int | None = None) -> None:
         self.state = state
@@ -45,7 +46,7 @@ class LocalSageMaker:
         """Start the process and wait until it is healthy; the bucket exists afterwards."""
         command = [sys.executable, *self.program, "--port", str(self.port)]
         command += ["--state", str(self.state), "--python", str(JOBS_PYTHON)]
-        command += ["--stop-grace-seconds", "1"]
+        command += self.options
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log)
         self._wait_for_health()

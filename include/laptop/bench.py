@@ -6,7 +6,6 @@ Runs a local SageMaker of its own in a scratch folder. Prints the figures and wr
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import signal
@@ -14,7 +13,6 @@ import socket
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,23 +21,15 @@ from typing import Any
 
 from include.laptop import seeds
 from include.laptop.aws import client
+from include.laptop.bench_serving import IMAGE, ROLE, bench_serving
 from include.laptop.components import SAGEMAKER, Component, get_json
 from include.laptop.environment import process_environment
 from include.laptop.layout import HOST, JOBS_PYTHON, LOCAL, LOGS, ROOT, Addresses, LaptopError
 from include.laptop.processes import log_tail, start, stop
 
 JOBS = 5
-REQUESTS = 300
 WAITING_RUNS = 200
-ROLE = "arn:aws:iam::123456789012:role/sagemaker-retraining-local"
-IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.0-5"
 JOB_SCRIPT = "import pandas\n"
-INFERENCE = """
-def model_fn(model_dir): return None
-def input_fn(body, content_type): return body
-def predict_fn(data, model): return data
-def output_fn(prediction, accept): return prediction
-"""
 
 
 @contextlib.contextmanager
@@ -103,37 +93,6 @@ def bench_jobs(where: Addresses, folder: str) -> dict[str, float]:
     return {"job_seconds": job, "script_seconds": script_alone, "job_overhead_seconds": job - script_alone}
 
 
-def bench_endpoint(where: Addresses) -> dict[str, float]:
-    """Requests to an endpoint whose model does nothing, one after the other."""
-    api = client("sagemaker", where)
-    client("s3", where).put_object(Bucket=seeds.BUCKET, Key="bench/model.tar.gz", Body=model_archive())
-    container = {"Image": IMAGE, "ModelDataUrl": f"s3://{seeds.BUCKET}/bench/model.tar.gz"}
-    variables = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
-    api.create_model(ModelName="bench", ExecutionRoleArn=ROLE, PrimaryContainer={**container, "Environment": variables})
-    variant = {"VariantName": "AllTraffic", "ModelName": "bench", "InstanceType": "ml.m5.large"}
-    api.create_endpoint_config(EndpointConfigName="bench", ProductionVariants=[{**variant, "InitialInstanceCount": 1}])
-    api.create_endpoint(EndpointName="bench", EndpointConfigName="bench")
-    waiter = api.get_waiter("endpoint_in_service")
-    waiter.wait(EndpointName="bench", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
-    runtime = client("sagemaker-runtime", where)
-
-    def invoke() -> None:
-        runtime.invoke_endpoint(EndpointName="bench", ContentType="text/csv", Body="1,2")["Body"].read()
-
-    seconds = sorted(seconds_of(invoke) for _ in range(REQUESTS))
-    return {"invoke_p50_ms": 1000 * statistics.median(seconds), "invoke_p99_ms": 1000 * seconds[int(0.99 * REQUESTS)]}
-
-
-def model_archive() -> bytes:
-    """A model.tar.gz with nothing but code."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        member = tarfile.TarInfo("code/inference.py")
-        member.size = len(INFERENCE.encode())
-        archive.addfile(member, io.BytesIO(INFERENCE.encode()))
-    return packed.getvalue()
-
-
 def bench_waiting() -> dict[str, float]:
     """Many Airflow runs that wait at once, on a stack of their own (a process of its own: it reads its environment)."""
     sys.stdout.write(f"{WAITING_RUNS} runs wait at once; this takes some minutes …\n")
@@ -161,15 +120,29 @@ def main() -> int:
     folder = tempfile.TemporaryDirectory()
     with folder, tempfile.TemporaryDirectory() as state, local_sagemaker(state) as where:
         seeds.sow(where, seeds.models_with_data(), lambda name, seconds: None)
-        figures = {**bench_jobs(where, folder.name), **bench_endpoint(where)}
+        figures: dict[str, Any] = {**bench_jobs(where, folder.name)}
+        figures |= bench_serving(where, Path(state), Path(folder.name))
         health = get_json(f"{where.sagemaker}/_local/health") or {}
         figures["memory_mb"] = health["memory_rss_bytes"] / 1000**2
     figures |= bench_waiting()
-    rounded = {name: round(value, 3) for name, value in figures.items()}
-    for name, value in rounded.items():
-        sys.stdout.write(f"{name:<30} {value:10.3f}\n")
-    (LOCAL / "bench.json").write_text(json.dumps(rounded, indent=2) + "\n")
+    figures = rounded(figures)
+    show(figures)
+    (LOCAL / "bench.json").write_text(json.dumps(figures, indent=2) + "\n")
     return 0
+
+
+def rounded(figures: dict[str, Any]) -> dict[str, Any]:
+    """To three decimals, at every depth."""
+    return {name: rounded(value) if isinstance(value, dict) else round(value, 3) for name, value in figures.items()}
+
+
+def show(figures: dict[str, Any], prefix: str = "") -> None:
+    """One line for each figure."""
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            show(value, f"{prefix}{name} ")
+        else:
+            sys.stdout.write(f"{prefix + name:<30} {value:10.3f}\n")
 
 
 if __name__ == "__main__":

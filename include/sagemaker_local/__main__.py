@@ -58,6 +58,12 @@ def parse(arguments: list[str] | None) -> Settings:
         default=Settings.stop_grace_seconds,
         help="time between SIGTERM and SIGKILL when a job is stopped (default: %(default)s, as on AWS)",
     )
+    parser.add_argument(
+        "--serverless-idle-seconds",
+        type=float,
+        default=Settings.serverless_idle_seconds,
+        help="time after which a serverless variant's idle container ends (default: %(default)s)",
+    )
     options = parser.parse_args(arguments)
     try:
         ipaddress.ip_address(options.host)
@@ -72,6 +78,7 @@ def parse(arguments: list[str] | None) -> Settings:
         writable(options.state),
         interpreter(options.python),
         stop_grace_seconds=options.stop_grace_seconds,
+        serverless_idle_seconds=options.serverless_idle_seconds,
     )
 
 

@@ -16,7 +16,14 @@ from include.sagemaker_local.web import Reply
 
 Body = dict[str, Any]
 
-DEFAULT: Body = {"seed": 1, "throttle_percent": 0, "error_percent": 0, "drop_percent": 0, "lose_answer": []}
+DEFAULT: Body = {
+    "seed": 1,
+    "throttle_percent": 0,
+    "error_percent": 0,
+    "drop_percent": 0,
+    "lose_answer": [],
+    "fail_rollback": [],
+}
 
 
 class Fate(Enum):
@@ -50,9 +57,11 @@ class Faults:
     """The switches behind `/_local/faults`; all off at the start, and forgotten at the end, of the server.
 
     `{"seed": 1, "throttle_percent": 0, "error_percent": 0, "drop_percent": 0,
-    "lose_answer": [{"operation": "CreateTrainingJob", "times": 1}]}`: the percentages are shares of all calls of
-    SageMaker operations. The n-th call of an operation has the same fate for the same seed, whatever else is called
-    in between. The answers of the next `times` calls of an operation that succeed are lost.
+    "lose_answer": [{"operation": "CreateTrainingJob", "times": 1}],
+    "fail_rollback": [{"endpoint": "flight-delay", "times": 1}]}`: the percentages are shares of all calls of SageMaker
+    operations. The n-th call of an operation has the same fate for the same seed, whatever else is called in between.
+    The answers of the next `times` calls of an operation that succeed are lost; the next `times` rollbacks of updates
+    of an endpoint fail.
     """
 
     def __init__(self) -> None:
@@ -89,6 +98,10 @@ class Faults:
             raise NoAnswerError
         return reply
 
+    def rollback_fails(self, endpoint: str) -> bool:
+        """True when the rollback of this endpoint's update is to fail."""
+        return self._plan.fails_rollback(endpoint)
+
 
 class _Plan:
     """One setting of the switches and its counts."""
@@ -99,6 +112,7 @@ class _Plan:
         self._by_operation: Counter[str] = Counter()
         self._fates: Counter[Fate] = Counter()
         self._to_lose = {rule["operation"]: rule.get("times", 1) for rule in settings["lose_answer"]}
+        self._to_fail = {rule["endpoint"]: rule.get("times", 1) for rule in settings["fail_rollback"]}
         self._random = any(settings[member] for _, member in _SHARES)
 
     def draw(self, operation: str) -> Fate | None:
@@ -122,14 +136,16 @@ class _Plan:
 
     def loses_answer(self, operation: str) -> bool:
         """True when the answer of a call that was carried out is to be lost; counts it."""
-        if not self._to_lose:
-            return False
         with self._lock:
-            if not self._to_lose.get(operation):
+            if not _use_up(self._to_lose, operation):
                 return False
-            self._to_lose[operation] -= 1
             self._fates[Fate.LOST] += 1
             return True
+
+    def fails_rollback(self, endpoint: str) -> bool:
+        """True when the rollback of an endpoint is to fail."""
+        with self._lock:
+            return _use_up(self._to_fail, endpoint)
 
     def counts(self) -> Body:
         """Calls, what became of them, and calls by operation."""
@@ -137,6 +153,13 @@ class _Plan:
             by_operation = dict(sorted(self._by_operation.items()))
             fates = {fate.value: self._fates[fate] for fate in Fate}
         return {"calls": sum(by_operation.values()), **fates, "by_operation": by_operation}
+
+
+def _use_up(times: dict[str, int], name: str) -> bool:
+    if not times.get(name):
+        return False
+    times[name] -= 1
+    return True
 
 
 def check(settings: Body) -> None:
@@ -151,7 +174,14 @@ def check(settings: Body) -> None:
         _check_percent(member, settings[member])
     if sum(settings[member] for member in members) > 100:
         raise ValueError(f"{', '.join(members)} add up to more than 100")
-    _check_rules(settings["lose_answer"])
+    _check_rules("lose_answer", settings["lose_answer"], "operation", "CreateTrainingJob")
+    _check_rules("fail_rollback", settings["fail_rollback"], "endpoint", "flight-delay")
+    for number, rule in enumerate(settings["lose_answer"]):
+        if rule["operation"] not in OPERATIONS:
+            raise ValueError(
+                f"lose_answer[{number}].operation is {rule['operation']!r}; it must be an operation that the local "
+                "SageMaker implements, such as CreateTrainingJob"
+            )
 
 
 def _check_percent(member: str, value: Any) -> None:
@@ -159,27 +189,22 @@ def _check_percent(member: str, value: Any) -> None:
         raise ValueError(f"{member} is {value!r}; it must be a number from 0 to 100")
 
 
-def _check_rules(rules: Any) -> None:
+def _check_rules(switch: str, rules: Any, member: str, example: str) -> None:
+    """Raise ValueError unless `rules` is a list of `{member: name, "times": n}`, each name once."""
     if not isinstance(rules, list):
-        raise ValueError(f"lose_answer is {rules!r}; it must be a list")
+        raise ValueError(f"{switch} is {rules!r}; it must be a list")
     for number, rule in enumerate(rules):
-        _check_rule(f"lose_answer[{number}]", rule)
-    operations = Counter(rule["operation"] for rule in rules)
-    if twice := [operation for operation, times in operations.items() if times > 1]:
-        raise ValueError(f"lose_answer names {twice[0]} more than once; give it one rule with all the times")
-
-
-def _check_rule(where: str, rule: Any) -> None:
-    if not isinstance(rule, dict) or "operation" not in rule or set(rule) - {"operation", "times"}:
-        raise ValueError(f'{where} is {rule!r}; it must be like {{"operation": "CreateTrainingJob", "times": 1}}')
-    if not isinstance(rule["operation"], str) or rule["operation"] not in OPERATIONS:
-        raise ValueError(
-            f"{where}.operation is {rule['operation']!r}; it must be an operation that the local SageMaker implements, "
-            f"such as CreateTrainingJob"
-        )
-    times = rule.get("times", 1)
-    if not _is_whole(times) or times < 1:
-        raise ValueError(f"{where}.times is {times!r}; it must be a whole number from 1")
+        where = f"{switch}[{number}]"
+        if not isinstance(rule, dict) or member not in rule or set(rule) - {member, "times"}:
+            raise ValueError(f'{where} is {rule!r}; it must be like {{"{member}": "{example}", "times": 1}}')
+        if not isinstance(rule[member], str):
+            raise ValueError(f"{where}.{member} is {rule[member]!r}; it must be a name, such as {example}")
+        times = rule.get("times", 1)
+        if not _is_whole(times) or times < 1:
+            raise ValueError(f"{where}.times is {times!r}; it must be a whole number from 1")
+    names = Counter(rule[member] for rule in rules)
+    if twice := [name for name, times in names.items() if times > 1]:
+        raise ValueError(f"{switch} names {twice[0]} more than once; give it one rule with all the times")
 
 
 def _is_whole(value: Any) -> bool:

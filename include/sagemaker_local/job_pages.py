@@ -1,4 +1,4 @@
-"""Pages about jobs for people: `/_local/jobs`, and `/_local/jobs/<training|processing>/<name>`."""
+"""Pages about jobs for people: `/_local/jobs`, and `/_local/jobs/<training|processing|transform>/<name>`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from include.sagemaker_local.control_plane import service_model
 from include.sagemaker_local.html_page import Markup, badge, block, facts, link, page, paragraph, section, table, text
-from include.sagemaker_local.jobs.record import PREFIX, PROCESSING, RUNNING, TRAINING
+from include.sagemaker_local.jobs.record import PREFIX, PROCESSING, RUNNING, TRAINING, TRANSFORM
 from include.sagemaker_local.service import Context
 from include.sagemaker_local.web import Reply
 
@@ -21,7 +21,7 @@ LIST_LENGTH = 500
 LOG_LINES = 1000
 """So many of the last lines of each log stream are shown."""
 REFRESH_SECONDS = 5
-_KINDS = {"training": TRAINING, "processing": PROCESSING}
+_KINDS = {"training": TRAINING, "processing": PROCESSING, "transform": TRANSFORM}
 
 
 def answer_page(context: Context, path: str) -> Reply:
@@ -87,7 +87,8 @@ def _navigation() -> Markup:
 
 def _summary(label: str, body: Body) -> list[tuple[str, object]]:
     start, end = _times(label, body)
-    cluster = body.get("ResourceConfig") or body.get("ProcessingResources", {}).get("ClusterConfig", {})
+    resources = body.get("ResourceConfig") or body.get("TransformResources") or body.get("ProcessingResources", {})
+    cluster = resources.get("ClusterConfig", resources)
     pairs: list[tuple[str, object]] = [
         ("Kind", label),
         ("Created", _moment(body["CreationTime"])),

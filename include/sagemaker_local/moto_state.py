@@ -32,7 +32,10 @@ from moto.s3.models import FakeKey, s3_backends
 from moto.s3.utils import _VersionedKeyStore
 
 log = logging.getLogger(__name__)
-SERVICES = ("s3", "logs", "events", "iam", "sts", "ecr", "cloudwatch", "sns", "sqs", "kms", "ssm", "secretsmanager")
+SERVICES = (
+    "s3", "logs", "events", "iam", "sts", "ecr", "cloudwatch", "sns", "sqs", "kms", "ssm", "secretsmanager",
+    "applicationautoscaling",
+)  # fmt: skip
 _SSM_TAGS = "SimpleSystemManagerBackend.__init__.<locals>.<lambda>"
 _LOCK, _RLOCK = type(threading.Lock()), type(threading.RLock())
 

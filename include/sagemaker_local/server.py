@@ -24,7 +24,7 @@ from include.sagemaker_local.store import Store
 from include.sagemaker_local.web import Clients, Environ, Reply, read_body, web_server
 
 log = logging.getLogger(__name__)
-_INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
+_INVOCATION = re.compile(r"/endpoints/([^/]+)/(async-)?invocations")
 
 
 class Server:
@@ -48,8 +48,8 @@ class Server:
         self.context = Context(settings, store, Clients(settings.url, settings.region, self._app))
         create_default_role(self.context)
         self.context.jobs = JobRunner(self.context)
-        self.context.endpoints = EndpointRunner(self.context)
         self._faults = Faults()
+        self.context.endpoints = EndpointRunner(self.context, self._faults.rollback_fails)
         self._control_api = ControlApi(self.context, self._faults)
 
     def start(self) -> None:
@@ -94,7 +94,9 @@ class Server:
         if invocation and signing_service(environ) == "sagemaker":
             content = body.read()
             body.seek(0)
-            return self.context.endpoints.invoke(environ, invocation[1], content)
+            endpoints = self.context.endpoints
+            invoke = endpoints.invoke_async if invocation[2] else endpoints.invoke
+            return invoke(environ, invocation[1], content)
         return self._moto.answer(environ, signing_service(environ))
 
 

@@ -12,16 +12,18 @@ from include.sagemaker_local.store import Store
 
 Request = dict[str, Any]
 Response = dict[str, Any]
+HttpResponse = tuple[int, list[tuple[str, str]], bytes]
 
 
 class Jobs(Protocol):
-    """The executor of processing and training jobs (include/sagemaker_local/jobs)."""
+    """The executor of processing, training and transform jobs (include/sagemaker_local/jobs)."""
 
     isolation: str
     spot: SpotMarket
 
     def start_processing(self, name: str) -> None: ...
     def start_training(self, name: str) -> None: ...
+    def start_transform(self, name: str) -> None: ...
     def stop(self, kind: str, name: str) -> None: ...
     def shutdown(self) -> None: ...
 
@@ -33,7 +35,8 @@ class Endpoints(Protocol):
     def update(self, name: str) -> None: ...
     def reweigh(self, name: str) -> None: ...
     def delete(self, name: str) -> None: ...
-    def invoke(self, environ: dict[str, Any], name: str, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]: ...
+    def invoke(self, environ: dict[str, Any], name: str, body: bytes) -> HttpResponse: ...
+    def invoke_async(self, environ: dict[str, Any], name: str, body: bytes) -> HttpResponse: ...
     def shutdown(self) -> None: ...
 
 
@@ -42,6 +45,7 @@ class Settings:
     """How this local SageMaker runs. `python` is the interpreter of the job environment (the "container image").
 
     `stop_grace_seconds` is the time a job has between SIGTERM and SIGKILL when it is stopped; AWS gives 120.
+    `serverless_idle_seconds` is how long a serverless variant keeps a container that is not asked; AWS does not say.
     """
 
     host: str
@@ -51,6 +55,7 @@ class Settings:
     account: str = "123456789012"
     region: str = "us-east-1"
     stop_grace_seconds: float = 120
+    serverless_idle_seconds: float = 300
 
     @property
     def url(self) -> str:

@@ -7,6 +7,7 @@ import json
 import tarfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.0-5"
@@ -20,6 +21,8 @@ def model_fn(model_dir):
     time.sleep(model.get("load_seconds", 0))
     if model.get("broken"):
         raise RuntimeError("this model does not load")
+    if model.get("crashes") == "loading":
+        os._exit(3)
     return model
 
 def input_fn(body, content_type):
@@ -29,7 +32,9 @@ def input_fn(body, content_type):
 
 def predict_fn(values, model):
     time.sleep(model.get("seconds", 0))
-    if -1 in values:
+    if model.get("crashes") == "predicting":
+        os._exit(9)
+    if -1 in values or model.get("fails"):
         raise ValueError("negative input")
     if -2 in values:
         os._exit(9)
@@ -40,6 +45,7 @@ def output_fn(prediction, accept):
         return ",".join(map(str, prediction)), "text/csv; charset=utf-8"
     return json.dumps({"y": prediction}), "application/json"
 """
+SETTLED = ("InService", "Failed", "UpdateRollbackFailed")
 CONTENT_TYPES = {"CsvContentTypes": ["text/csv"], "JsonContentTypes": ["application/json"]}
 
 
@@ -119,14 +125,33 @@ class Kit:
         return self.settled(name)
 
     def settled(self, name: str) -> dict[str, Any]:
-        """The description once the endpoint is InService or Failed."""
+        """The description once nothing is under way at the endpoint any more."""
 
         def describe() -> dict[str, Any] | None:
             found: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=name)
-            return found if found["EndpointStatus"] in ("InService", "Failed") else None
+            return found if found["EndpointStatus"] in SETTLED else None
 
         found: dict[str, Any] = wait_for(describe, f"endpoint {name} to settle")
         return found
+
+    def alarm(self, name: str, endpoint: str = "", config: str = "", **options: Any) -> dict[str, Any]:
+        """A CloudWatch alarm, on a metric of an endpoint if one is named; the DeploymentConfig member that uses it."""
+        dimensions = {"EndpointName": endpoint, "VariantName": endpoint and "AllTraffic", "EndpointConfigName": config}
+        request = {
+            "Namespace": "AWS/SageMaker" if endpoint else "Tests",
+            "MetricName": "Anything",
+            "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items() if value],
+            "Period": 10,
+            "EvaluationPeriods": 1,
+            "Threshold": 0,
+            "ComparisonOperator": "GreaterThanThreshold",
+            "TreatMissingData": "notBreaching",
+            **options,
+        }
+        if "ExtendedStatistic" not in request:
+            request.setdefault("Statistic", "Average")
+        self.server.client("cloudwatch").put_metric_alarm(AlarmName=name, **request)
+        return {"Alarms": [{"AlarmName": name}]}
 
     def delete(self, name: str) -> None:
         """Delete, and wait until it is gone."""
@@ -164,3 +189,15 @@ def wait_for(probe: Callable[[], Any], what: str, seconds: float = 30) -> Any:
             return found
         time.sleep(0.02)
     raise AssertionError(f"waited {seconds} s for {what}")
+
+
+def serving(state: Path) -> list[str]:
+    """The process ids of the containers whose state directory this is."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if "serve.py" in (process / "cmdline").read_text() and str(state) in (process / "environ").read_text():
+                found.append(process.name)
+        except OSError:
+            continue
+    return found

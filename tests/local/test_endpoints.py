@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from include.sagemaker_local.jobs.launcher import REWRITE
-from tests.local.endpoint_kit import IMAGE, Kit, wait_for
+from tests.local.endpoint_kit import IMAGE, Kit, serving, wait_for
 
 HEALTH_CHECK = (
     "The primary container for production variant AllTraffic did not pass the ping health check. "
@@ -374,15 +374,3 @@ def test_endpoints_come_back_after_a_restart(make_sagemaker_local: Any, end: str
         assert new["FailureReason"].startswith("Failed to download model data")
     else:
         assert kit.invoke("ep-new", "1") == "6.0"
-
-
-def serving(state: Path) -> list[str]:
-    """The process ids of the containers whose state directory this is."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if "serve.py" in (process / "cmdline").read_text() and str(state) in (process / "environ").read_text():
-                found.append(process.name)
-        except OSError:
-            continue
-    return found

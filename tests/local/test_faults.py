@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 
 from tests.conftest import LocalSageMaker
 
-OFF = {"seed": 1, "throttle_percent": 0, "error_percent": 0, "drop_percent": 0, "lose_answer": []}
+OFF = {"seed": 1, "throttle_percent": 0, "error_percent": 0, "drop_percent": 0, "lose_answer": [], "fail_rollback": []}
 
 
 class Faulty:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import tarfile
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from airflow.providers.amazon.aws.operators.sagemaker import (
@@ -13,7 +15,9 @@ from airflow.providers.amazon.aws.operators.sagemaker import (
     SageMakerProcessingOperator,
     SageMakerRegisterModelVersionOperator,
     SageMakerTrainingOperator,
+    SageMakerTransformOperator,
 )
+from airflow.sdk.exceptions import TaskDeferred
 
 from tests.conftest import LocalSageMaker
 
@@ -197,3 +201,57 @@ def test_training_with_its_log(sagemaker_local: LocalSageMaker, caplog: pytest.L
     config["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "mean", "Regex": "mean: ([0-9.]+)"}]
     result = SageMakerTrainingOperator(task_id="t", config=config, print_log=True, check_interval=1).execute({})
     assert result["Training"]["FinalMetricDataList"][0]["Value"] == 2.0
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_transform(sagemaker_local: LocalSageMaker, deferrable: bool) -> None:
+    name = f"provider-transform-{'deferred' if deferrable else 'waited'}"
+    put(sagemaker_local, f"provider/{name}/in/data.csv", "5")
+    artefact = put(
+        sagemaker_local,
+        f"provider/{name}/model.tar.gz",
+        tar({"mean.json": "2.0", "code/inference.py": INFERENCE}),
+    )
+    environment = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
+    config = {
+        "Model": {
+            "ModelName": name,
+            "PrimaryContainer": {"Image": IMAGE, "ModelDataUrl": artefact, "Environment": environment},
+            "ExecutionRoleArn": sagemaker_local.role_arn,
+        },
+        "Transform": {
+            "TransformJobName": name,
+            "ModelName": name,
+            "TransformInput": {
+                "DataSource": {
+                    "S3DataSource": {
+                        "S3DataType": "S3Prefix",
+                        "S3Uri": f"s3://{sagemaker_local.bucket}/provider/{name}/in/",
+                    }
+                },
+                "ContentType": "text/csv",
+            },
+            "TransformOutput": {"S3OutputPath": f"s3://{sagemaker_local.bucket}/provider/{name}/out"},
+            "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
+        },
+    }
+    operator = SageMakerTransformOperator(
+        task_id="t", config=config, check_interval=1, deferrable=deferrable, action_if_job_exists="fail"
+    )
+    context: Any = {"ti": MagicMock()}
+    try:
+        result = operator.execute(context)
+    except TaskDeferred as deferred:
+        [event] = asyncio.run(_events(deferred.trigger))
+        result = operator.execute_complete(context, event.payload)
+    assert result["Transform"]["TransformJobStatus"] == "Completed"
+    assert result["Model"]["ModelName"] == name
+    body = sagemaker_local.client("s3").get_object(
+        Bucket=sagemaker_local.bucket, Key=f"provider/{name}/out/data.csv.out"
+    )["Body"]
+    assert float(body.read()) == 3.0
+
+
+async def _events(trigger: Any) -> list[Any]:
+    """What a trigger says."""
+    return [event async for event in trigger.run()]

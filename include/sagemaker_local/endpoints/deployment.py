@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import random
 import shutil
-import socket
 import uuid
-from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-from include.sagemaker_local.endpoints import launch
+from include.sagemaker_local.endpoints import launch, state
 from include.sagemaker_local.endpoints.capture import CaptureConfig
 from include.sagemaker_local.endpoints.model_data import DeploymentError, unpack_model
-from include.sagemaker_local.endpoints.model_server import INVOCATION_SECONDS, ModelServer
+from include.sagemaker_local.endpoints.model_server import INVOCATION_SECONDS, ModelServer, Serving
+from include.sagemaker_local.endpoints.serverless import ServerlessServer
+from include.sagemaker_local.endpoints.shadow import Shadow
 from include.sagemaker_local.jobs.logs import LogStream
 from include.sagemaker_local.service import Context
 
@@ -23,21 +23,36 @@ HEALTH_CHECK_SECONDS = 240
 
 
 class Deployment:
-    """What an endpoint's requests go to. Made by `bring_up`; replaced as a whole by an update."""
+    """The fleets of one endpoint config, one for each variant. Made by `bring_up`; replaced as a whole by an update."""
 
-    def __init__(self, endpoint: str, servers: dict[str, ModelServer], capture: CaptureConfig | None) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        config: str,
+        servers: dict[str, Serving],
+        capture: CaptureConfig | None,
+        *,
+        shadow: Shadow | None,
+        asynchronous: dict[str, Any] | None,
+    ) -> None:
         self.endpoint = endpoint
+        self.config = config
         self.servers = servers
         self.capture = capture
+        self.shadow = shadow
+        self.asynchronous = asynchronous
         self.weigh({})
 
     def weigh(self, weights: dict[str, float]) -> None:
         """Share requests in proportion to these weights; equally when there are none, or all are zero."""
+        if self.shadow is not None:
+            self.shadow.weigh(weights)
+        weights = {name: weight for name, weight in weights.items() if name in self.servers}
         if sum(weights.values()) == 0:
             weights = dict.fromkeys(self.servers, 1.0)
         self._draw = list(weights), list(weights.values())
 
-    def draw(self) -> tuple[str, ModelServer]:
+    def draw(self) -> tuple[str, Serving]:
         """A variant by weight."""
         names, weights = self._draw
         name = names[0] if len(names) == 1 else random.choices(names, weights)[0]  # noqa: S311 - traffic, not secrecy
@@ -47,6 +62,8 @@ class Deployment:
         """End all containers after their requests in flight, for which they get this many seconds."""
         for server in self.servers.values():
             server.stop(drain_seconds)
+        if self.shadow is not None:
+            self.shadow.stop(drain_seconds)
 
 
 class Builder:
@@ -65,12 +82,12 @@ class Builder:
 
         Raises DeploymentError when one is not; then none is left, nor anything of them on disk.
         """
-        servers: dict[str, ModelServer] = {}
+        servers: dict[str, Serving] = {}
         try:
-            for variant in plan["ProductionVariants"]:
+            for variant in state.all_variants(plan):
                 name = variant["VariantName"]
-                servers[name] = self._start(endpoint, plan["Containers"][name], plan["Id"], name)
-            for variant in plan["ProductionVariants"]:
+                servers[name] = self._start(endpoint, plan, variant)
+            for variant in state.all_variants(plan):
                 self._wait_healthy(variant, servers[variant["VariantName"]])
         except BaseException:
             for server in servers.values():
@@ -78,13 +95,32 @@ class Builder:
             if not self._cancelled.is_set():
                 self.remove(endpoint, plan)
             raise
-        return Deployment(endpoint, servers, CaptureConfig.parse(plan["DataCaptureConfig"]))
+        names = [variant["VariantName"] for variant in plan.get("ShadowProductionVariants", ())]
+        shadow = Shadow(names[0], servers.pop(names[0])) if names else None
+        return Deployment(
+            endpoint,
+            plan["EndpointConfigName"],
+            servers,
+            CaptureConfig.parse(plan["DataCaptureConfig"]),
+            shadow=shadow,
+            asynchronous=plan.get("AsyncInferenceConfig"),
+        )
 
     def remove(self, endpoint: str, plan: dict[str, Any]) -> None:
         """Delete the directory of a deployment that is no longer used."""
         shutil.rmtree(self.directory(endpoint) / plan["Id"], ignore_errors=True)
 
-    def _wait_healthy(self, variant: dict[str, Any], server: ModelServer) -> None:
+    def remove_unused(self) -> None:
+        """Delete the directories of all deployments that no endpoint in the store refers to."""
+        used = set()
+        for body in self._ctx.store.list("endpoint"):
+            plans = [body[key] for key in ("_Deployed", "_Pending") if key in body]
+            used |= {(body["EndpointName"], plan["Id"]) for plan in plans}
+        for directory in self.directory("").glob("*/*"):
+            if (directory.parent.name, directory.name) not in used:
+                shutil.rmtree(directory, ignore_errors=True)
+
+    def _wait_healthy(self, variant: dict[str, Any], server: Serving) -> None:
         seconds = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", HEALTH_CHECK_SECONDS)
         if not server.wait_healthy(seconds, self._cancelled):
             raise DeploymentError(
@@ -92,15 +128,21 @@ class Builder:
                 "check. Please check CloudWatch logs for this endpoint."
             )
 
-    def _start(self, endpoint: str, container: dict[str, Any], deployment: str, variant: str) -> ModelServer:
-        directory = self.directory(endpoint) / deployment / variant
+    def _start(self, endpoint: str, plan: dict[str, Any], variant: dict[str, Any]) -> Serving:
+        name = variant["VariantName"]
+        container = plan["Containers"][name]
+        directory = self.directory(endpoint) / plan["Id"] / name
         if not (directory / "ml" / "model").exists():  # after a restart it is there already
             self._prepare(directory, container["ModelDataUrl"])
-        reserved = _reserve_port()
-        environ = launch.environment(self._ctx, directory, container, reserved.getsockname()[1])
-        stream = f"{variant}/i-{uuid.uuid4().hex[:17]}"
-        logs = LogStream(self._ctx, f"/aws/sagemaker/Endpoints/{endpoint}", stream)
-        server = ModelServer(reserved, partial(launch.start, self._ctx, directory, environ), logs)
+
+        def make() -> ModelServer:
+            stream = f"{name}/i-{uuid.uuid4().hex[:17]}"
+            logs = LogStream(self._ctx, f"/aws/sagemaker/Endpoints/{endpoint}", stream)
+            return launch.model_server(self._ctx, directory, container, logs)
+
+        serverless = variant.get("ServerlessConfig")
+        idle_seconds = self._ctx.settings.serverless_idle_seconds
+        server: Serving = ServerlessServer(make, serverless, idle_seconds) if serverless else make()
         server.start()
         return server
 
@@ -111,11 +153,3 @@ class Builder:
         unpack_model(self._ctx, model_data, part)
         launch.prepare(self._ctx, directory)
         part.rename(directory / "ml" / "model")
-
-
-def _reserve_port() -> socket.socket:
-    """A free loopback port. We hold it too (without listening) while the container lives, so that nobody gets it."""
-    reserved = socket.socket()
-    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    reserved.bind(("127.0.0.1", 0))
-    return reserved

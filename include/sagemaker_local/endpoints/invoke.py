@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from include.sagemaker_local.endpoints.capture import Capture, Payload, event_line, now
+from include.sagemaker_local.endpoints.capture import Capture, CaptureConfig, Payload, event_line, now
 from include.sagemaker_local.endpoints.deployment import Deployment
-from include.sagemaker_local.endpoints.metrics import Metrics
-from include.sagemaker_local.endpoints.model_server import Answer, ModelServer, NoAnswerError
+from include.sagemaker_local.endpoints.metrics import Fleet, Metrics
+from include.sagemaker_local.endpoints.model_server import INVOCATION_SECONDS, Answer, NoAnswerError, Serving
+from include.sagemaker_local.endpoints.shadow import Shadow
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.service import Settings
 
@@ -23,6 +27,29 @@ TIMED_OUT = (
 HttpResponse = tuple[int, list[tuple[str, str]], bytes]
 
 
+@dataclass(frozen=True)
+class Call:
+    """One request to an endpoint, to the fleets of one of its configs.
+
+    `started` is when it arrived, on the performance counter. `capture` is there only when this request is sampled, so
+    that a shadow's record has its production record.
+    """
+
+    endpoint: str
+    config: str
+    headers: dict[str, str]
+    body: bytes
+    at: datetime
+    started: float
+    capture: CaptureConfig | None
+
+    @classmethod
+    def sample(cls, deployment: Deployment, headers: dict[str, str], body: bytes, started: float) -> Call:
+        """A request to this deployment; draws whether it is captured."""
+        capture = deployment.capture if deployment.capture is not None and deployment.capture.sampled() else None
+        return cls(deployment.endpoint, deployment.config, headers, body, now(), started, capture)
+
+
 class Invoker:
     """Takes one request to a container and back: counted, and captured when the endpoint's config says so."""
 
@@ -31,7 +58,7 @@ class Invoker:
         self._capture = capture
         self._metrics = metrics
 
-    def choose(self, deployment: Deployment, environ: dict[str, Any]) -> tuple[str, ModelServer]:
+    def choose(self, deployment: Deployment, environ: dict[str, Any]) -> tuple[str, Serving]:
         """The variant asked for, or one drawn by weight."""
         wanted = environ.get("HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT")
         if wanted is None:
@@ -43,34 +70,51 @@ class Invoker:
             )
         return wanted, deployment.servers[wanted]
 
-    def forward(self, deployment: Deployment, variant: str, environ: dict[str, Any], body: bytes) -> HttpResponse:
-        """Ask the variant's container. Raises ModelError for the model's errors, ServiceUnavailable without answer."""
-        headers = _container_headers(environ)
-        at = now()
-        answer = self._ask(deployment, variant, headers, body)
-        if answer.status >= 400:
-            raise _model_error(self._settings, deployment.endpoint, answer.status, answer.body.decode(errors="replace"))
-        config = deployment.capture
-        if config is not None and config.sampled():
-            request = Payload(headers["Content-Type"], body)
-            line = event_line(
-                config, request, Payload(_content_type(answer), answer.body), headers.get(INFERENCE_ID), at
-            )
-            self._capture.record(config, f"{deployment.endpoint}/{variant}", line, at)
-        return 200, _response_headers(answer, variant), answer.body
+    def forward(
+        self, deployment: Deployment, variant: str, environ: dict[str, Any], body: bytes, started: float
+    ) -> HttpResponse:
+        """Ask the variant's container. Raises ModelError for the model's errors, ServiceUnavailable without answer.
 
-    def _ask(self, deployment: Deployment, variant: str, headers: dict[str, str], body: bytes) -> Answer:
-        status, started = 0, time.perf_counter()
+        `started` is when, on the performance counter, the request had arrived.
+        """
+        endpoint = deployment.endpoint
+        call = Call.sample(deployment, _container_headers(environ), body, started)
+        if (shadow := deployment.shadow) is not None:
+            shadow.offer(lambda: self._copy(call, shadow))
         try:
-            answer = deployment.servers[variant].invoke(body, headers)
-            status = answer.status
+            answer = self.ask(call, variant, deployment.servers[variant])
         except NoAnswerError as error:
             if error.timed_out:
-                raise _model_error(self._settings, deployment.endpoint, 0, TIMED_OUT) from error
+                raise _model_error(self._settings, endpoint, 0, TIMED_OUT) from error
             message = "The request has failed due to a temporary failure of the server."
             raise AwsError("ServiceUnavailable", message, status=503) from error
+        if answer.status >= 400:
+            raise _model_error(self._settings, endpoint, answer.status, answer.body.decode(errors="replace"))
+        return 200, _response_headers(answer, variant), answer.body
+
+    def _copy(self, call: Call, shadow: Shadow) -> None:
+        """What production was asked, to the shadow variant; its errors are seen in its metrics and its log only."""
+        with contextlib.suppress(NoAnswerError):
+            self.ask(call, shadow.name, shadow.server)
+
+    def ask(self, call: Call, variant: str, server: Serving, seconds: float = INVOCATION_SECONDS) -> Answer:
+        """The container's answer, counted, and captured when it is no error. Raises NoAnswerError."""
+        status, asked = 0, time.perf_counter()
+        try:
+            answer = server.invoke(call.body, call.headers, seconds)
+            status = answer.status
+        except AwsError as error:
+            status = error.status
+            raise
         finally:
-            self._metrics.observe(deployment.endpoint, variant, status, time.perf_counter() - started)
+            answered = time.perf_counter()
+            fleet = Fleet(call.endpoint, variant, call.config)
+            self._metrics.observe(fleet, status, answered - asked, asked - call.started)
+        if call.capture is not None and status < 400:
+            request = Payload(call.headers["Content-Type"], call.body)
+            reply = Payload(content_type(answer), answer.body)
+            line = event_line(call.capture, request, reply, call.headers.get(INFERENCE_ID), call.at)
+            self._capture.record(call.capture, f"{call.endpoint}/{variant}", line, call.at)
         return answer
 
 
@@ -92,12 +136,13 @@ def _container_headers(environ: dict[str, Any]) -> dict[str, str]:
     return headers
 
 
-def _content_type(answer: Answer) -> str:
+def content_type(answer: Answer) -> str:
+    """What an answer says it is."""
     return answer.headers.get("Content-Type", "application/octet-stream")
 
 
 def _response_headers(answer: Answer, variant: str) -> list[tuple[str, str]]:
-    headers = [("Content-Type", _content_type(answer)), ("x-Amzn-Invoked-Production-Variant", variant)]
+    headers = [("Content-Type", content_type(answer)), ("x-Amzn-Invoked-Production-Variant", variant)]
     attributes = answer.headers.get(CUSTOM_ATTRIBUTES)
     return [*headers, (CUSTOM_ATTRIBUTES, attributes)] if attributes else headers
 

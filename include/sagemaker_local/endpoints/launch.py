@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from include.sagemaker_local.endpoints.model_server import ModelServer
 from include.sagemaker_local.jobs import isolation
 from include.sagemaker_local.jobs.container import Container
+from include.sagemaker_local.jobs.logs import LogStream
 from include.sagemaker_local.service import Context
 
 SERVE = Path(__file__).resolve().parent.parent / "container" / "serve.py"
@@ -18,6 +22,21 @@ def prepare(ctx: Context, directory: Path) -> None:
     """Make a new container's directory; its `ml` becomes /opt/ml."""
     isolation.prepare(directory)
     isolation.localise_files(ctx.jobs.isolation, directory, directory / "ml")
+
+
+def model_server(ctx: Context, directory: Path, container: dict[str, Any], logs: LogStream) -> ModelServer:
+    """The model server of a `serving_container` in a directory made by `prepare`, not started yet."""
+    reserved = _reserve_port()
+    environ = environment(ctx, directory, container, reserved.getsockname()[1])
+    return ModelServer(reserved, partial(start, ctx, directory, environ), logs)
+
+
+def _reserve_port() -> socket.socket:
+    """A free loopback port. We hold it too (without listening) while the container lives, so that nobody gets it."""
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    reserved.bind(("127.0.0.1", 0))
+    return reserved
 
 
 def environment(ctx: Context, directory: Path, container: dict[str, Any], port: int) -> dict[str, str]:

@@ -1,59 +1,69 @@
-"""CloudWatch metrics of endpoints: summed in memory on every request, sent every few seconds."""
+"""Metrics of endpoints: counted in memory on every request, sent to CloudWatch every few seconds, kept for alarms."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
+import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from include.sagemaker_local.endpoints.tallies import Distribution, History, Tally
 from include.sagemaker_local.service import Context
 
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class Totals:
-    """What happened at one variant since the last flush; latencies in microseconds."""
+class Fleet(NamedTuple):
+    """What runs one variant of one endpoint config of an endpoint."""
 
-    invocations: int = 0
-    errors_4xx: int = 0
-    errors_5xx: int = 0
-    latency_sum: float = 0.0
-    latency_min: float = float("inf")
-    latency_max: float = 0.0
-
-    def add(self, status: int, latency: float) -> None:
-        """Count one answer of the model."""
-        self.invocations += 1
-        self.errors_4xx += 400 <= status < 500
-        self.errors_5xx += status >= 500 or status == 0
-        self.latency_sum += latency
-        self.latency_min = min(self.latency_min, latency)
-        self.latency_max = max(self.latency_max, latency)
+    endpoint: str
+    variant: str
+    config: str
 
 
 class Metrics:
-    """Namespace AWS/SageMaker, dimensions EndpointName and VariantName."""
+    """Namespace AWS/SageMaker, dimensions EndpointName and VariantName, for alarms also EndpointConfigName."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._lock = threading.Lock()
-        self._totals: dict[tuple[str, str], Totals] = {}
+        self._unsent: dict[tuple[str, str], Tally] = {}
+        self._histories: dict[Fleet, History] = {}
 
-    def observe(self, endpoint: str, variant: str, status: int, seconds: float) -> None:
+    def observe(self, fleet: Fleet, status: int, model_seconds: float, overhead_seconds: float) -> None:
         """Count one invocation; `status` is the container's, 0 when it did not answer."""
+        model, overhead = model_seconds * 1e6, overhead_seconds * 1e6
         with self._lock:
-            self._totals.setdefault((endpoint, variant), Totals()).add(status, seconds * 1e6)
+            self._unsent.setdefault((fleet.endpoint, fleet.variant), Tally()).add(status, model, overhead)
+            history = self._histories.setdefault(fleet, History())
+        history.add(time.time(), status, model, overhead)
+
+    def between(self, endpoint: str, variant: str, config: str | None, start: float, end: float) -> Tally:
+        """What happened at a variant in this time, with all configs when none is named."""
+        with self._lock:
+            histories = [
+                history
+                for fleet, history in self._histories.items()
+                if (endpoint, variant) == fleet[:2] and config in (None, fleet.config)
+            ]
+        total = Tally()
+        for history in histories:
+            total.merge(history.between(start, end))
+        return total
+
+    def forget(self, endpoint: str) -> None:
+        """Keep no history of an endpoint that is gone."""
+        with self._lock:
+            self._histories = {fleet: kept for fleet, kept in self._histories.items() if fleet.endpoint != endpoint}
 
     def flush(self) -> None:
         """Send what was counted since the last time."""
         with self._lock:
-            totals, self._totals = self._totals, {}
-        data = [datum for (endpoint, variant), total in totals.items() for datum in _data(endpoint, variant, total)]
+            unsent, self._unsent = self._unsent, {}
+        data = [datum for (endpoint, variant), tally in unsent.items() for datum in _data(endpoint, variant, tally)]
         for start in range(0, len(data), 1000):
             try:
                 self._ctx.client("cloudwatch").put_metric_data(
@@ -63,9 +73,9 @@ class Metrics:
                 log.warning("endpoint metrics of the last seconds are lost: %s", error)
 
 
-def _data(endpoint: str, variant: str, total: Totals) -> list[dict[str, Any]]:
+def _data(endpoint: str, variant: str, tally: Tally) -> list[dict[str, Any]]:
     dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
-    count = total.invocations
+    count = tally.invocations
 
     def datum(name: str, unit: str, sum_: float, low: float, high: float) -> dict[str, Any]:
         statistics = {"SampleCount": count, "Sum": sum_, "Minimum": low, "Maximum": high}
@@ -80,9 +90,13 @@ def _data(endpoint: str, variant: str, total: Totals) -> list[dict[str, Any]]:
     def errors(name: str, number: int) -> dict[str, Any]:
         return datum(name, "None", number, int(number == count), int(number > 0))
 
+    def latency(name: str, values: Distribution) -> dict[str, Any]:
+        return datum(name, "Microseconds", values.sum, values.low, values.high)
+
     return [
         datum("Invocations", "None", count, 1, 1),
-        errors("Invocation4XXErrors", total.errors_4xx),
-        errors("Invocation5XXErrors", total.errors_5xx),
-        datum("ModelLatency", "Microseconds", total.latency_sum, total.latency_min, total.latency_max),
+        errors("Invocation4XXErrors", tally.errors_4xx),
+        errors("Invocation5XXErrors", tally.errors_5xx),
+        latency("ModelLatency", tally.model),
+        latency("OverheadLatency", tally.overhead),
     ]

@@ -1,64 +1,19 @@
-"""From a model's name to what a serving container gets: image, environment, and the unpacked model archive."""
+"""The model archive of a serving container: from S3 to its directory."""
 
 from __future__ import annotations
 
 import tarfile
 import zlib
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from include.sagemaker_local.errors import validation_error
-from include.sagemaker_local.operations.registry import require_model_package
 from include.sagemaker_local.service import Context
 
 
 class DeploymentError(Exception):
     """Why a deployment could not be brought up; the text becomes the endpoint's FailureReason."""
-
-
-def serving_container(ctx: Context, model_name: str) -> dict[str, Any]:
-    """`{"Image", "ModelDataUrl", "Environment"}` of a model; one made from a model package has the package's container.
-
-    Raises AwsError when the model, or its package, does not exist or needs what is not supported here.
-    """
-    model = ctx.store.get("model", model_name)
-    if model is None:
-        raise validation_error(f'Could not find model "{ctx.arn("model", model_name)}".')
-    containers = [model["PrimaryContainer"]] if model.get("PrimaryContainer") else model.get("Containers", [])
-    if len(containers) != 1:
-        raise validation_error(
-            f'Model "{model_name}" has {len(containers)} containers; the local SageMaker serves models with one only.'
-        )
-    container = containers[0]
-    if not container.get("ModelPackageName"):
-        return _container(container, container.get("Environment", {}))
-    packaged = _package_container(ctx, container["ModelPackageName"])
-    return _container(packaged, {**packaged.get("Environment", {}), **container.get("Environment", {})})
-
-
-def _container(definition: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
-    source = definition.get("ModelDataSource", {}).get("S3DataSource", {})
-    if source.get("CompressionType") == "None":
-        raise validation_error(
-            f'ModelDataSource "{source.get("S3Uri")}" has CompressionType None; the local SageMaker serves Gzip only.'
-        )
-    return {
-        "Image": definition.get("Image", ""),
-        "ModelDataUrl": definition.get("ModelDataUrl") or source.get("S3Uri"),
-        "Environment": environment,
-    }
-
-
-def _package_container(ctx: Context, package: str) -> dict[str, Any]:
-    """The first container of a package's InferenceSpecification; `package` is an ARN or a name."""
-    body = require_model_package(ctx, package)
-    containers: list[dict[str, Any]] = body.get("InferenceSpecification", {}).get("Containers", [])
-    if not containers:
-        raise validation_error(f"ModelPackage {body['ModelPackageArn']} has no InferenceSpecification to deploy.")
-    return containers[0]
 
 
 def unpack_model(ctx: Context, url: str | None, directory: Path) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from include.sagemaker_local.jobs.container import Container
 from include.sagemaker_local.jobs.logs import LogStream
@@ -37,6 +38,17 @@ class Answer:
     status: int
     headers: http.client.HTTPMessage
     body: bytes
+
+
+class Serving(Protocol):
+    """What an endpoint asks: a ModelServer, or what starts one when it is needed."""
+
+    def start(self) -> None: ...
+    def wait_healthy(self, seconds: float, cancelled: threading.Event) -> bool: ...
+    def acquire(self) -> bool: ...
+    def release(self) -> None: ...
+    def invoke(self, body: bytes, headers: dict[str, str], seconds: float = INVOCATION_SECONDS) -> Answer: ...
+    def stop(self, drain_seconds: float = INVOCATION_SECONDS) -> None: ...
 
 
 class ModelServer:
@@ -77,12 +89,17 @@ class ModelServer:
         return False
 
     def _ping(self) -> bool:
+        answer = self.get("/ping")
+        return answer is not None and answer.status == 200
+
+    def get(self, path: str) -> Answer | None:
+        """`GET` on a connection of its own; None without an answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PING_SECONDS)
         try:
-            connection.request("GET", "/ping")
-            return connection.getresponse().status == 200
+            connection.request("GET", path)
+            return _read_answer(connection)
         except (OSError, http.client.HTTPException):
-            return False
+            return None
         finally:
             connection.close()
 
@@ -123,16 +140,18 @@ class ModelServer:
             self._in_flight -= 1
             self._idle.notify_all()
 
-    def invoke(self, body: bytes, headers: dict[str, str]) -> Answer:
+    def invoke(self, body: bytes, headers: dict[str, str], seconds: float = INVOCATION_SECONDS) -> Answer:
         """`POST /invocations` over a kept-alive connection. Raises NoAnswerError."""
         try:
             connection = self._connections.pop()
         except IndexError:
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=INVOCATION_SECONDS)
+            connection = http.client.HTTPConnection("127.0.0.1", self._port)
+        connection.timeout = seconds
+        if connection.sock is not None:
+            connection.sock.settimeout(seconds)
         try:
             connection.request("POST", "/invocations", body, headers)
-            response = connection.getresponse()
-            answer = Answer(response.status, response.headers, response.read())
+            answer = _read_answer(connection)
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise NoAnswerError(timed_out=isinstance(error, TimeoutError)) from error
@@ -159,3 +178,8 @@ class ModelServer:
         self._logs.close()
         for connection in self._connections:
             connection.close()
+
+
+def _read_answer(connection: http.client.HTTPConnection) -> Answer:
+    response = connection.getresponse()
+    return Answer(response.status, response.headers, response.read())

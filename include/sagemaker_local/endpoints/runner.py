@@ -5,17 +5,24 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from itertools import count
 from typing import Any
 
-from include.sagemaker_local.endpoints import state
+from include.sagemaker_local.endpoints import async_request, state
+from include.sagemaker_local.endpoints.alarms import Alarms
+from include.sagemaker_local.endpoints.asynchronous import AsyncInvocations
+from include.sagemaker_local.endpoints.autoscaling import Autoscaling
 from include.sagemaker_local.endpoints.capture import Capture
 from include.sagemaker_local.endpoints.deployment import Builder, Deployment
 from include.sagemaker_local.endpoints.invoke import HttpResponse, Invoker, check_size
 from include.sagemaker_local.endpoints.metrics import Metrics
 from include.sagemaker_local.endpoints.model_data import DeploymentError
+from include.sagemaker_local.endpoints.model_server import INVOCATION_SECONDS, Serving
+from include.sagemaker_local.endpoints.rollout import Parts, Rollout
+from include.sagemaker_local.endpoints.traffic import Traffic
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.operations.tags import delete_all_tags
 from include.sagemaker_local.service import Context
@@ -24,7 +31,7 @@ log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 1.0
 METRICS_EVERY = 5
-"""Metrics go out with every fifth flush."""
+"""Metrics go out, alarms are evaluated and variants scaled with every fifth flush."""
 SHUTDOWN_DRAIN_SECONDS = 5
 
 
@@ -32,14 +39,18 @@ class EndpointRunner:
     """One per server. Every create, update and delete runs in a thread of its own; the endpoint's status, changed
     atomically in the store before the thread starts, keeps a second operation on the same endpoint out."""
 
-    def __init__(self, ctx: Context) -> None:
+    def __init__(self, ctx: Context, rollback_fails: Callable[[str], bool]) -> None:
         self._ctx = ctx
         self._closing = threading.Event()
         self._metrics = Metrics(ctx)
         self._capture = Capture(ctx, ctx.settings.state / "capture")
         self._invoker = Invoker(ctx.settings, self._capture, self._metrics)
         self._builder = Builder(ctx, self._closing)
-        self._live: dict[str, Deployment] = {}
+        self._alarms = Alarms(ctx, self._metrics)
+        self._autoscaling = Autoscaling(ctx, self._metrics)
+        self._parts = Parts(ctx, self._builder, self._alarms, self._capture, self._closing, rollback_fails)
+        self._live: dict[str, Traffic] = {}
+        self._async = AsyncInvocations(ctx, self._invoker, lambda name: self._acquire(name, {}), self._closing)
         self._workers: set[threading.Thread] = set()
         self._flusher = threading.Thread(target=self._flush_regularly, name="endpoint-flusher", daemon=True)
         self._flusher.start()
@@ -64,22 +75,48 @@ class EndpointRunner:
 
     def invoke(self, environ: dict[str, Any], name: str, body: bytes) -> HttpResponse:
         """InvokeEndpoint; the headers in the WSGI environ are the operation's parameters. Raises AwsError."""
+        started = time.perf_counter()
         check_size(body)
-        while True:
-            deployment = self._live.get(name)
-            if deployment is None:
-                raise self._not_live(name)
-            variant, server = self._invoker.choose(deployment, environ)
-            if server.acquire():  # else it was replaced a moment ago: take its successor
-                break
+        deployment, variant, server = self._acquire(name, environ)
         try:
-            return self._invoker.forward(deployment, variant, environ, body)
+            if deployment.asynchronous is not None:
+                raise self._wrong_kind(name, "an asynchronous", "InvokeEndpointAsync")
+            return self._invoker.forward(deployment, variant, environ, body, started)
         finally:
             server.release()
 
+    def invoke_async(self, environ: dict[str, Any], name: str, body: bytes) -> HttpResponse:
+        """InvokeEndpointAsync: the request is kept, and answered later. Raises AwsError."""
+        traffic = self._live.get(name)
+        if traffic is None:
+            raise self._not_live(name)
+        deployment = traffic.draw()
+        if deployment.asynchronous is None:
+            raise self._wrong_kind(name, "not an asynchronous", "InvokeEndpoint")
+        request = async_request.parse(name, environ, body, deployment.asynchronous)
+        self._async.submit(request, deployment.asynchronous)
+        return async_request.accepted(request)
+
+    def _acquire(self, name: str, environ: dict[str, Any]) -> tuple[Deployment, str, Serving]:
+        """A serving container for one request, to be released. Raises AwsError."""
+        while True:
+            traffic = self._live.get(name)
+            if traffic is None:
+                raise self._not_live(name)
+            deployment = traffic.draw()
+            variant, server = self._invoker.choose(deployment, environ)
+            if server.acquire():  # else it was replaced a moment ago: take its successor
+                return deployment, variant, server
+
+    def _wrong_kind(self, name: str, kind: str, operation: str) -> AwsError:
+        account = self._ctx.settings.account
+        return AwsError(
+            "ValidationError", f"Endpoint {name} of account {account} is {kind} endpoint; use {operation} to invoke it."
+        )
+
     def _not_live(self, name: str) -> AwsError:
         body = self._ctx.store.get("endpoint", name)
-        if body and body["EndpointStatus"] in ("InService", "Updating", "SystemUpdating"):
+        if body and body["EndpointStatus"] in ("InService", "Updating", "SystemUpdating", "UpdateRollbackFailed"):
             return AwsError(
                 "ServiceUnavailable", f"Endpoint {name} is starting or stopping with the server.", status=503
             )
@@ -124,33 +161,24 @@ class EndpointRunner:
         if deployment:
             state.deployed(body)
             self._publish(name, deployment, body)
-            self._in_service(name, state.deployed)
+            state.set_status(self._ctx, name, "InService", state.deployed)
 
     def _restart(self, name: str) -> None:
-        """After a restart of the server: bring up again what served before."""
+        """After a restart of the server: bring up again what served before, of a mix of two configs the old one."""
         body = self._body(name)
         deployment = self._bring_up(name, body["_Deployed"], partial(self._end_failed, name))
         if deployment:
             self._publish(name, deployment, body)
-            self._in_service(name, lambda body: None)
+            state.set_status(self._ctx, name, "UpdateRollbackFailed" if "_Mixed" in body else "InService")
 
     def _update(self, name: str) -> None:
-        body = self._body(name)
-        state.announce(self._ctx, body)
-        deployment = self._bring_up(name, body["_Pending"], partial(self._end_rolled_back, name))
-        if deployment:
-            old, old_plan = self._live[name], body["_Deployed"]
-            state.deployed(body)
-            self._publish(name, deployment, body)
-            old.stop()
-            self._capture.flush()
-            self._in_service(name, state.deployed)
-            self._builder.remove(name, old_plan)
+        Rollout(self._parts, name, self._body(name), self._live[name]).run()
 
     def _publish(self, name: str, deployment: Deployment, body: state.Body) -> None:
         """From here on requests go to this deployment, shared as `body` says."""
         deployment.weigh(state.weights(body))
-        self._live[name] = deployment
+        self._live[name] = Traffic(deployment)
+        self._async.resume(name, deployment.asynchronous)
 
     def _bring_up(self, name: str, plan: state.Plan, failed: Callable[[str], None]) -> Deployment | None:
         """The running deployment; or None after telling `failed` why not, unless it is the server that ends."""
@@ -171,19 +199,15 @@ class EndpointRunner:
 
         state.set_status(self._ctx, name, "Failed", change)
 
-    def _end_rolled_back(self, name: str, reason: str) -> None:
-        self._in_service(name, partial(state.rolled_back, reason=reason))
-
-    def _in_service(self, name: str, change: Callable[[state.Body], None]) -> None:
-        state.set_status(self._ctx, name, "InService", change)
-
     def _delete(self, name: str) -> None:
         body = self._body(name)
         state.announce(self._ctx, body)
-        deployment = self._live.pop(name, None)
-        if deployment:
-            deployment.stop()
+        traffic = self._live.pop(name, None)
+        self._async.forget(name)
+        if traffic:
+            traffic.stop(INVOCATION_SECONDS)
         self._capture.flush()
+        self._metrics.forget(name)
         shutil.rmtree(self._builder.directory(name), ignore_errors=True)
         delete_all_tags(self._ctx, body["EndpointArn"])
         self._ctx.store.delete("endpoint", name)
@@ -197,7 +221,7 @@ class EndpointRunner:
     def _recover(self) -> None:
         """Endpoints of the last run: those that served come up again, half-done creates and deletes are done again, and
         half-done updates end on the old config."""
-        self._remove_unused()
+        self._builder.remove_unused()
         for body in self._ctx.store.list("endpoint"):
             name, status = body["EndpointName"], body["EndpointStatus"]
             if status == "Creating":
@@ -205,17 +229,13 @@ class EndpointRunner:
             elif status == "Deleting":
                 self.delete(name)
             elif status != "Failed":
-                undo = partial(state.rolled_back, reason=state.RESTARTED) if "_Pending" in body else lambda body: None
-                state.set_status(self._ctx, name, "SystemUpdating", undo)
+                state.set_status(self._ctx, name, "SystemUpdating", partial(self._undo_update, name))
                 self._in_background(self._restart, name)
 
-    def _remove_unused(self) -> None:
-        used = set()
-        for body in self._ctx.store.list("endpoint"):
-            used |= {(body["EndpointName"], body[key]["Id"]) for key in ("_Deployed", "_Pending") if key in body}
-        for directory in self._builder.directory("").glob("*/*"):
-            if (directory.parent.name, directory.name) not in used:
-                shutil.rmtree(directory, ignore_errors=True)
+    def _undo_update(self, name: str, body: state.Body) -> None:
+        if "_Pending" in body:
+            self._builder.remove(name, body["_Pending"])
+            state.rolled_back(body, state.RESTARTED)
 
     def _flush_regularly(self) -> None:
         for tick in count(1):
@@ -225,5 +245,7 @@ class EndpointRunner:
                 self._capture.flush()
                 if tick % METRICS_EVERY == 0:
                     self._metrics.flush()
+                    self._alarms.evaluate_all()
+                    self._autoscaling.apply()
             except Exception:
                 log.exception("flushing captured events and metrics")

@@ -12,9 +12,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from include.sagemaker_local.endpoints.model_data import serving_container
-from include.sagemaker_local.errors import unsupported_operation
 from include.sagemaker_local.events import emit, epoch_ms
+from include.sagemaker_local.operations.serving import serving_container
 from include.sagemaker_local.operations.tags import tags_of
 from include.sagemaker_local.service import Context
 
@@ -23,27 +22,34 @@ Plan = dict[str, Any]
 
 INTERNAL_ERROR = "Request to service failed. If failure persists after retry, contact customer support."
 RESTARTED = "The update was rolled back: the local SageMaker was restarted while it ran."
+ALARMS_TRIPPED = "The deployment was rolled back because auto-rollback alarm(s) are in ALARM state:"
+ROLLBACK_FAILED = "The rollback failed too: the endpoint is in service with a mix of the old and new configurations."
+TIMED_OUT = "The deployment was rolled back because it exceeded MaximumExecutionTimeoutInSeconds of {} seconds."
 
 
 def make_plan(ctx: Context, config: Body) -> Plan:
-    """Everything needed to bring up an endpoint config. Raises AwsError when it, or a model of it, cannot be served."""
-    for member in ("ShadowProductionVariants", "AsyncInferenceConfig"):
-        if config.get(member):
-            raise unsupported_operation(f"CreateEndpoint or UpdateEndpoint with {member}")
-    variants = config["ProductionVariants"]
+    """Everything needed to bring up an endpoint config. Raises AwsError when a model of it cannot be served."""
+    variants = all_variants(config)
     return {
         "Id": uuid.uuid4().hex[:12],
         "EndpointConfigName": config["EndpointConfigName"],
-        "ProductionVariants": [{**variant} for variant in variants],
+        "ProductionVariants": [{**variant} for variant in config["ProductionVariants"]],
+        "ShadowProductionVariants": [{**variant} for variant in config.get("ShadowProductionVariants", ())],
         "Containers": {variant["VariantName"]: serving_container(ctx, variant["ModelName"]) for variant in variants},
         "DataCaptureConfig": config.get("DataCaptureConfig"),
+        "AsyncInferenceConfig": config.get("AsyncInferenceConfig"),
     }
+
+
+def all_variants(body: Body) -> list[Body]:
+    """The production variants and the shadow variants of a config, a plan or an endpoint."""
+    return [*body["ProductionVariants"], *(body.get("ShadowProductionVariants") or ())]
 
 
 def retain(plan: Plan, body: Body, excluded: list[str]) -> None:
     """UpdateEndpoint's RetainAllVariantProperties: what the running endpoint has wins over the new config."""
-    running = {variant["VariantName"]: variant for variant in body["ProductionVariants"]}
-    for variant in plan["ProductionVariants"]:
+    running = {variant["VariantName"]: variant for variant in all_variants(body)}
+    for variant in all_variants(plan):
         before = running.get(variant["VariantName"], {})
         for name, initial in (
             ("DesiredWeight", "InitialVariantWeight"),
@@ -56,27 +62,69 @@ def retain(plan: Plan, body: Body, excluded: list[str]) -> None:
 
 
 def pending_summary(plan: Plan) -> Body:
-    """Describe's PendingDeploymentSummary."""
+    """Describe's PendingDeploymentSummary of a deployment that has not begun."""
     started = time.time()
     status = [{"Status": "Creating", "StartTime": started}]
-    variants = [{**summary, "VariantStatus": status} for summary in _variants(plan)]
-    return {"EndpointConfigName": plan["EndpointConfigName"], "ProductionVariants": variants, "StartTime": started}
+    variants = {
+        member: [{**summary, "CurrentInstanceCount": 0, "VariantStatus": status} for summary in summaries]
+        for member, summaries in _variants(plan).items()
+    }
+    return {"EndpointConfigName": plan["EndpointConfigName"], "StartTime": started, **variants}
+
+
+def set_stage(
+    ctx: Context, name: str, status: str, active: Callable[[int], int], message: Callable[[int], str]
+) -> None:
+    """Show the stage of the deployment under way, and tell EventBridge.
+
+    `active` makes of a variant's instances those that take requests, `message` of these the StatusMessage.
+    """
+
+    def change(body: Body) -> None:
+        for variant in all_variants(body["PendingDeploymentSummary"]):
+            variant["CurrentInstanceCount"] = number = active(variant["DesiredInstanceCount"])
+            variant["VariantStatus"] = [{"Status": status, "StatusMessage": message(number), "StartTime": time.time()}]
+
+    announce_deployment(ctx, ctx.store.update("endpoint", name, change))
+
+
+def set_terminating(ctx: Context, name: str) -> None:
+    """Show that the instances of what served so far are going away."""
+
+    def change(body: Body) -> None:
+        for variant in all_variants(body):
+            message = f"Terminating {variant['CurrentInstanceCount']} instance(s)."
+            variant["VariantStatus"] = [{"Status": "Deleting", "StatusMessage": message, "StartTime": time.time()}]
+
+    announce_deployment(ctx, ctx.store.update("endpoint", name, change))
+
+
+def scale(body: Body, variant: str, instances: int) -> None:
+    """Give a variant of an endpoint that is still InService this many instances."""
+    if body["EndpointStatus"] != "InService":
+        return
+    for found in body["ProductionVariants"]:
+        if found["VariantName"] == variant:
+            found["DesiredInstanceCount"] = found["CurrentInstanceCount"] = instances
+    body["LastModifiedTime"] = time.time()
 
 
 def weights(body: Body) -> dict[str, float]:
-    """How requests are shared among the variants."""
-    return {variant["VariantName"]: variant["CurrentWeight"] for variant in body["ProductionVariants"]}
+    """How requests are shared among the variants, and copied to a shadow variant."""
+    return {variant["VariantName"]: variant["CurrentWeight"] for variant in all_variants(body)}
 
 
 def deployed(body: Body) -> None:
     """Make the pending plan the one that serves."""
     plan: Plan = body.pop("_Pending")
     body.pop("PendingDeploymentSummary", None)
+    body.pop("_Mixed", None)
     body.update(
         _Deployed=plan,
         EndpointConfigName=plan["EndpointConfigName"],
-        ProductionVariants=_variants(plan),
+        **{"ShadowProductionVariants": None, **_variants(plan)},
         DataCaptureConfig=_capture(plan["DataCaptureConfig"]),
+        AsyncInferenceConfig=plan.get("AsyncInferenceConfig"),
         LastDeploymentConfig=plan.get("DeploymentConfig"),
         FailureReason=None,
     )
@@ -89,10 +137,19 @@ def rolled_back(body: Body, reason: str) -> None:
     body["FailureReason"] = reason
 
 
-def _variants(plan: Plan) -> list[Body]:
-    return [
-        _variant(variant, plan["Containers"][variant["VariantName"]]["Image"]) for variant in plan["ProductionVariants"]
-    ]
+def mixed(body: Body, reason: str) -> None:
+    """Both plans go on to serve: the rollback failed."""
+    body["_Mixed"] = body["_Pending"]
+    rolled_back(body, f"{reason} {ROLLBACK_FAILED}")
+
+
+def _variants(plan: Plan) -> dict[str, list[Body]]:
+    """Describe's ProductionVariants and, when there are any, ShadowProductionVariants."""
+    return {
+        member: [_variant(variant, plan["Containers"][variant["VariantName"]]["Image"]) for variant in plan[member]]
+        for member in ("ProductionVariants", "ShadowProductionVariants")
+        if plan.get(member)
+    }
 
 
 def _variant(variant: Body, image: str) -> Body:
@@ -140,11 +197,21 @@ def set_status(ctx: Context, name: str, status: str, change: Callable[[Body], No
 
 
 def announce(ctx: Context, body: Body) -> None:
-    """The `SageMaker Endpoint State Change` event of the status in `body`, upper snake case as AWS has it there."""
+    """The `SageMaker Endpoint State Change` event of the status in `body`."""
+    _announce(ctx, "SageMaker Endpoint State Change", body)
+
+
+def announce_deployment(ctx: Context, body: Body) -> None:
+    """The event of a deployment's next stage."""
+    _announce(ctx, "SageMaker Endpoint Deployment State Change", body)
+
+
+def _announce(ctx: Context, detail_type: str, body: Body) -> None:
+    """Tell EventBridge; the status is upper snake case there, as AWS has it."""
     detail = {
         **epoch_ms(body, "CreationTime", "LastModifiedTime"),
         "EndpointStatus": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", body["EndpointStatus"]).upper(),
         "Tags": {tag["Key"]: tag["Value"] for tag in tags_of(ctx, body["EndpointArn"])},
     }
     given = {name: value for name, value in detail.items() if value is not None}
-    emit(ctx, "SageMaker Endpoint State Change", body["EndpointArn"], given)
+    emit(ctx, detail_type, body["EndpointArn"], given)

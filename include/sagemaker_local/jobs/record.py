@@ -13,7 +13,8 @@ Body = dict[str, Any]
 
 TRAINING = "training-job"
 PROCESSING = "processing-job"
-PREFIX = {TRAINING: "Training", PROCESSING: "Processing"}
+TRANSFORM = "transform-job"
+PREFIX = {TRAINING: "Training", PROCESSING: "Processing", TRANSFORM: "Transform"}
 """What the members of a job's kind begin with: TrainingJobName, ProcessingJobName, …"""
 RUNNING = ("InProgress", "Stopping")
 RESTARTED = (

@@ -7,9 +7,10 @@ import threading
 from include.sagemaker_local.jobs import isolation
 from include.sagemaker_local.jobs.execution import Execution
 from include.sagemaker_local.jobs.processing import ProcessingExecution
-from include.sagemaker_local.jobs.record import PREFIX, PROCESSING, RESTARTED, TRAINING, JobRecord
+from include.sagemaker_local.jobs.record import PREFIX, RESTARTED, JobRecord
 from include.sagemaker_local.jobs.spot import SpotMarket
 from include.sagemaker_local.jobs.training import TrainingExecution
+from include.sagemaker_local.jobs.transform import TransformExecution
 from include.sagemaker_local.service import Context
 
 
@@ -32,6 +33,10 @@ class JobRunner:
     def start_training(self, name: str) -> None:
         """Run the stored training job."""
         self._start(TrainingExecution(self._ctx, self.isolation, name, self.spot))
+
+    def start_transform(self, name: str) -> None:
+        """Run the stored transform job."""
+        self._start(TransformExecution(self._ctx, self.isolation, name))
 
     def stop(self, kind: str, name: str) -> None:
         """Stop a job whose status was made Stopping."""
@@ -60,7 +65,7 @@ class JobRunner:
 
     def _settle(self) -> None:
         """Fail the jobs that ran when the server ended, and remove their directories."""
-        for kind in (PROCESSING, TRAINING):
+        for kind in PREFIX:
             for body in self._ctx.store.list(kind):
                 record = JobRecord(self._ctx, kind, body[f"{PREFIX[kind]}JobName"])
                 if record.running:

@@ -114,14 +114,14 @@ def upload_folder(s3: Any, folder: Path, url: str) -> None:
         upload(s3, path, join(url, path.relative_to(folder).as_posix()))
 
 
-def upload(s3: Any, path: Path, url: str) -> None:
-    """Put one file; a large one in parts."""
+def upload(s3: Any, path: Path, url: str, **options: str) -> None:
+    """Put one file with these options of PutObject; a large one in parts."""
     bucket, key = split_s3(url)
     if path.stat().st_size > IN_PARTS_BYTES:
-        s3.upload_file(str(path), bucket, key)
+        s3.upload_file(str(path), bucket, key, ExtraArgs=options)
         return
     with path.open("rb") as file:
-        s3.put_object(Bucket=bucket, Key=key, Body=file)
+        s3.put_object(Bucket=bucket, Key=key, Body=file, **options)
 
 
 def upload_archive(s3: Any, folder: Path, archive: Path, url: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from include.sagemaker_local.endpoints import state
-from include.sagemaker_local.errors import AwsError, validation_error
+from include.sagemaker_local.endpoints import autoscaling, guardrails, state
+from include.sagemaker_local.errors import AwsError, unsupported_operation, validation_error
 from include.sagemaker_local.listing import page
 from include.sagemaker_local.operations.tags import check_tags, save_tags
 from include.sagemaker_local.service import Context, Request, Response, operation
@@ -20,6 +20,7 @@ def create_endpoint(ctx: Context, request: Request) -> Response:
     arn = ctx.arn("endpoint", name)
     plan = state.make_plan(ctx, _config(ctx, request["EndpointConfigName"]))
     plan["DeploymentConfig"] = request.get("DeploymentConfig")
+    guardrails.check(plan["DeploymentConfig"], plan["ProductionVariants"])
     body = {
         "EndpointName": name,
         "EndpointArn": arn,
@@ -38,20 +39,24 @@ def create_endpoint(ctx: Context, request: Request) -> Response:
 
 @operation("UpdateEndpoint")
 def update_endpoint(ctx: Context, request: Request) -> Response:
-    """Record the wanted deployment and start bringing it up beside the one that serves.
-
-    All traffic moves at once; a DeploymentConfig is kept and described, but its waits and steps are not carried out.
-    """
+    """Record the wanted deployment and start it beside the one that serves, as its DeploymentConfig says."""
     name = request["EndpointName"]
     plan = state.make_plan(ctx, _config(ctx, request["EndpointConfigName"]))
+    before = _endpoint(ctx, name)
+    plan["DeploymentConfig"] = _deployment_config(ctx, request, before)
+    if "_Deployed" in before:
+        deployed, wanted = before["_Deployed"]["ProductionVariants"], plan["ProductionVariants"]
+        autoscaling.check_targets(ctx, name, deployed, wanted)
 
     def change(body: dict[str, Any]) -> None:
-        _require_in_service(body)
+        _require_updatable(body)
         if request.get("RetainAllVariantProperties"):
             excluded = request.get("ExcludeRetainedVariantProperties", [])
             state.retain(plan, body, [item["VariantPropertyType"] for item in excluded])
-        retained = body.get("LastDeploymentConfig") if request.get("RetainDeploymentConfig") else None
-        plan["DeploymentConfig"] = request.get("DeploymentConfig", retained)
+        guardrails.check(plan["DeploymentConfig"], plan["ProductionVariants"])
+        guardrails.check_variants(
+            plan["DeploymentConfig"], body["_Deployed"]["ProductionVariants"], plan["ProductionVariants"]
+        )
         body["_Pending"] = plan
         body["PendingDeploymentSummary"] = state.pending_summary(plan)
         _updating(body)
@@ -61,6 +66,14 @@ def update_endpoint(ctx: Context, request: Request) -> Response:
     return {"EndpointArn": body["EndpointArn"]}
 
 
+def _deployment_config(ctx: Context, request: Request, before: dict[str, Any]) -> dict[str, Any] | None:
+    """The given or retained DeploymentConfig, whose alarms exist."""
+    retained = before.get("LastDeploymentConfig") if request.get("RetainDeploymentConfig") else None
+    config: dict[str, Any] | None = request.get("DeploymentConfig", retained)
+    guardrails.check_alarms(ctx, config)
+    return config
+
+
 @operation("UpdateEndpointWeightsAndCapacities")
 def update_weights_and_capacities(ctx: Context, request: Request) -> Response:
     """Change how requests are shared; instance counts are recorded (one container serves whatever the count)."""
@@ -68,13 +81,15 @@ def update_weights_and_capacities(ctx: Context, request: Request) -> Response:
 
     def change(body: dict[str, Any]) -> None:
         _require_in_service(body)
-        variants = {variant["VariantName"]: variant for variant in body["ProductionVariants"]}
+        variants = {variant["VariantName"]: variant for variant in state.all_variants(body)}
         for wanted in request["DesiredWeightsAndCapacities"]:
             if wanted["VariantName"] not in variants:
                 raise validation_error(
                     f'Could not find variant "{wanted["VariantName"]}" of endpoint "{body["EndpointArn"]}".'
                 )
             variant = variants[wanted["VariantName"]]
+            if "ServerlessUpdateConfig" in wanted:
+                raise unsupported_operation("UpdateEndpointWeightsAndCapacities with ServerlessUpdateConfig")
             if "DesiredWeight" in wanted:
                 variant["DesiredWeight"] = variant["CurrentWeight"] = wanted["DesiredWeight"]
             if "DesiredInstanceCount" in wanted:
@@ -105,7 +120,7 @@ def delete_endpoint(ctx: Context, request: Request) -> Response:
     name = request["EndpointName"]
 
     def change(body: dict[str, Any]) -> None:
-        if body["EndpointStatus"] not in ("InService", "Failed"):
+        if body["EndpointStatus"] not in ("InService", "Failed", "UpdateRollbackFailed"):
             raise _in_progress(body)
         body["EndpointStatus"] = "Deleting"
         body["LastModifiedTime"] = time.time()
@@ -142,6 +157,12 @@ def _not_found(ctx: Context, name: str) -> AwsError:
 
 def _in_progress(body: dict[str, Any]) -> AwsError:
     return validation_error(f'Cannot update in-progress endpoint "{body["EndpointArn"]}".')
+
+
+def _require_updatable(body: dict[str, Any]) -> None:
+    """A new update is also the way out of UpdateRollbackFailed."""
+    if body["EndpointStatus"] != "UpdateRollbackFailed":
+        _require_in_service(body)
 
 
 def _require_in_service(body: dict[str, Any]) -> None:

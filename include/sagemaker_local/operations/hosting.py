@@ -86,12 +86,13 @@ def create_endpoint_config(context: Context, request: Request) -> Response:
     _check_variants(request, variants)
     for variant in variants:
         _check_variant(context, variant)
-    body = {
+    body: dict[str, Any] = {
         **request,
-        "ProductionVariants": [{"InitialVariantWeight": 1.0, **variant} for variant in request["ProductionVariants"]],
         "EndpointConfigArn": arn,
         "CreationTime": time.time(),
     }
+    for member in {"ProductionVariants", "ShadowProductionVariants"} & set(request):
+        body[member] = [{"InitialVariantWeight": 1.0, **variant} for variant in request[member]]
     if "DataCaptureConfig" in request:
         body["DataCaptureConfig"] = {"EnableCapture": True, **request["DataCaptureConfig"]}
     if not context.store.insert(CONFIG, name, body):
@@ -107,7 +108,12 @@ def _check_variants(request: Request, variants: list[dict[str, Any]]) -> None:
     shadows = request.get("ShadowProductionVariants", [])
     if shadows and (len(shadows), len(request["ProductionVariants"])) != (1, 1):
         raise validation_error("Shadow tests need exactly one production variant and one shadow production variant.")
-    if "DataCaptureConfig" in request and any("ServerlessConfig" in variant for variant in variants):
+    serverless = any("ServerlessConfig" in variant for variant in variants)
+    if "AsyncInferenceConfig" in request and (serverless or shadows):
+        raise validation_error("AsyncInferenceConfig is not supported with serverless and shadow variants.")
+    if serverless and len(variants) > 1:
+        raise validation_error("Serverless endpoints have one production variant, and no shadow variant.")
+    if "DataCaptureConfig" in request and serverless:
         raise validation_error("Data capture is not supported for serverless endpoints.")
 
 
@@ -127,6 +133,9 @@ def _check_variant(context: Context, variant: dict[str, Any]) -> None:
             raise validation_error(
                 f"MemorySizeInMB of production variant {name} is {memory}; it must be a multiple of 1024 up to 6144."
             )
+        most = variant["ServerlessConfig"]["MaxConcurrency"]
+        if variant["ServerlessConfig"].get("ProvisionedConcurrency", 0) > most:
+            raise validation_error(f"ProvisionedConcurrency of production variant {name} exceeds its MaxConcurrency.")
     elif "InstancePools" not in variant and not all(instances):
         raise validation_error(f"Production variant {name} needs InstanceType and InitialInstanceCount.")
 

@@ -1,0 +1,113 @@
+"""A serverless variant: its container starts with the first request, ends when it is idle, and takes only so many."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from include.sagemaker_local.endpoints.model_server import (
+    INVOCATION_SECONDS,
+    Answer,
+    ModelServer,
+    NoAnswerError,
+)
+from include.sagemaker_local.errors import AwsError
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+
+
+class ServerlessServer:
+    """Serves like a ModelServer. `make` gives a new container, not started; `config` is the variant's ServerlessConfig.
+
+    A container that answered nothing for `idle_seconds` ends; with ProvisionedConcurrency it stays.
+    """
+
+    def __init__(self, make: Callable[[], ModelServer], config: dict[str, Any], idle_seconds: float) -> None:
+        self._make = make
+        self._most: int = config["MaxConcurrency"]
+        self._stays_warm = bool(config.get("ProvisionedConcurrency"))
+        self._idle_seconds = idle_seconds
+        self._health_seconds = 0.0
+        self._cancelled = threading.Event()
+        self._starting = threading.Lock()
+        self._changed = threading.Condition()
+        self._server: ModelServer | None = None
+        self._in_flight = 0
+        self._used = 0.0
+        self._retired = False
+
+    def start(self) -> None:
+        """Start a container, to see whether the model can be served at all; does not wait for it."""
+        self._server = self._make()
+        self._server.start()
+
+    def wait_healthy(self, seconds: float, cancelled: threading.Event) -> bool:
+        """Whether the container has become healthy; afterwards there is none, unless concurrency is provisioned."""
+        self._health_seconds, server = seconds, self._server
+        healthy = server is not None and server.wait_healthy(seconds, cancelled)
+        if server is not None and healthy and not self._stays_warm:
+            self._server = None
+            server.stop(0)
+        return healthy
+
+    def acquire(self) -> bool:
+        """As of a ModelServer. Raises ThrottlingException when there are as many requests as MaxConcurrency."""
+        with self._changed:
+            if self._retired:
+                return False
+            if self._in_flight >= self._most:
+                raise AwsError("ThrottlingException", "Rate exceeded")
+            self._in_flight += 1
+            return True
+
+    def release(self) -> None:
+        """The announced request has ended."""
+        with self._changed:
+            self._in_flight -= 1
+            self._used = time.monotonic()
+            self._changed.notify_all()
+
+    def invoke(self, body: bytes, headers: dict[str, str], seconds: float = INVOCATION_SECONDS) -> Answer:
+        """Ask the container, started if there is none. Raises NoAnswerError."""
+        if len(body) > MAX_BODY_BYTES:
+            raise AwsError("413", f"HTTP content length exceeded {MAX_BODY_BYTES} bytes.", status=413)
+        return self._warm().invoke(body, headers, seconds)
+
+    def _warm(self) -> ModelServer:
+        """The running container; of several requests the first starts it and the others wait for it."""
+        with self._starting:
+            if self._server is not None:
+                return self._server
+            server = self._make()
+            server.start()
+            if not server.wait_healthy(self._health_seconds, self._cancelled):
+                server.stop(0)
+                raise NoAnswerError(timed_out=False)
+            self._server = server
+            threading.Thread(target=self._end_when_idle, name="serverless-idle", daemon=True).start()
+            return server
+
+    def _end_when_idle(self) -> None:
+        """No request can need the container while none is in flight: each announces itself first."""
+        with self._changed:
+            while not self._retired:
+                left = self._used + self._idle_seconds - time.monotonic()
+                if self._in_flight == 0 and left <= 0:
+                    break
+                self._changed.wait(None if self._in_flight else left)
+            server, self._server = self._server, None
+        if server is not None:
+            server.stop(0)
+
+    def stop(self, drain_seconds: float = INVOCATION_SECONDS) -> None:
+        """Let requests in flight finish, then end the container if there is one."""
+        with self._changed:
+            self._retired = True
+            self._changed.wait_for(lambda: self._in_flight == 0, timeout=drain_seconds)
+            self._cancelled.set()
+            server, self._server = self._server, None
+            self._changed.notify_all()
+        if server is not None:
+            server.stop(0)

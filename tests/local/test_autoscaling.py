@@ -1,0 +1,56 @@
+"""Application Auto Scaling: policies are kept, described, and followed by the counts of a variant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.local.endpoint_kit import Kit, wait_for
+
+
+def test_a_variant_follows_its_invocations_and_the_policy_survives_a_restart(make_sagemaker_local: Any) -> None:
+    server = make_sagemaker_local().start()
+    kit = Kit(server)
+    kit.create("as-scaled", kit.config("as-scaled"))
+    scaling = server.client("application-autoscaling")
+    target = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": "endpoint/as-scaled/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    tracking = {
+        "TargetValue": 10.0,
+        "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+        "ScaleInCooldown": 3600,
+        "ScaleOutCooldown": 0,
+    }
+    scaling.register_scalable_target(**target, MinCapacity=2, MaxCapacity=4)
+    scaling.put_scaling_policy(
+        **target,
+        PolicyName="as-policy",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration=tracking,
+    )
+
+    def instances() -> int:
+        variant = kit.sagemaker.describe_endpoint(EndpointName="as-scaled")["ProductionVariants"][0]
+        assert variant["CurrentInstanceCount"] == variant["DesiredInstanceCount"]
+        return int(variant["DesiredInstanceCount"])
+
+    wait_for(lambda: instances() == 2, "the minimum", 120)
+    for _ in range(60):
+        kit.invoke("as-scaled")
+    wait_for(lambda: instances() == 4, "the maximum", 120)
+    kit.config("as-scaled-ab", variants={"A": 1, "B": 1})
+    with pytest.raises(ClientError, match=r'variant\(s\) \["AllTraffic"\] must be deregistered as scalable targets'):
+        kit.update("as-scaled", "as-scaled-ab")
+    kit.config("as-scaled-next")
+    found = kit.update("as-scaled", "as-scaled-next", RetainAllVariantProperties=True)
+    assert found["ProductionVariants"][0]["DesiredInstanceCount"] == 4
+    server.restart()
+    scaling = server.client("application-autoscaling")
+    [policy] = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    assert policy["TargetTrackingScalingPolicyConfiguration"] == tracking
+    assert kit.settled("as-scaled")["ProductionVariants"][0]["DesiredInstanceCount"] == 4
