@@ -21,8 +21,8 @@ from tests.conftest import REPOSITORY
 
 T = TypeVar("T")
 PERIOD = "2024-02"
-EFFECT_SECONDS = 15
-"""A decision must have its effect within so many seconds in the local environment."""
+EFFECT_SECONDS = 60
+"""A decision has its effect within so many seconds on a busy machine too; within 15 s where nothing else is at work."""
 WAIT_SECONDS = 900
 TRIES = 20
 SETTLED_SECONDS = 3
