@@ -70,7 +70,8 @@ def test_production_answers_and_the_shadows_answers_are_captured(kit: Kit) -> No
         )
         assert answer["InvokedProductionVariant"] == "Main"
         assert answer["Body"].read().decode() == f"{number * 2}.0"
-    wait_for(lambda: len(records(kit, "sh-all/sh-all/Shadow/")) == 30, "all copies to be captured")
+    for variant in ("Main", "Shadow"):
+        wait_for(lambda: len(records(kit, f"sh-all/sh-all/{variant}/")) == 30, f"all events of {variant}")  # noqa: B023
     assert records(kit, "sh-all/sh-all/Shadow/") == {str(number): f"{number * 5}.0" for number in range(30)}
     assert records(kit, "sh-all/sh-all/Main/") == {str(number): f"{number * 2}.0" for number in range(30)}
     wait_for(lambda: metric(kit, "Invocations", "sh-all", "Shadow") == 30, "the shadow's metrics")
