@@ -13,6 +13,8 @@ from botocore.exceptions import ClientError
 
 from tests.local.endpoint_kit import Kit, wait_for
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def kit(sagemaker_local: Any) -> Kit:

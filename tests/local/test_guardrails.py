@@ -15,6 +15,8 @@ from tests.local.endpoint_kit import Kit, wait_for
 from tests.local.test_endpoints import HEALTH_CHECK, Client, refused
 from tests.local.test_guardrail_rules import blue_green, percent, rolling
 
+pytestmark = pytest.mark.slow
+
 FOREVER = 3600
 """Seconds of a bake that only an alarm ends."""
 

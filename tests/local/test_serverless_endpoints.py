@@ -10,6 +10,8 @@ from botocore.exceptions import ClientError
 
 from tests.local.endpoint_kit import Kit, serving, wait_for
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def kit(make_sagemaker_local: Any) -> Kit:

@@ -12,6 +12,8 @@ from botocore.exceptions import ClientError
 from include.sagemaker_local.endpoints.shadow import MOST_WAITING
 from tests.local.endpoint_kit import Kit, wait_for
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def kit(sagemaker_local: Any) -> Kit:

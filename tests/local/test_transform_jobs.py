@@ -15,6 +15,8 @@ from tests.conftest import LocalSageMaker
 from tests.local.job_kit import eventually
 from tests.local.transform_kit import Transforms
 
+pytestmark = pytest.mark.slow
+
 CLIENT_ERROR = "ClientError: See job logs for more information"
 ALGORITHM_ERROR = "AlgorithmError: See job logs for more information"
 

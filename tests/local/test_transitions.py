@@ -18,7 +18,7 @@ from sagemaker_retraining.requests.decision import transitions as decisions
 from tests.conftest import LocalSageMaker
 from tests.local.serving_kit import ENVIRONMENT, Serving, finished, short_name
 
-pytestmark = pytest.mark.usefixtures("aws_connection")
+pytestmark = [pytest.mark.usefixtures("aws_connection"), pytest.mark.slow]
 CANARY = "rollout: {strategy: canary, wait_seconds: 60}, alarms: [{metric: error_rate, above: 0.05}]"
 
 
