@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from include.laptop.airflow_api import FINISHED, Task
 from include.laptop.backfill_result import Month
+from include.laptop.progress import LiveView
 from sagemaker_retraining.requests.decision import short_name
 
 BARS = "▁▂▃▄▅▆▇█"
 
 
-class MonthProgress:
-    """Shows the months as they change: a table that renews itself on a terminal, one line per change elsewhere.
-
-    A context manager, because the live table must be taken down.
-    """
+class MonthProgress(LiveView):
+    """The months of a backfill: a table that renews itself on a terminal, one line per change elsewhere."""
 
     def __init__(self, console: Console, periods: list[str], metric: str) -> None:
-        self._console = console
+        super().__init__(console)
         self._rows = dict.fromkeys(periods, ("waiting", ""))
         self._metric = metric
-        self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
-
-    def __enter__(self) -> MonthProgress:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live:
-            self._live.stop()
 
     def working(self, period: str, step: str) -> None:
         """The month is at this step."""

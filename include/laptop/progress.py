@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.live import Live
@@ -15,16 +16,14 @@ STYLES = {"success": "green", "failed": "red", "upstream_failed": "red", "skippe
 SHOWN = {"": "waiting", "none": "waiting", "up_for_retry": "will retry", "deferred": "running", "scheduled": "queued"}
 
 
-class Progress:
-    """Shows the tasks of a run as they change. A context manager, because the live table must be taken down."""
+class LiveView:
+    """What is shown as it changes. A context manager, because the live table must be taken down."""
 
-    def __init__(self, console: Console, order: list[str]) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._order = order
-        self._printed: dict[str, str] = {}
         self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         if self._live:
             self._live.start()
         return self
@@ -34,6 +33,15 @@ class Progress:
     ) -> None:
         if self._live:
             self._live.stop()
+
+
+class Progress(LiveView):
+    """The tasks of a run."""
+
+    def __init__(self, console: Console, order: list[str]) -> None:
+        super().__init__(console)
+        self._order = order
+        self._printed: dict[str, str] = {}
 
     def show(self, tasks: dict[str, Task], details: dict[str, str]) -> None:
         """The state of now. `details` says more about a task: its job's status, who approved."""

@@ -53,11 +53,9 @@ def job_addresses(hook: RetrainingHook, kind: JobKind, job: str) -> dict[str, st
     if endpoint:
         page = f"{endpoint.rstrip('/')}/_local/jobs/{kind.name.lower()}/{job}"
         return {JobLink().xcom_key: page, JobLogLink().xcom_key: f"{page}#log"}
-    # The client's own region: the connection may leave it to AWS_DEFAULT_REGION.
-    region, domain = hook.conn_region_name, BaseAwsLink.get_aws_domain(hook.conn_partition)
-    if domain is None:
+    region, console = _console(hook)
+    if console is None:
         return {}
-    console = f"https://{region}.console.{domain}"
     # The console reads its own address twice: $ is the % of the first time, $25 that of the second.
     group, stream = (quote(part, safe="").replace("%", "$25") for part in (kind.log_group, f"{job}/"))
     streams = f"logsV2:log-groups/log-group/{group}$3FlogStreamNameFilter$3D{stream}"
@@ -68,14 +66,14 @@ def job_addresses(hook: RetrainingHook, kind: JobKind, job: str) -> dict[str, st
 
 
 def report_address(hook: RetrainingHook, uri: str) -> str:
-    """Where a browser shows an object: S3's console (*Open*), or the local SageMaker."""
+    """Where a browser shows an object: S3's console (*Open*), or the local SageMaker; the URI where neither is."""
     parts = urlsplit(uri)
     bucket, key = parts.netloc, quote(parts.path.lstrip("/"))
     endpoint: Any = hook.conn_config.endpoint_url
     if endpoint:
         return f"{endpoint.rstrip('/')}/_local/objects/{bucket}/{key}"
-    region = hook.region_name
-    return f"https://{region}.console.aws.amazon.com/s3/object/{bucket}?region={region}&prefix={key}"
+    region, console = _console(hook)
+    return f"{console}/s3/object/{bucket}?region={region}&prefix={key}" if console else uri
 
 
 def version_address(hook: RetrainingHook, arn: str) -> str:
@@ -83,5 +81,11 @@ def version_address(hook: RetrainingHook, arn: str) -> str:
     endpoint: Any = hook.conn_config.endpoint_url
     if endpoint:
         return f"{endpoint.rstrip('/')}/_local/models/{arn.split(':model-package/', 1)[-1]}"
-    region = hook.region_name
-    return f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/studio-landing"
+    region, console = _console(hook)
+    return f"{console}/sagemaker/home?region={region}#/studio-landing" if console else arn
+
+
+def _console(hook: RetrainingHook) -> tuple[str, str | None]:
+    """The client's own region, which the connection may leave to AWS_DEFAULT_REGION, and its console, if known."""
+    region, domain = str(hook.conn_region_name), BaseAwsLink.get_aws_domain(hook.conn_partition)
+    return region, f"https://{region}.console.{domain}" if domain else None

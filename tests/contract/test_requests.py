@@ -24,12 +24,14 @@ from sagemaker_retraining.requests import (
     serve_requests,
     validate,
 )
+from sagemaker_retraining.requests.decision import MOST_TRANSITIONS
 from sagemaker_retraining.requests.registry import (
     STATISTICS,
     foreign_tags,
     refusal_request,
     validation_failures,
 )
+from sagemaker_retraining.requests.served import MOST_LINES
 from tests.project import CHAMPION, GATE, PACKAGE_ARN, RESULTS, TRAINING, ExampleProject
 
 MODEL = botocore.session.get_session().get_service_model("sagemaker")
@@ -310,12 +312,13 @@ def test_a_champion_whose_artefact_is_gone_is_no_input(tmp_path: Path) -> None:
 
 
 def test_the_deciding_metric_is_there_and_the_history_has_room(tmp_path: Path) -> None:
-    """50 entries: 17 facts, the metrics, and 13 about the decision."""
+    """50 entries: facts and metrics, the decision with its history, a promotion, where the version served."""
     gate = {**GATE, "metric": "zz", "challenger": {**{f"m{n:02}": 0.5 for n in range(40)}, "zz": 0.9}}
     plan = ExampleProject(tmp_path).plan(champion=CHAMPION)
     properties = registered(build_requests(plan), gate=gate)["CustomerMetadataProperties"]
     assert properties["metric.zz"] == "0.9"
-    assert len(properties) + 13 <= 50
+    decision, promotion = 3 + MOST_TRANSITIONS, 3
+    assert len(properties) + decision + promotion + MOST_LINES <= 50
 
 
 def test_only_what_is_there_is_registered(tmp_path: Path) -> None:

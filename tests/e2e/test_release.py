@@ -11,6 +11,7 @@ import pytest
 from sagemaker_retraining.requests.decision import transitions
 from tests.e2e.browser import answer_in_the_browser
 from tests.e2e.release_kit import CHROMIUM, EFFECT_SECONDS, Release, Run, local_user, until
+from tests.release import REFUSED, WAITING
 
 # The first test waits for all runs to get as far as the decision.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -18,20 +19,6 @@ SERVE = ("deploy", "verify", "cleanup")
 AFTER_YES = {"approval": "success", **dict.fromkeys(SERVE, "success")}
 AFTER_NO = {"approval": "skipped", **dict.fromkeys(SERVE, "skipped")}
 AFTER_FAILURE = {"approval": "failed", **dict.fromkeys(SERVE, "upstream_failed")}
-WAITING = (
-    "airflow_yes",
-    "airflow_no",
-    "cli_yes",
-    "cli_no",
-    "boto3_yes",
-    "boto3_no",
-    "race",
-    "rejection_fails",
-    "deadline_fails",
-    "deadline_rejects",
-    "deadline_expires",
-)
-REFUSED = ("gate_fails", "gate_skips", "gate_registers")
 SOMEBODY = "arn:aws:iam::123456789012:user/somebody"
 
 

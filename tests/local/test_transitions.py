@@ -157,3 +157,5 @@ def test_promotion_copies_registers_and_waits_for_a_person(serving: Serving, mon
         serving.deploy(promoted, planned)
     serving.sagemaker.update_model_package(ModelPackageArn=promoted, ModelApprovalStatus="Approved")
     assert serving.deploy(promoted, planned)["endpoint"] == f"{serving.name}-p"
+    again = transitions.promote(plan())
+    assert (again.rpartition("/")[2], promoted.rpartition("/")[2]) == ("2", "1"), "a second promotion asks again"

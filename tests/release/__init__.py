@@ -1,6 +1,6 @@
 """A stack for the tests of the release: one model per way a release can go, each with a group of its own."""
 
-MODELS = (
+WAITING = (
     "airflow_yes",
     "airflow_no",
     "cli_yes",
@@ -12,8 +12,6 @@ MODELS = (
     "deadline_fails",
     "deadline_rejects",
     "deadline_expires",
-    "succession",
-    "gate_fails",
-    "gate_skips",
-    "gate_registers",
 )
+REFUSED = ("gate_fails", "gate_skips", "gate_registers")
+MODELS = (*WAITING, "succession", *REFUSED)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sagemaker_retraining.hooks import PROCESSING, TRAINING, JobKind, RetrainingHook
-from sagemaker_retraining.links import JobLink, JobLogLink, job_addresses
+from sagemaker_retraining.links import JobLink, JobLogLink, job_addresses, report_address, version_address
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +55,11 @@ def test_the_region_may_be_the_machines(monkeypatch: pytest.MonkeyPatch) -> None
 )
 def test_china_and_govcloud_have_consoles_of_their_own(region: str, console: str) -> None:
     assert all(address.startswith(console) for address in addresses(TRAINING, "job", region))
+    hook = RetrainingHook(aws_conn_id="aws_default", region_name=region)
+    assert report_address(hook, "s3://bucket/a b/report.html") == (
+        f"{console}s3/object/bucket?region={region}&prefix=a%20b/report.html"
+    )
+    assert version_address(hook, "arn:aws:sagemaker:x:1:model-package/g/1").startswith(console)
 
 
 def test_of_the_local_sagemaker(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ def test_challenger_against_champion() -> None:
         "| accuracy | 0.8000 | - | - |",
     ]
     assert lines[0] == "**demo_model 2013-11**: auc is not worse"
-    assert "Difference in auc: **+0.0100**, 95 % interval -0.0020 to +0.0220 (500 bootstrap samples" in body()
+    assert "Difference in auc: **+0.0100, 95 % interval -0.0020 to +0.0220** (500 bootstrap samples" in body()
     assert "- ⚠ the holdout has 100 rows only" in lines
     assert "[Report](http://report)" in body()
     assert "[Version in the registry](http://version)" in body()
@@ -54,6 +54,11 @@ def test_the_first_version_has_nobody_to_compare_with() -> None:
     assert "champion (none)" in text
     assert "| auc | 0.7000 | - | - |" in text
     assert "interval" not in text
+
+
+def test_a_script_may_compare_without_an_interval() -> None:
+    text = body(comparison={"difference": 0.01, "confidence_interval": None, "confidence": None, "samples": None})
+    assert "Difference in auc: **+0.0100, no interval**\n" in text
 
 
 def test_a_value_that_is_not_known_is_a_dash() -> None:

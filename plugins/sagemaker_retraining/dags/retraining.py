@@ -10,12 +10,13 @@ from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, Param, Tas
 from sagemaker_retraining.config import EnvironmentConfig, ModelConfig, load_environment, load_model
 from sagemaker_retraining.config.model import Retry
 from sagemaker_retraining.dags.retries import retry_arguments
-from sagemaker_retraining.dags.serve import SAMPLE, deploy_and_verify, output
+from sagemaker_retraining.dags.serve import deploy_and_verify, output
 from sagemaker_retraining.operators.jobs import ResumableProcessingOperator, ResumableTrainingOperator
 from sagemaker_retraining.operators.register import RegisterModelOperator
 from sagemaker_retraining.operators.review import ReviewOperator
 from sagemaker_retraining.operators.transform import ResumableTransformOperator
 from sagemaker_retraining.period import Period
+from sagemaker_retraining.requests.processing import SAMPLE
 from sagemaker_retraining.sensors.approval import ModelApprovalSensor
 from sagemaker_retraining.sensors.raw_data import RawDataSensor
 

@@ -11,8 +11,6 @@ from sagemaker_retraining.operators.cleanup import CleanUpOperator
 from sagemaker_retraining.operators.deploy import DeployEndpointOperator
 from sagemaker_retraining.operators.verify import VerifyEndpointOperator
 
-SAMPLE = "sample.jsonl"
-
 
 def deploy_and_verify(
     environment: EnvironmentConfig, plan: Any, *, model_package_arn: Any, sample_uri: Any, **hook: Any

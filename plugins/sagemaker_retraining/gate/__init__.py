@@ -1,6 +1,6 @@
 """The quality gate, pure: `evaluation.json` and the model's thresholds in, a decision out."""
 
-from sagemaker_retraining.gate.decision import Check, Decision, decide
+from sagemaker_retraining.gate.decision import Check, Decision, decide, describe
 from sagemaker_retraining.gate.evaluation import Comparison, EvaluationError, read_evaluation
 from sagemaker_retraining.gate.report import decision_block, fill_report
 
@@ -11,6 +11,7 @@ __all__ = [
     "EvaluationError",
     "decide",
     "decision_block",
+    "describe",
     "fill_report",
     "read_evaluation",
 ]

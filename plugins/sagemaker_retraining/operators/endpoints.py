@@ -44,13 +44,8 @@ def check_capture_bucket(hook: RetrainingHook, config: Description) -> None:
                 f"data capture: there is no bucket {bucket} for {uri}. Create it, or correct `bucket` in the "
                 f"environment's file; the endpoint stays as it is"
             ) from error
-        raise_unless_forbidden(error)
-
-
-def raise_unless_forbidden(error: ClientError) -> None:
-    """Raise what is not about permissions."""
-    if error.response["Error"]["Code"] not in {"403", "AccessDenied"}:
-        raise error
+        if error.response["Error"]["Code"] not in {"403", "AccessDenied"}:
+            raise
 
 
 def check_capture(description: Description, config: Description) -> None:

@@ -11,11 +11,10 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sagemaker_retraining.gate import decide, fill_report
 from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.requests.registry import EVALUATION
+from sagemaker_retraining.requests.processing import EVALUATION, REPORT
 
 log = logging.getLogger(__name__)
 GATE = "gate.json"
-REPORT = "report.html"
 
 
 def run_gate(

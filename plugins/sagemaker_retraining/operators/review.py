@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining import registry
+from sagemaker_retraining.gate import Comparison, describe
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.links import ReportLink, VersionLink, report_address, version_address
 from sagemaker_retraining.requests.decision import (
@@ -24,11 +25,11 @@ from sagemaker_retraining.requests.decision import (
     decision_of,
     short_name,
 )
+from sagemaker_retraining.requests.processing import REPORT
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-REPORT = "report.html"
 REASON = "reason"
 APPROVE, REJECT = "Approve", "Reject"
 
@@ -168,14 +169,10 @@ def metric_row(name: str, value: float | None, champion: Mapping[str, float | No
 
 
 def comparison_lines(gate: Mapping[str, Any]) -> list[str]:
-    """The interval of the difference in the gate's metric, when evaluate measured one."""
+    """The difference in the gate's metric, when evaluate compared, with its interval, when it measured one."""
     comparison = gate.get("comparison")
     if not comparison:
         return []
-    low, high = comparison["confidence_interval"]
-    return [
-        f"Difference in {gate.get('metric', 'the metric')}: **{comparison['difference']:+.4f}**, "
-        f"{100 * comparison['confidence']:g} % interval {low:+.4f} to {high:+.4f} "
-        f"({comparison['samples']} bootstrap samples of the same rows)",
-        "",
-    ]
+    found = Comparison(**comparison)
+    samples = f" ({found.samples} bootstrap samples of the same rows)" if found.samples else ""
+    return [f"Difference in {gate.get('metric', 'the metric')}: **{describe(found)}**{samples}", ""]

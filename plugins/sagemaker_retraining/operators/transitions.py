@@ -28,12 +28,12 @@ from sagemaker_retraining.plan import RunPlan, build_plan, package_code
 from sagemaker_retraining.requests import build_requests
 from sagemaker_retraining.requests.decision import APPROVED, short_name
 from sagemaker_retraining.requests.hosting import without_rollout
+from sagemaker_retraining.requests.processing import SAMPLE
 from sagemaker_retraining.requests.promotion import promoted_package
 from sagemaker_retraining.requests.registry import group_request
 from sagemaker_retraining.requests.served import PROMOTION, ROLLBACK, is_noted, served_line, served_request
 from sagemaker_retraining.requests.validation import RequestError, validate
 
-SAMPLE = "sample.jsonl"
 Package = Mapping[str, Any]
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,8 @@ from sagemaker_retraining.plan import RunPlan
 INPUT = "/opt/ml/processing/input"
 OUTPUT = "/opt/ml/processing/output"
 RAW_MANIFEST = "raw.manifest"
+# What evaluate leaves in its outputs `evaluation` (the first two) and `report`.
+EVALUATION, SAMPLE, REPORT = "evaluation.json", "sample.jsonl", "report.html"
 
 
 def preprocess_request(plan: RunPlan) -> dict[str, Any]:

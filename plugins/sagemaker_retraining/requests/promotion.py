@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sagemaker_retraining.plan import RunPlan, clean_tag
+from sagemaker_retraining.requests.decision import PENDING
 
 # Who decided there and where it served there is not so here.
 _OF_THE_SOURCE = ("decided_", "transition.", "served.")
@@ -24,7 +25,8 @@ def promoted_package(
     """The version's request in the plan's environment, and `{source URI: target URI}` of what it needs there.
 
     It waits for a person there too: who approves in production is production's to say. The ClientToken follows from
-    the source, so that a retry, and a second promotion of the same version, find the first one's.
+    the source and the note, which the run's plan keeps: a retry finds what an earlier try registered, and a second
+    promotion of the same version asks again.
     """
     arn = source["ModelPackageArn"]
     place = plan.uri(f"{plan.model.model}/promoted/{source_environment}/{source['ModelPackageVersion']}/")
@@ -53,8 +55,8 @@ def promoted_package(
         "MetadataProperties": {
             key: value for key, value in source.get("MetadataProperties", {}).items() if key in _LINEAGE
         },
-        "ModelApprovalStatus": "PendingManualApproval",
-        "ClientToken": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{arn} {plan.environment.account} {plan.group}")),
+        "ModelApprovalStatus": PENDING,
+        "ClientToken": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{arn} {plan.environment.account} {plan.group} {note}")),
     }
     if plan.environment.kms_key_arn:
         request["SecurityConfig"] = {"KmsKeyId": plan.environment.kms_key_arn}

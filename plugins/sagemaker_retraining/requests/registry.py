@@ -18,14 +18,13 @@ from typing import Any
 
 from sagemaker_retraining.config.load import INFERENCE_SCRIPT
 from sagemaker_retraining.plan import RunPlan, clean_tag
+from sagemaker_retraining.requests.decision import PENDING, QUALITY_GATE, REJECTED
 from sagemaker_retraining.requests.model_card import completed_card, planned_card
+from sagemaker_retraining.requests.processing import EVALUATION, REPORT
 
-# CustomerMetadataProperties takes 50 entries: 17 facts, the metrics, and 13 about the decision with its history.
-MOST_METRICS = 18
-EVALUATION = "evaluation.json"
-REPORT = "report.html"
-QUALITY_GATE = "quality gate"
-REJECTED = "Rejected"
+# CustomerMetadataProperties takes 50 entries: 17 facts, the metrics, 13 about the decision with its history, 3 of a
+# promotion, and 5 about where the version served.
+MOST_METRICS = 12
 # What says that a group belongs to one model of one project.
 OWNERSHIP_TAGS = ("project", "model")
 # (block, member) of ModelMetrics and DriftCheckBaselines.
@@ -105,7 +104,7 @@ def package_request(plan: RunPlan) -> dict[str, Any]:
         "ModelLifeCycle": {"Stage": plan.environment.environment, "StageStatus": "PendingApproval"},
         "CustomerMetadataProperties": _metadata(_facts(plan)),
         "MetadataProperties": _lineage(plan),
-        "ModelApprovalStatus": "PendingManualApproval",
+        "ModelApprovalStatus": PENDING,
         "ClientToken": _token(plan.model_artifact),
     }
     if plan.environment.kms_key_arn:

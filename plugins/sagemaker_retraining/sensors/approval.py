@@ -159,11 +159,9 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
         """Close the review when this task has come to its end, however; not when it defers or will be tried again."""
         try:
             yield
-        except (AirflowSkipException, AirflowFailException):
-            self.close_review(context)
-            raise
-        except Exception:
-            if context["ti"].try_number > context["ti"].max_tries:
+        except Exception as error:
+            last_try = context["ti"].try_number > context["ti"].max_tries
+            if last_try or isinstance(error, (AirflowSkipException, AirflowFailException)):
                 self.close_review(context)
             raise
         self.close_review(context)
