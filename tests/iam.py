@@ -113,7 +113,7 @@ _SAGEMAKER = {
     "EndpointName": "endpoint",
     "ResourceArn": "",
 }
-_S3_ACTIONS = {"HeadObject": ["GetObject"], "ListObjectsV2": ["ListBucket"]}
+_S3_ACTIONS = {"HeadObject": ["GetObject"], "ListObjectsV2": ["ListBucket"], "HeadBucket": ["ListBucket"]}
 
 
 def asks(call: Call) -> list[Ask]:
@@ -125,7 +125,22 @@ def asks(call: Call) -> list[Ask]:
         stream = call.parameters.get("logStreamName")
         end = f":log-stream:{stream}" if stream else ""
         return [Ask(f"logs:{call.operation}", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}{end}")]
+    if call.service == "monitoring":
+        return list(_cloudwatch(call))
+    if call.service == "application-autoscaling":
+        namespace = {"application-autoscaling:service-namespace": call.parameters["ServiceNamespace"]}
+        return [Ask(f"application-autoscaling:{call.operation}", "*", namespace)]
     return list(_sagemaker(call))
+
+
+def _cloudwatch(call: Call) -> Iterator[Ask]:
+    """Only changes are about alarms by their names; looking is about all."""
+    names = call.parameters.get("AlarmNames", []) if call.operation == "DeleteAlarms" else []
+    names = [call.parameters["AlarmName"]] if call.operation == "PutMetricAlarm" else names
+    for resource in [f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{name}" for name in names] or ["*"]:
+        yield Ask(f"cloudwatch:{call.operation}", resource)
+        if call.parameters.get("Tags"):
+            yield Ask("cloudwatch:TagResource", resource)
 
 
 def _s3(call: Call) -> Iterator[Ask]:

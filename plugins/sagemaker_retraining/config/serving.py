@@ -35,6 +35,11 @@ class DataCapture(Section):
     enabled: bool = Field(default=True, description="Keep them.")
     sampling_percentage: int = Field(default=20, ge=0, le=100, description="Percent of the requests.")
 
+    @property
+    def captures(self) -> bool:
+        """Whether anything is kept."""
+        return self.enabled and self.sampling_percentage > 0
+
 
 class Serverless(Section):
     """An endpoint without instances: billed by use, with cold starts."""
@@ -215,7 +220,27 @@ class Challenger(Section):
         alias="as",
         description="variant: it answers its share of the requests; shadow: it gets copies, nobody gets its answers.",
     )
-    percent: int = Field(default=10, ge=1, le=99, description="Its share of the requests.")
+    percent: int = Field(default=10, ge=1, le=100, description="Its share of the requests; a variant's is below 100.")
+    report_after_hours: float | None = Field(
+        default=24,
+        ge=0,
+        le=720,
+        description="Hours after which verify compares a shadow's captured answers with production's; null: never.",
+    )
+
+    @model_validator(mode="after")
+    def of_a_shadow(self) -> Self:
+        """A variant answers requests of its own: some must be left, and its answers compare with nothing."""
+        if self.mode == "variant" and "report_after_hours" in self.model_fields_set:
+            raise ValueError("report_after_hours: only a shadow gets the same requests as the main variant")
+        if self.mode == "variant" and self.percent == 100:
+            raise ValueError("percent: a variant takes 1 to 99, the main one answers the rest; got 100")
+        return self
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether there is to be a report."""
+        return self.mode == "shadow" and self.report_after_hours is not None
 
 
 class Batch(Section):
@@ -279,6 +304,11 @@ class Deploy(Section):
             self._exclude("asynchronous", "an asynchronous endpoint", ("challenger",))
         if self.challenger:
             self._exclude("challenger", "an endpoint with a challenger", ("rollout", "alarms"))
+            if self.challenger.is_compared and not self.data_capture.captures:
+                raise ValueError(
+                    "challenger: report_after_hours: the comparison reads captured answers; switch data_capture on, or "
+                    "say null"
+                )
         if not self.real_time and "data_capture" in self.model_fields_set and self.data_capture.enabled:
             kind = "a serverless" if self.serverless else "an asynchronous"
             raise ValueError(f"data_capture: {kind} endpoint captures nothing; set `enabled: false`")

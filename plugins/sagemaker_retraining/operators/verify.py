@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sagemaker_retraining.hooks import RetrainingHook
+from sagemaker_retraining.links import ReportLink, report_address
 from sagemaker_retraining.operators.guards import release_autoscaling, served_instance_type
 from sagemaker_retraining.operators.invocation import AsynchronousInvoker, Invoker, ModelAnswerError, Row
+from sagemaker_retraining.operators.shadow import compare_shadow
 from sagemaker_retraining.requests.hosting import update_request
 from sagemaker_retraining.requests.rollout import MARGIN_SECONDS
 from sagemaker_retraining.triggers.endpoint import EndpointTrigger
@@ -75,11 +79,14 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
     """Sends the holdout sample to the endpoint and compares with the offline predictions (train/serve skew).
 
     `config` is the plan's `verify`; `deployment` the result of deploy; `sample_uri` the `sample.jsonl` that evaluate
-    left, each line `{"content_type", "body", "prediction"}`. A challenger is asked by name; a shadow answers nobody, so
-    there the task is skipped. When answers differ and `on_failure` is restore, the config that served before is put
-    back before the task fails.
-    Returns `{requests, max_difference, p50_ms, p90_ms, p99_ms}`.
+    left, each line `{"content_type", "body", "prediction"}`. A challenger is asked by name. When answers differ and
+    `on_failure` is restore, the config that served before is put back before the task fails.
+    A shadow answers nobody: there the task waits `report_after_hours`, deferred, and compares the captured answers with
+    production's. What differs is for a person to judge, so that it fails nothing.
+    Returns `{requests, max_difference, p50_ms, p90_ms, p99_ms}`; of a shadow, what `compare_shadow` does.
     """
+
+    operator_extra_links = (ReportLink(),)
 
     aws_hook_class = RetrainingHook
     template_fields = aws_template_fields("config", "deployment", "sample_uri")
@@ -96,9 +103,9 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """One request per line; fails with the first rows that differ by more than the tolerance."""
+        description = self.require_deployed()
         if self.deployment["shadow"]:
-            raise AirflowSkipException("a shadow answers nobody: compare its captured answers with the main variant's")
-        self.require_deployed()
+            return self.compare_later(context, description["LastModifiedTime"])
         sample = [json.loads(line) for line in self.hook.read_bytes(self.sample_uri).splitlines()]
         if not sample:
             raise AirflowFailException(f"{self.sample_uri}: the sample is empty, nothing can be verified")
@@ -125,16 +132,42 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
             return AsynchronousInvoker(self.hook, endpoint, place)
         return Invoker(self.hook, endpoint, self.deployment["variant"])
 
-    def require_deployed(self) -> None:
-        """Answers of another config would say nothing about this one."""
+    def compare_later(self, context: Context, since: datetime) -> dict[str, Any]:
+        """Wait until the shadow has seen enough requests; the hours count from the end of the deployment."""
+        if "shadow" not in self.config:
+            raise AirflowSkipException("a shadow answers nobody, and report_after_hours asks for no comparison")
+        due = since + timedelta(hours=self.config["shadow"]["report_after_hours"])
+        if due > datetime.now(UTC):
+            self.log.info("The shadow's answers are compared with production's at %s", due)
+            self.defer(
+                trigger=DateTimeTrigger(moment=due),
+                method_name="compare_now",
+                kwargs={"since": since.isoformat()},
+            )
+        return self.compare_now(context, since=since.isoformat())
+
+    def compare_now(self, context: Context, event: Any = None, *, since: str) -> dict[str, Any]:
+        """Write the report; nothing, when the shadow has been taken out in the meantime."""
+        description = self.hook.describe_or_none("describe_endpoint", EndpointName=self.config["endpoint"])
+        wanted = self.deployment["endpoint_config"]
+        if description is None or description["EndpointConfigName"] != wanted:
+            raise AirflowSkipException(f"{self.config['endpoint']} is not on {wanted} any more: nothing is compared")
+        result = compare_shadow(self.hook, self.config, description, datetime.fromisoformat(since))
+        context["ti"].xcom_push(key=ReportLink().xcom_key, value=report_address(self.hook, result["report"]))
+        self.log.info("%s", result)
+        return result
+
+    def require_deployed(self) -> dict[str, Any]:
+        """The described endpoint: answers of another config would say nothing about this one."""
         endpoint, wanted = self.config["endpoint"], self.deployment["endpoint_config"]
         description = self.hook.describe_or_none("describe_endpoint", EndpointName=endpoint)
         found = f"{description['EndpointStatus']} on {description['EndpointConfigName']}" if description else "gone"
-        if found != f"InService on {wanted}":
+        if description is None or found != f"InService on {wanted}":
             raise AirflowFailException(
                 f"{endpoint} is {found}, and this run deployed {wanted}: an earlier try put the previous config back, "
                 f"or another deployment came in between. Clear deploy to deploy it again"
             )
+        return description
 
     def put_back(self, problem: str) -> dict[str, Any]:
         """Begin the way back to what served before, if there is one, and fail."""

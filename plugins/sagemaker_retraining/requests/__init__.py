@@ -68,14 +68,26 @@ def _serve(plan: RunPlan) -> dict[str, Any]:
         return {"transform": transform_templates(plan)}
     return {
         "deploy": deploy_templates(plan),
-        "verify": {
-            "endpoint": plan.endpoint,
-            "tolerance": model.verify.tolerance,
-            "on_failure": model.verify.on_failure,
-            **({"asynchronous_uri": plan.run_uri("verify/requests/")} if model.deploy.asynchronous else {}),
-        },
+        "verify": _verify(plan),
         "cleanup": _cleanup(plan),
     }
+
+
+def _verify(plan: RunPlan) -> dict[str, Any]:
+    verify, deploy = plan.model.verify, plan.model.deploy
+    config: dict[str, Any] = {
+        "endpoint": plan.endpoint,
+        "tolerance": verify.tolerance,
+        "on_failure": verify.on_failure,
+    }
+    if deploy.asynchronous:
+        config["asynchronous_uri"] = plan.run_uri("verify/requests/")
+    if deploy.challenger and deploy.challenger.is_compared:
+        config["shadow"] = {
+            "report_after_hours": deploy.challenger.report_after_hours,
+            "report_uri": plan.run_uri("shadow/"),
+        }
+    return config
 
 
 def _cleanup(plan: RunPlan) -> dict[str, Any]:

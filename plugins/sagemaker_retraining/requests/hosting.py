@@ -38,7 +38,7 @@ def deploy_templates(plan: RunPlan) -> dict[str, Any]:
         "deployment": deployment_config(deploy.rollout, alarm_names(plan, VARIANT)),
         "alarms": alarm_requests(plan, VARIANT),
         "autoscaling": autoscaling_requests(plan, VARIANT),
-        "challenger": deploy.challenger and deploy.challenger.model_dump(mode="json", by_alias=True),
+        "challenger": deploy.challenger and {"as": deploy.challenger.mode, "percent": deploy.challenger.percent},
     }
     return {**templates, **{name: part for name, part in parts.items() if part}}
 

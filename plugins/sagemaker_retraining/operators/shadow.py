@@ -1,0 +1,115 @@
+"""The comparison of a shadow with production, over the traffic of some hours."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sagemaker_retraining.captured import Event, hourly_prefixes, read_event
+from sagemaker_retraining.hooks import RetrainingHook, split_s3_uri
+from sagemaker_retraining.requests.decision import short_name
+from sagemaker_retraining.requests.hosting import CHALLENGER, VARIANT
+from sagemaker_retraining.requests.processing import REPORT
+from sagemaker_retraining.shadow import compare, pair_up, shadow_report
+
+COMPARISON = "comparison.json"
+MOST_EVENTS = 50_000
+"""So many of a variant are read, the oldest; a worker has them in memory."""
+LEFT_TO_FILES = ("values", "largest")
+_VARIANTS = {"production": VARIANT, "shadow": CHALLENGER}
+# Statistics of GetMetricStatistics that may be added up over several datapoints, unlike percentiles.
+_COUNTS = {"invocations": "Invocations", "errors_4xx": "Invocation4XXErrors", "errors_5xx": "Invocation5XXErrors"}
+
+
+def compare_shadow(
+    hook: RetrainingHook, config: Mapping[str, Any], description: Mapping[str, Any], since: datetime
+) -> dict[str, Any]:
+    """Write `report.html` and `comparison.json` to the report's place; the figures without single predictions.
+
+    `config` is the plan's `verify`, `description` that of the endpoint, which has had its shadow `since` then.
+    Returns what `shadow.compare` does, and `{endpoint, versions, hours, traffic, report}`, the last one a URI.
+    """
+    endpoint, place = config["endpoint"], config["shadow"]["report_uri"]
+    until = datetime.now(UTC)
+    destination = description["DataCaptureConfig"]["DestinationS3Uri"]
+    events = {
+        side: captured(hook, list(hourly_prefixes(destination, endpoint, variant, since, until)), since)
+        for side, variant in _VARIANTS.items()
+    }
+    pairs = pair_up(events["production"], events["shadow"])
+    result = {
+        "endpoint": endpoint,
+        "versions": served_versions(hook, description["EndpointConfigName"]),
+        "hours": (until - since).total_seconds() / 3600,
+        "traffic": {side: traffic(hook, endpoint, variant, since, until) for side, variant in _VARIANTS.items()},
+        "captured": {side: len(found) for side, found in events.items()},
+        **compare(pairs, config["tolerance"]),
+        "report": f"{place}{REPORT}",
+    }
+    hook.write_bytes(f"{place}{COMPARISON}", json.dumps(result, indent=1).encode(), content_type="application/json")
+    hook.write_bytes(result["report"], shadow_report(result).encode(), content_type="text/html; charset=utf-8")
+    return {key: value for key, value in result.items() if key not in LEFT_TO_FILES}
+
+
+def captured(hook: RetrainingHook, prefixes: list[str], since: datetime) -> list[Event]:
+    """The captured events under these prefixes that are not older; times are whole seconds."""
+    oldest = since.astimezone(UTC).replace(microsecond=0)
+    events: list[Event] = []
+    for prefix in prefixes:
+        bucket, folder = split_s3_uri(prefix)
+        for item in hook.list_objects(bucket, folder):
+            for line in hook.read_bytes(f"s3://{bucket}/{item['Key']}").splitlines():
+                event = read_event(line)
+                if event and datetime.fromisoformat(event.at) >= oldest:
+                    events.append(event)
+            if len(events) >= MOST_EVENTS:
+                hook.log.warning("%s: the first %d events are compared, up to %s", prefix, len(events), events[-1].at)
+                return events
+        hook.log.info("%s: %d events so far", prefix, len(events))
+    return events
+
+
+def served_versions(hook: RetrainingHook, config_name: str) -> dict[str, str]:
+    """`{production, shadow}`: the versions' short names, or their models' where they are of no version."""
+    config = hook.api.describe_endpoint_config(EndpointConfigName=config_name)
+    variants = (*config["ProductionVariants"], *config.get("ShadowProductionVariants", []))
+    models = {variant["VariantName"]: variant["ModelName"] for variant in variants}
+
+    def version(model: str) -> str:
+        found = hook.api.describe_model(ModelName=model).get("PrimaryContainer", {})
+        return short_name(found.get("ModelPackageName", model))
+
+    return {side: version(models[variant]) for side, variant in _VARIANTS.items()}
+
+
+def traffic(hook: RetrainingHook, endpoint: str, variant: str, since: datetime, until: datetime) -> dict[str, Any]:
+    """Requests, errors, and the model's latency in milliseconds (mean and longest), as CloudWatch has counted them.
+
+    No percentiles: those of several datapoints cannot be put together.
+    """
+    client = hook.client("cloudwatch")
+    # At most 1,440 datapoints an answer, and a multiple of an hour is right for metrics of any age.
+    period = 3600 * math.ceil((until - since).total_seconds() / 3600 / 1440)
+
+    def points(metric: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = client.get_metric_statistics(
+            Namespace="AWS/SageMaker",
+            MetricName=metric,
+            Dimensions=[{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}],
+            StartTime=since,
+            EndTime=until,
+            Period=period,
+            Statistics=["Sum", "SampleCount", "Maximum"],
+        )["Datapoints"]
+        return found
+
+    latencies = points("ModelLatency")
+    count = sum(point["SampleCount"] for point in latencies)
+    return {
+        **{name: int(sum(point["Sum"] for point in points(metric))) for name, metric in _COUNTS.items()},
+        "latency_ms": sum(point["Sum"] for point in latencies) / count / 1000 if count else None,
+        "max_latency_ms": max((point["Maximum"] for point in latencies), default=0) / 1000 if count else None,
+    }

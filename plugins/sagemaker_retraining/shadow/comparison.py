@@ -1,0 +1,103 @@
+"""Which answers belong together, and how far they are apart."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sagemaker_retraining.captured import Event
+
+Pair = tuple[Event, Event]
+SHOWN = 10
+
+
+def pair_up(production: Iterable[Event], shadow: Iterable[Event]) -> list[Pair]:
+    """(production, shadow) of the same request: of the same InferenceId, else with the same body, in order of time.
+
+    What was captured of one variant only is left out: each variant's capture may draw its own sample.
+    """
+    waiting: defaultdict[str, deque[Event]] = defaultdict(deque)
+    for event in sorted(shadow, key=lambda event: event.at):
+        waiting[event.inference_id or event.request].append(event)
+    return [
+        (event, found.popleft())
+        for event in sorted(production, key=lambda event: event.at)
+        if (found := waiting[event.inference_id or event.request])
+    ]
+
+
+def compare(pairs: Sequence[Pair], tolerance: float) -> dict[str, Any]:
+    """How the answers differ. Numbers are compared one by one, an answer with several rows gives several.
+
+    `{pairs, predictions, not_numbers, same_share, production: {mean, standard_deviation}, shadow: …, difference:
+    {mean, p50, p90, p99, max}, correlation, values, largest}`. `same_share` is the share of predictions at most
+    `tolerance` apart; `difference` (shadow minus production) has its mean with sign, the rest without; `values` are
+    `[production, shadow]` of all predictions, `largest` the rows that differ most, as `[request, production, shadow]`.
+    What has no value (no pairs, no variance) is None.
+    """
+    values: list[tuple[float, float]] = []
+    rows: list[tuple[float, str, float, float]] = []
+    not_numbers = 0
+    for production, shadow in pairs:
+        before, after = numbers(production.answer), numbers(shadow.answer)
+        if before is None or after is None or len(before) != len(after):
+            not_numbers += 1
+            continue
+        requests = production.request.splitlines()
+        if len(requests) != len(before):
+            requests = [production.request] * len(before)
+        for request, old, new in zip(requests, before, after, strict=True):
+            values.append((old, new))
+            rows.append((abs(new - old), request, old, new))
+    apart = sorted(distance for distance, *_ in rows)
+    largest = sorted(rows, key=lambda row: -row[0])[:SHOWN]
+    return {
+        "pairs": len(pairs),
+        "predictions": len(values),
+        "not_numbers": not_numbers,
+        "same_share": sum(distance <= tolerance for distance in apart) / len(apart) if apart else None,
+        "production": spread([old for old, _ in values]),
+        "shadow": spread([new for _, new in values]),
+        "difference": {
+            "mean": statistics.fmean(new - old for old, new in values) if values else None,
+            **{f"p{percent}": percentile(apart, percent) for percent in (50, 90, 99)},
+            "max": apart[-1] if apart else None,
+        },
+        "correlation": correlation(values),
+        "values": [list(pair) for pair in values],
+        "largest": [list(row) for _, *row in largest],
+    }
+
+
+def numbers(answer: str) -> list[float] | None:
+    """The finite numbers of an answer: one a row, separated by commas, or a JSON list; None for anything else."""
+    texts = answer.strip().strip("[]").replace("\n", ",").split(",")
+    try:
+        found = [float(text) for text in texts]
+    except ValueError:
+        return None
+    return found if all(map(math.isfinite, found)) else None
+
+
+def spread(values: Sequence[float]) -> dict[str, float | None]:
+    """Mean and standard deviation."""
+    return {
+        "mean": statistics.fmean(values) if values else None,
+        "standard_deviation": statistics.pstdev(values) if values else None,
+    }
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float | None:
+    """The nearest rank of sorted values."""
+    return ordered[math.ceil(percent / 100 * len(ordered)) - 1] if ordered else None
+
+
+def correlation(values: Sequence[tuple[float, float]]) -> float | None:
+    """Pearson's, of the two models' predictions; None when one of them does not vary."""
+    try:
+        return statistics.correlation(*zip(*values, strict=True)) if values else None
+    except statistics.StatisticsError:
+        return None
