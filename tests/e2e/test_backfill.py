@@ -23,16 +23,6 @@ WAIT_SECONDS = 400
 
 
 @pytest.fixture(scope="module")
-def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
-    laptop = Laptop(tmp_path_factory.mktemp("laptop"))
-    try:
-        laptop.stack("up")
-        yield laptop
-    finally:
-        laptop.stack("down")
-
-
-@pytest.fixture(scope="module")
 def airflow(laptop: Laptop) -> Iterator[AirflowApi]:
     with contextlib.closing(AirflowApi(laptop.airflow_url, "admin", "admin")) as api:
         yield api

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +25,6 @@ TASKS = [
     "cleanup",
 ]
 WAIT_SECONDS = 400
-
-
-@pytest.fixture(scope="module")
-def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
-    laptop = Laptop(tmp_path_factory.mktemp("laptop"))
-    try:
-        laptop.stack("up")
-        yield laptop
-    finally:
-        laptop.stack("down")
 
 
 @pytest.fixture(scope="module")

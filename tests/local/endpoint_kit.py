@@ -7,6 +7,7 @@ import json
 import tarfile
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,20 @@ class Kit:
         self.sagemaker = server.client("sagemaker")
         self.runtime = server.client("sagemaker-runtime")
         self.s3 = server.client("s3")
+
+    def metric(self, name: str, endpoint: str, variant: str) -> float:
+        """The sum of a CloudWatch metric over the last hour."""
+        now = datetime.now(UTC)
+        points = self.server.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/SageMaker",
+            MetricName=name,
+            Dimensions=[{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}],
+            StartTime=now - timedelta(hours=1),
+            EndTime=now + timedelta(minutes=1),
+            Period=3600,
+            Statistics=["Sum"],
+        )["Datapoints"]
+        return float(sum(point["Sum"] for point in points))
 
     def config(self, name: str, capture: dict[str, Any] | None = None, variants: Any = None, **model: Any) -> str:
         """An endpoint config with a model of the same name, in one variant (or `variants`: name to weight)."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -173,23 +172,9 @@ def test_invocations_are_cloudwatch_metrics(kit: Kit) -> None:
         kit.invoke("cap-metrics")
     with pytest.raises(kit.runtime.exceptions.ModelError):
         kit.invoke("cap-metrics", "-1")
-    cloudwatch = kit.server.client("cloudwatch")
 
     def total(metric: str) -> float:
-        now = datetime.now(UTC)
-        points = cloudwatch.get_metric_statistics(
-            Namespace="AWS/SageMaker",
-            MetricName=metric,
-            Dimensions=[
-                {"Name": "EndpointName", "Value": "cap-metrics"},
-                {"Name": "VariantName", "Value": "AllTraffic"},
-            ],
-            StartTime=now - timedelta(hours=1),
-            EndTime=now + timedelta(minutes=1),
-            Period=3600,
-            Statistics=["Sum"],
-        )["Datapoints"]
-        return float(sum(point["Sum"] for point in points))
+        return kit.metric(metric, "cap-metrics", "AllTraffic")
 
     wait_for(lambda: total("Invocations") == 13, "13 invocations in CloudWatch")
     assert total("Invocation5XXErrors") == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -47,20 +46,6 @@ def records(kit: Kit, prefix: str) -> dict[str, str]:
     }
 
 
-def metric(kit: Kit, name: str, endpoint: str, variant: str) -> float:
-    now = datetime.now(UTC)
-    points = kit.server.client("cloudwatch").get_metric_statistics(
-        Namespace="AWS/SageMaker",
-        MetricName=name,
-        Dimensions=[{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}],
-        StartTime=now - timedelta(hours=1),
-        EndTime=now + timedelta(minutes=1),
-        Period=3600,
-        Statistics=["Sum"],
-    )["Datapoints"]
-    return float(sum(point["Sum"] for point in points))
-
-
 def test_production_answers_and_the_shadows_answers_are_captured(kit: Kit) -> None:
     found = kit.create("sh-all", shadow_config(kit, "sh-all", capture=kit.capture("sh-all")))
     [shadow] = found["ShadowProductionVariants"]
@@ -76,8 +61,8 @@ def test_production_answers_and_the_shadows_answers_are_captured(kit: Kit) -> No
         wait_for(lambda: len(records(kit, f"sh-all/sh-all/{variant}/")) == 30, f"all events of {variant}")  # noqa: B023
     assert records(kit, "sh-all/sh-all/Shadow/") == {str(number): f"{number * 5}.0" for number in range(30)}
     assert records(kit, "sh-all/sh-all/Main/") == {str(number): f"{number * 2}.0" for number in range(30)}
-    wait_for(lambda: metric(kit, "Invocations", "sh-all", "Shadow") == 30, "the shadow's metrics")
-    assert metric(kit, "Invocations", "sh-all", "Main") == 30
+    wait_for(lambda: kit.metric("Invocations", "sh-all", "Shadow") == 30, "the shadow's metrics")
+    assert kit.metric("Invocations", "sh-all", "Main") == 30
     with pytest.raises(ClientError, match="Variant Shadow of endpoint sh-all of account 123456789012 not found"):
         kit.invoke("sh-all", TargetVariant="Shadow")
 
@@ -116,10 +101,10 @@ def test_a_slow_and_a_failing_shadow_do_not_touch_production(kit: Kit) -> None:
     assert time.monotonic() - started < requests / 2, "production waited for the shadow"
     found = kit.update("sh-slow", shadow_config(kit, "sh-fails", factor="not a number"))
     assert (found["EndpointConfigName"], found["EndpointStatus"]) == ("sh-fails", "InService")
-    before = metric(kit, "Invocation5XXErrors", "sh-slow", "Shadow")
+    before = kit.metric("Invocation5XXErrors", "sh-slow", "Shadow")
     assert {kit.invoke("sh-slow", "3") for _ in range(10)} == {"6.0"}
-    wait_for(lambda: metric(kit, "Invocation5XXErrors", "sh-slow", "Shadow") >= before + 10, "the shadow's errors")
-    assert metric(kit, "Invocation5XXErrors", "sh-slow", "Main") == 0
+    wait_for(lambda: kit.metric("Invocation5XXErrors", "sh-slow", "Shadow") >= before + 10, "the shadow's errors")
+    assert kit.metric("Invocation5XXErrors", "sh-slow", "Main") == 0
 
 
 def test_a_shadow_comes_and_goes_with_the_config_and_after_a_restart(make_sagemaker_local: Any) -> None:
