@@ -68,12 +68,14 @@ class Serving:
         self.project.write_model(model + (f"verify: {{{verify}}}\n" if verify else ""))
         return json.loads(json.dumps(build_requests(self.project.plan(**changes))))
 
-    def version(self, number: int, *, approved: bool = True, **model: Any) -> str:
-        """ARN of a new version of a model that multiplies by `factor`, with a sample of what it answers."""
+    def version(self, number: int, *, approved: bool = True, archive: bytes = b"", **model: Any) -> str:
+        """ARN of a new version of a model that multiplies by `factor`, with a sample of what it answers.
+
+        `archive` is the model.tar.gz of another model.
+        """
         prefix = f"serving/{self.name}/{number}/"
-        self.s3.put_object(
-            Bucket=self.server.bucket, Key=f"{prefix}model.tar.gz", Body=model_archive(**{"factor": number, **model})
-        )
+        body = archive or model_archive(**{"factor": number, **model})
+        self.s3.put_object(Bucket=self.server.bucket, Key=f"{prefix}model.tar.gz", Body=body)
         rows = [{"content_type": "text/csv", "body": str(x), "prediction": float(x * number)} for x in (1, 2, 3)]
         sample = "\n".join(map(json.dumps, rows)).encode()
         self.s3.put_object(Bucket=self.server.bucket, Key=f"{prefix}sample.jsonl", Body=sample)

@@ -41,7 +41,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
     InService on its old configuration: that is a failed task here, with SageMaker's reason. What can be wrong is looked
     at before anything is made: the version, the endpoint's owner, the bucket of data capture, the alarms.
     Returns `{endpoint, endpoint_config, model, status, previous_endpoint_config, variant, shadow}`: the new version
-    answers as `variant`; as a shadow it does not answer.
+    is `variant`; as a shadow it does not answer.
     """
 
     aws_hook_class = RetrainingHook
@@ -123,7 +123,8 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
     def target(self, requests: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """Where the new version is when all is done."""
         config = requests["CreateEndpointConfig"]
-        names = [variant["VariantName"] for variant in config["ProductionVariants"]]
+        variants = (*config["ProductionVariants"], *config.get("ShadowProductionVariants", []))
+        names = [variant["VariantName"] for variant in variants]
         return {
             "endpoint_config": config["EndpointConfigName"],
             "model": requests["CreateModel"]["ModelName"],
