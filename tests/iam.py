@@ -105,6 +105,7 @@ def _list(value: Any) -> list[Any]:
 _SAGEMAKER = {
     "ProcessingJobName": "processing-job",
     "TrainingJobName": "training-job",
+    "TransformJobName": "transform-job",
     "ModelPackageGroupName": "model-package-group",
     "ModelPackageName": "model-package",
     "ModelPackageArn": "model-package",
@@ -154,7 +155,9 @@ def _s3(call: Call) -> Iterator[Ask]:
 
 def _sagemaker(call: Call) -> Iterator[Ask]:
     parameters, context = call.parameters, _context(call.parameters)
-    named = {} if call.operation.startswith("List") and "ResourceArn" not in parameters else _SAGEMAKER
+    named = {} if call.operation.startswith("List") and "ResourceArn" not in parameters else dict(_SAGEMAKER)
+    if "TransformJobName" in parameters:
+        del named["ModelName"]  # what the job uses is none of its resources
     resources = [_arn(kind, parameters[key]) for key, kind in named.items() if key in parameters] or ["*"]
     if call.operation == "CreateModelPackage":
         resources.append(_arn("model-package", f"{parameters['ModelPackageGroupName']}/1"))

@@ -14,7 +14,7 @@ from tests.local.endpoint_kit import wait_for
 from tests.local.serving_kit import Serving, short_name
 from tests.local.steady_client import SteadyClient
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("aws_connection")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("as_dag_role")]
 PER_SECOND = 20
 # Far apart from what a good version takes on a busy machine.
 SLOW_SECONDS, TOO_SLOW_MS = 2.5, 2000

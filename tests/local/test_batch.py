@@ -17,7 +17,7 @@ from tests.local.job_kit import archive
 from tests.local.serving_kit import Serving, finished, short_name
 from tests.local.transform_kit import INFERENCE
 
-pytestmark = pytest.mark.usefixtures("aws_connection")
+pytestmark = pytest.mark.usefixtures("as_dag_role")
 SUMS = archive({"code/inference.py": INFERENCE})
 
 

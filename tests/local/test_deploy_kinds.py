@@ -17,7 +17,7 @@ from tests.local.job_kit import archive
 from tests.local.serving_kit import Serving, short_name
 from tests.local.transform_kit import INFERENCE as READS_CSV_AND_JSON
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("aws_connection")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("as_dag_role")]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.local.endpoint_kit import Kit
 from tests.local.serving_kit import Serving, short_name
 from tests.local.steady_client import SteadyClient
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("aws_connection")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("as_dag_role")]
 PER_SECOND = 100
 REQUESTS = 5000
 # On each config between two updates: that none of 500 requests is captured has a chance of 0.8 ** 500.
