@@ -65,7 +65,6 @@ def batch(sagemaker_local: LocalSageMaker, tmp_path: Path, request: pytest.Fixtu
     return Batch(sagemaker_local, tmp_path, short_name(request.node.name))
 
 
-@pytest.mark.slow
 def test_a_month_is_scored_once_and_names_its_version(batch: Batch) -> None:
     month = "2014-05"
     batch.put(month, {"a.csv": "1,2\n3,4\n", "more/b.csv": "10,20\n"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from tests.local.job_kit import archive
 from tests.local.serving_kit import Serving, short_name
 from tests.local.transform_kit import INFERENCE as READS_CSV_AND_JSON
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("as_dag_role")]
+pytestmark = pytest.mark.usefixtures("as_dag_role")
 
 
 @pytest.fixture
@@ -25,13 +24,14 @@ def serving(sagemaker_local: LocalSageMaker, tmp_path: Path, request: pytest.Fix
     return Serving(sagemaker_local, tmp_path, short_name(request.node.name))
 
 
+@pytest.mark.slow
 def test_serverless_answers_after_a_cold_start_and_after_an_update(serving: Serving) -> None:
     plan = serving.plan("serverless: {memory_mb: 1024, max_concurrency: 5}")
     versions = [serving.version(number, load_seconds=1) for number in (1, 2)]
     created = serving.deploy(versions[0], plan)
-    started = time.monotonic()
-    assert serving.verify(1, created, plan)["max_difference"] == 0
-    assert time.monotonic() - started >= 1, "the container started with the first request"
+    verified = serving.verify(1, created, plan)
+    assert verified["max_difference"] == 0
+    assert verified["p50_ms"] < 1000 <= verified["p99_ms"], "the container started with the first request"
     [variant] = serving.endpoint()["ProductionVariants"]
     assert variant["CurrentServerlessConfig"] == {"MemorySizeInMB": 1024, "MaxConcurrency": 5}
     assert "DataCaptureConfig" not in serving.endpoint()
@@ -51,6 +51,7 @@ def test_serverless_that_answers_otherwise_is_put_back(serving: Serving) -> None
     assert serving.answer("5") == 5.0
 
 
+@pytest.mark.slow
 def test_asynchronous_answers_through_s3(serving: Serving) -> None:
     plan = serving.plan("asynchronous: {max_concurrent_invocations: 2}", run_id=serving.name)
     kit, requests = Kit(serving.server), plan["verify"]["asynchronous_uri"]
@@ -69,6 +70,7 @@ def test_asynchronous_answers_through_s3(serving: Serving) -> None:
     assert serving.endpoint()["EndpointConfigName"] == updated["endpoint_config"]
 
 
+@pytest.mark.slow
 def test_a_shadow_gets_copies_and_answers_nobody(serving: Serving) -> None:
     plan = serving.plan("challenger: {as: shadow, percent: 50}, data_capture: {sampling_percentage: 100}")
     versions = [serving.version(number) for number in (1, 2, 3)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -65,13 +66,14 @@ class Comparison:
         """`{requests, max_difference, p50_ms, p90_ms, p99_ms}`"""
         ordered = sorted(self.seconds)
 
-        def percentile(share: float) -> float:
-            return round(ordered[int(share * (len(ordered) - 1))] * 1000, 2)
+        def percentile(percent: int) -> float:
+            """The nearest rank: of a small sample p99 is the slowest request, such as a cold start."""
+            return round(ordered[math.ceil(percent * len(ordered) / 100) - 1] * 1000, 2)
 
         return {
             "requests": len(self.seconds),
             "max_difference": max(self.differences, default=None),
-            **{f"p{share}_ms": percentile(share / 100) for share in (50, 90, 99)},
+            **{f"p{percent}_ms": percentile(percent) for percent in (50, 90, 99)},
         }
 
 
