@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from sagemaker_retraining.operators.invocation import AsynchronousInvoker, Invok
 from sagemaker_retraining.operators.shadow import compare_shadow
 from sagemaker_retraining.requests.hosting import update_request
 from sagemaker_retraining.requests.rollout import MARGIN_SECONDS
+from sagemaker_retraining.shadow import percentile
 from sagemaker_retraining.triggers.endpoint import EndpointTrigger
 
 if TYPE_CHECKING:
@@ -66,14 +66,10 @@ class Comparison:
         """`{requests, max_difference, p50_ms, p90_ms, p99_ms}`"""
         ordered = sorted(self.seconds)
 
-        def percentile(percent: int) -> float:
-            """The nearest rank: of a small sample p99 is the slowest request, such as a cold start."""
-            return round(ordered[math.ceil(percent * len(ordered) / 100) - 1] * 1000, 2)
-
         return {
             "requests": len(self.seconds),
             "max_difference": max(self.differences, default=None),
-            **{f"p{percent}_ms": percentile(percent) for percent in (50, 90, 99)},
+            **{f"p{percent}_ms": round(1000 * (percentile(ordered, percent) or 0), 2) for percent in (50, 90, 99)},
         }
 
 

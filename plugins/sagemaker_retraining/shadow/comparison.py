@@ -91,7 +91,7 @@ def spread(values: Sequence[float]) -> dict[str, float | None]:
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float | None:
-    """The nearest rank of sorted values."""
+    """The nearest rank of sorted values: of a few, the 99th is the largest."""
     return ordered[math.ceil(percent / 100 * len(ordered)) - 1] if ordered else None
 
 
