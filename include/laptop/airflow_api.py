@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
-LOCKED_TRIES = 20
-"""How often a request is sent that SQLite was too busy for; half a second lies between two of them."""
+LOCKED_TRIES, LOCKED_PAUSE_SECONDS = 20, 0.5
+"""How often a request is sent that SQLite was too busy for, and what lies between two of them."""
 
 FINISHED = {"success", "failed", "upstream_failed", "skipped", "removed"}
 
@@ -73,11 +73,11 @@ class AirflowApi:
 
     def unpause(self, dag_id: str) -> None:
         """Let its runs start."""
-        self._http.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
+        self._set("PATCH", f"dags/{dag_id}", {"is_paused": False})
 
     def pause(self, dag_id: str) -> None:
         """Let no further run or task of it start."""
-        self._http.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": True}).raise_for_status()
+        self._set("PATCH", f"dags/{dag_id}", {"is_paused": True})
 
     def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
         """Start a run by hand, with no logical date, as the UI's form does when the date is left out."""
@@ -116,14 +116,26 @@ class AirflowApi:
 
     def _backfill(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """POST, again while Airflow answers 503: it wants the database for itself, which on SQLite takes luck."""
-        for _ in range(LOCKED_TRIES):
+        for attempt in range(LOCKED_TRIES):
+            if attempt:
+                time.sleep(LOCKED_PAUSE_SECONDS)
             answer = self._http.post(f"/api/v2/{path}", json=body)
             if answer.status_code != 503:
                 break
-            time.sleep(0.5)
         answer.raise_for_status()
         made: dict[str, Any] = answer.json()
         return made
+
+    def _set(self, method: str, path: str, body: dict[str, Any] | None, fine: int | None = None) -> None:
+        """A change that may be sent twice: again while Airflow's own error (5xx) says that SQLite was busy."""
+        for attempt in range(LOCKED_TRIES):
+            if attempt:
+                time.sleep(LOCKED_PAUSE_SECONDS)
+            answer = self._http.request(method, f"/api/v2/{path}", json=body)
+            if answer.status_code < 500:
+                break
+        if answer.status_code != fine:
+            answer.raise_for_status()
 
     def active_backfills(self, dag_id: str) -> list[int]:
         """Ids of the DAG's backfills that are not over; Airflow allows one."""
@@ -132,13 +144,11 @@ class AirflowApi:
 
     def cancel_backfill(self, backfill: int) -> None:
         """End a backfill: Airflow fails what is queued and lets what runs go on. One that is over stays as it is."""
-        answer = self._http.put(f"/api/v2/backfills/{backfill}/cancel")
-        if answer.status_code != 409:
-            answer.raise_for_status()
+        self._set("PUT", f"backfills/{backfill}/cancel", None, fine=409)
 
     def give_up(self, dag_id: str, run_id: str) -> None:
         """End a run as failed; what of it still runs is stopped by Airflow."""
-        self._http.patch(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"}).raise_for_status()
+        self._set("PATCH", f"dags/{dag_id}/dagRuns/{run_id}", {"state": "failed"})
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """queued, running, success or failed."""

@@ -189,8 +189,10 @@ class Backfill:
             yield
         except BaseException:
             self.say("Cancelling the backfill and stopping its jobs …")
-            with contextlib.suppress(httpx.HTTPError, BotoCoreError, ClientError):
+            try:
                 self.cancel(api, sagemaker, backfill, due)
+            except (httpx.HTTPError, BotoCoreError, ClientError) as error:
+                self.say(f"Not all of it could be stopped: {error}")
             raise
 
     def cancel(self, api: AirflowApi, sagemaker: SageMaker, backfill: int, due: list[str]) -> None:
