@@ -16,6 +16,7 @@ REASON = Param(
     type="string",
     minLength=3,
     maxLength=150,
+    pattern=r"\S",
     title="Reason",
     description="Kept in the Model Registry with your name.",
 )
