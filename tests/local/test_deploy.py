@@ -171,11 +171,21 @@ def test_an_alarm_that_is_on_or_missing_stops_before_anything_is_made(serving: S
     arn = serving.version(2)
     with pytest.raises(AirflowFailException, match="there is no pager-duty"):
         serving.deploy(arn, serving.plan(f"alarms: [{{name: pager-duty}}], {CANARY}"))
+    name = f"{serving.name}-orders-lost"
     cloudwatch = serving.server.client("cloudwatch")
-    plan = serving.plan(f"alarms: [{{metric: error_rate, above: 0.05}}], {CANARY}")
-    cloudwatch.put_metric_alarm(**plan["deploy"]["alarms"][0])
-    name = plan["deploy"]["alarms"][0]["AlarmName"]
+    # Of the business, not of the endpoint: nobody but the test changes its state.
+    cloudwatch.put_metric_alarm(
+        AlarmName=name,
+        Namespace="Shop",
+        MetricName="OrdersLost",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
     cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="test")
+    plan = serving.plan(f"alarms: [{{name: {name}}}], {CANARY}")
     with pytest.raises(AirflowException, match=f"{name}: in ALARM before the update"):
         serving.deploy(arn, plan)
     assert serving.configs() == [before["endpoint_config"]]
