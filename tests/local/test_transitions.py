@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,7 +38,7 @@ def form(**params: Any) -> dict[str, Any]:
         "params": {"version": None, "reason": "too many false alarms, again", **params},
         "dag": SimpleNamespace(dag_id="demo_model_rollback"),
         "run_id": "manual__2026-11-20T12:00:00+00:00",
-        "dag_run": SimpleNamespace(triggering_user_name="jane"),
+        "dag_run": SimpleNamespace(triggering_user_name="jane", run_after=datetime.now(UTC)),
     }
 
 
@@ -84,12 +85,38 @@ def test_back_and_back_again_and_forward(serving: Serving) -> None:
     assert [item.to_status for item in decision] == ["Approved"], "the history of decisions is left as it was"
 
 
+@pytest.mark.parametrize("kind", ["variant", "shadow"])
+@pytest.mark.parametrize("chosen", [None, 2])
+def test_a_challenger_is_taken_out(serving: Serving, kind: str, chosen: int | None) -> None:
+    versions = [serving.version(number) for number in (1, 2, 3)]
+    alone = serving.deploy(versions[1])
+    serving.deploy(versions[2], serving.plan(f"challenger: {{as: {kind}, percent: 10}}"))
+    plan = roll_back(serving, version=chosen)
+    assert (plan["model_package_arn"], plan["replaced_arn"]) == (versions[1], versions[2])
+    assert serving.endpoint()["EndpointConfigName"] == alone["endpoint_config"]
+    assert "ShadowProductionVariants" not in serving.endpoint()
+    for arn in versions[1:]:
+        assert " 3-2 by jane from rollback" in metadata(serving, arn)["served.01"]
+
+
+def test_one_step_back_however_often_it_is_asked_for(serving: Serving) -> None:
+    versions = [serving.version(number) for number in (1, 2, 3)]
+    serving.deploy(versions[2])
+    asked = form()
+    plan = transitions.plan_rollback("demo_model", asked)
+    assert plan["model_package_arn"] == versions[1]
+    serving.deploy(versions[1], plan)
+    with pytest.raises(AirflowFailException, match=r"was changed at .* trigger the DAG again with the number"):
+        transitions.plan_rollback("demo_model", asked)
+    assert serving.answer() == 4.0
+
+
 def test_what_is_wrong_leaves_production_as_it_is(serving: Serving) -> None:
     served = serving.version(1)
     serving.version(2, approved=False)
     before = serving.deploy(served)
     for version, message in (
-        (2, "only an Approved version"),
+        (2, "/2 is PendingManualApproval: nobody has decided on it; only an Approved version"),
         (9, r"/9 does not exist: its versions are 1, 2"),
         (1, "serves .*/1 already"),
     ):
