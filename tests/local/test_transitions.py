@@ -143,6 +143,9 @@ def test_promotion_copies_registers_and_waits_for_a_person(serving: Serving, mon
     text = production.replace("environment: test", "environment: prod") + "aws_conn_id: production\n"
     names = f"register: {{group: {serving.name}-prod}}, deploy: {{endpoint: {serving.name}-p}}"
     text += f"models: {{demo_model: {{{names}}}}}\n"
+    serving.project.write_environment(
+        text.replace(f"{serving.name}-prod", serving.name).replace("environment: prod", "environment: shared"), "shared"
+    )
     serving.project.write_environment(text, "prod")
     extra = {"region_name": "us-east-1", "endpoint_url": server.url}
     connection = {"conn_type": "aws", "login": "prod", "password": "prod", "extra": extra}
@@ -158,6 +161,8 @@ def test_promotion_copies_registers_and_waits_for_a_person(serving: Serving, mon
 
     with pytest.raises(AirflowFailException, match="choose two environments"):
         plan(target="test")
+    with pytest.raises(AirflowFailException, match=rf"test and shared share the model package group {serving.name},"):
+        plan(target="shared")
     with pytest.raises(AirflowFailException, match=r"evaluation.json: there is no such object; nothing was registered"):
         transitions.promote(plan())
     assert not serving.sagemaker.list_model_package_groups(NameContains=f"{serving.name}-prod")[

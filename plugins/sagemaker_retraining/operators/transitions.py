@@ -117,6 +117,17 @@ def plan_promotion(name: str, context: Mapping[str, Any]) -> dict[str, Any]:
     model, target = configuration(name, params["target"])
     if model.deploy.kind == "batch":
         raise AirflowFailException(f"{name}: deploy.kind is batch in {params['target']}; promotion deploys an endpoint")
+    group_there = _named(model.group, target)
+    if (source.account, source.region, _named(source_model.group, source)) == (
+        target.account,
+        target.region,
+        group_there,
+    ):
+        raise AirflowFailException(
+            f"{params['source']} and {params['target']} share the model package group {group_there}, so that a version "
+            f"approved for one would be approved for both: write register.group with {{env}}, or another one for "
+            f"{params['target']} under `models:` of its environment file"
+        )
     hook = hook_of(source)
     package = find(hook, _named(source_model.group, source), params["version"])
     require_approved(hook, package["ModelPackageArn"])
