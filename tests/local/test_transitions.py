@@ -189,5 +189,8 @@ def test_promotion_copies_registers_and_waits_for_a_person(serving: Serving, mon
         serving.deploy(promoted, planned)
     serving.sagemaker.update_model_package(ModelPackageArn=promoted, ModelApprovalStatus="Approved")
     assert serving.deploy(promoted, planned)["endpoint"] == f"{serving.name}-p"
+    for _ in range(2):
+        transitions.record(transitions.target_hook(planned), [promoted], planned["note"])
+    assert [text for key, text in metadata(serving, promoted).items() if key.startswith("served.")] == [planned["note"]]
     again = transitions.promote(plan())
     assert (again.rpartition("/")[2], promoted.rpartition("/")[2]) == ("2", "1"), "a second promotion asks again"
