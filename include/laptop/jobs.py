@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from include.laptop.aws import client
 from include.laptop.layout import Addresses
+from sagemaker_retraining.requests.hosting import CHALLENGER
 
 JOB_STEPS = {"preprocess": "processing", "train": "training", "evaluate": "processing"}
 
@@ -58,11 +59,12 @@ class SageMaker:
         resumed = [line for line in lines if "resum" in line.lower() and "round" in line.lower()]
         return resumed[-1] if resumed else None
 
-    def invoke(self, endpoint: str, row: dict[str, Any]) -> str:
-        """The endpoint's answer to one row of the sample."""
+    def invoke(self, endpoint: str, row: dict[str, Any], variant: str) -> str:
+        """The endpoint's answer to one row of the sample; a challenger is asked by name."""
+        chosen = {"TargetVariant": variant} if variant == CHALLENGER else {}
         runtime = client("sagemaker-runtime", self.where)
         answer = runtime.invoke_endpoint(
-            EndpointName=endpoint, ContentType=row["content_type"], Accept="text/csv", Body=row["body"]
+            EndpointName=endpoint, ContentType=row["content_type"], Accept="text/csv", Body=row["body"], **chosen
         )
         return str(answer["Body"].read().decode().strip())
 

@@ -84,7 +84,8 @@ def collect(result: Result, api: AirflowApi, sagemaker: SageMaker) -> None:
     outputs = returned("evaluate").get("outputs", {})
     result.report = save_report(result, sagemaker, outputs)
     if deployed := returned("deploy"):
-        result.prediction = predict(sagemaker, plan["verify"], outputs)
+        if answers_at_once(plan["verify"], deployed):
+            result.prediction = predict(sagemaker, plan["verify"], outputs, deployed["variant"])
         result.endpoint = describe_endpoint(sagemaker, deployed)
 
 
@@ -119,29 +120,35 @@ def describe_job(sagemaker: SageMaker, step: str, name: str | None) -> dict[str,
     }
 
 
-def predict(sagemaker: SageMaker, verify: dict[str, Any], outputs: dict[str, str]) -> dict[str, Any]:
+def answers_at_once(verify: dict[str, Any], deployed: dict[str, Any]) -> bool:
+    """Whether the new version can be asked: a shadow answers nobody, an asynchronous endpoint later and through S3."""
+    return not deployed["shadow"] and "asynchronous_uri" not in verify
+
+
+def predict(sagemaker: SageMaker, verify: dict[str, Any], outputs: dict[str, str], variant: str) -> dict[str, Any]:
     """Ask the endpoint about a real row and compare with what the evaluation computed for it.
 
     Raises LaptopError when they differ by more than the model's tolerance.
     """
     row = sagemaker.sample_row(f"{outputs['evaluation']}sample.jsonl")
-    online = float(sagemaker.invoke(verify["endpoint"], row))
+    online = float(sagemaker.invoke(verify["endpoint"], row, variant))
     if not abs(online - row["prediction"]) <= verify["tolerance"]:
         raise LaptopError(f"{verify['endpoint']} answers {online} where the evaluation computed {row['prediction']}.")
     return {"input": row["body"], "online": online, "offline": row["prediction"]}
 
 
 def describe_endpoint(sagemaker: SageMaker, deployed: dict[str, Any]) -> dict[str, Any]:
-    """The endpoint as it is now. Raises LaptopError unless it serves the wanted configuration and captures."""
+    """The endpoint as it is now. Raises LaptopError unless it serves the wanted config, and captures if it should."""
     name = deployed["endpoint"]
     endpoint = sagemaker.api.describe_endpoint(EndpointName=name)
+    captures = endpoint.get("DataCaptureConfig", {}).get("EnableCapture", False)
     deadline = time.monotonic() + CAPTURE_SECONDS
-    while not (objects := sagemaker.capture_objects(name)) and time.monotonic() < deadline:
+    while not (objects := sagemaker.capture_objects(name)) and captures and time.monotonic() < deadline:
         time.sleep(0.5)
     status, config = endpoint["EndpointStatus"], endpoint["EndpointConfigName"]
     if status != "InService" or config != deployed["endpoint_config"]:
         raise LaptopError(f"{name} is {status} on {config}, wanted InService on {deployed['endpoint_config']}.")
-    if not objects:
+    if captures and not objects:
         raise LaptopError(f"{name} has captured nothing in S3 after {CAPTURE_SECONDS} s.")
     return {"name": name, "status": status, "config": config, "capture_objects": objects}
 

@@ -174,7 +174,7 @@ def test_a_version_that_is_deleted_while_it_waits(release: Release) -> None:
 
 def test_only_what_is_approved_is_deployed(release: Release) -> None:
     arn = release.register("job-1")["model_package_arn"]
-    with pytest.raises(AirflowFailException, match=r"is PendingManualApproval .*only an Approved version"):
+    with pytest.raises(AirflowFailException, match=r"is PendingManualApproval: .*only an Approved version"):
         release.deploy(arn)
     release.decide(arn, "Rejected", "no")
     with pytest.raises(AirflowFailException, match="is Rejected by jane from cli"):

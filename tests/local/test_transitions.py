@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,7 +38,7 @@ def form(**params: Any) -> dict[str, Any]:
         "params": {"version": None, "reason": "too many false alarms, again", **params},
         "dag": SimpleNamespace(dag_id="demo_model_rollback"),
         "run_id": "manual__2026-11-20T12:00:00+00:00",
-        "dag_run": SimpleNamespace(triggering_user_name="jane"),
+        "dag_run": SimpleNamespace(triggering_user_name="jane", run_after=datetime.now(UTC)),
     }
 
 
@@ -84,12 +85,38 @@ def test_back_and_back_again_and_forward(serving: Serving) -> None:
     assert [item.to_status for item in decision] == ["Approved"], "the history of decisions is left as it was"
 
 
+@pytest.mark.parametrize("kind", ["variant", "shadow"])
+@pytest.mark.parametrize("chosen", [None, 2])
+def test_a_challenger_is_taken_out(serving: Serving, kind: str, chosen: int | None) -> None:
+    versions = [serving.version(number) for number in (1, 2, 3)]
+    alone = serving.deploy(versions[1])
+    serving.deploy(versions[2], serving.plan(f"challenger: {{as: {kind}, percent: 10}}"))
+    plan = roll_back(serving, version=chosen)
+    assert (plan["model_package_arn"], plan["replaced_arn"]) == (versions[1], versions[2])
+    assert serving.endpoint()["EndpointConfigName"] == alone["endpoint_config"]
+    assert "ShadowProductionVariants" not in serving.endpoint()
+    for arn in versions[1:]:
+        assert " 3-2 by jane from rollback" in metadata(serving, arn)["served.01"]
+
+
+def test_one_step_back_however_often_it_is_asked_for(serving: Serving) -> None:
+    versions = [serving.version(number) for number in (1, 2, 3)]
+    serving.deploy(versions[2])
+    asked = form()
+    plan = transitions.plan_rollback("demo_model", asked)
+    assert plan["model_package_arn"] == versions[1]
+    serving.deploy(versions[1], plan)
+    with pytest.raises(AirflowFailException, match=r"was changed at .* trigger the DAG again with the number"):
+        transitions.plan_rollback("demo_model", asked)
+    assert serving.answer() == 4.0
+
+
 def test_what_is_wrong_leaves_production_as_it_is(serving: Serving) -> None:
     served = serving.version(1)
     serving.version(2, approved=False)
     before = serving.deploy(served)
     for version, message in (
-        (2, "only an Approved version"),
+        (2, "/2 is PendingManualApproval: nobody has decided on it; only an Approved version"),
         (9, r"/9 does not exist: its versions are 1, 2"),
         (1, "serves .*/1 already"),
     ):
@@ -116,6 +143,9 @@ def test_promotion_copies_registers_and_waits_for_a_person(serving: Serving, mon
     text = production.replace("environment: test", "environment: prod") + "aws_conn_id: production\n"
     names = f"register: {{group: {serving.name}-prod}}, deploy: {{endpoint: {serving.name}-p}}"
     text += f"models: {{demo_model: {{{names}}}}}\n"
+    serving.project.write_environment(
+        text.replace(f"{serving.name}-prod", serving.name).replace("environment: prod", "environment: shared"), "shared"
+    )
     serving.project.write_environment(text, "prod")
     extra = {"region_name": "us-east-1", "endpoint_url": server.url}
     connection = {"conn_type": "aws", "login": "prod", "password": "prod", "extra": extra}
@@ -131,6 +161,8 @@ def test_promotion_copies_registers_and_waits_for_a_person(serving: Serving, mon
 
     with pytest.raises(AirflowFailException, match="choose two environments"):
         plan(target="test")
+    with pytest.raises(AirflowFailException, match=rf"test and shared share the model package group {serving.name},"):
+        plan(target="shared")
     with pytest.raises(AirflowFailException, match=r"evaluation.json: there is no such object; nothing was registered"):
         transitions.promote(plan())
     assert not serving.sagemaker.list_model_package_groups(NameContains=f"{serving.name}-prod")[
@@ -157,5 +189,8 @@ def test_promotion_copies_registers_and_waits_for_a_person(serving: Serving, mon
         serving.deploy(promoted, planned)
     serving.sagemaker.update_model_package(ModelPackageArn=promoted, ModelApprovalStatus="Approved")
     assert serving.deploy(promoted, planned)["endpoint"] == f"{serving.name}-p"
+    for _ in range(2):
+        transitions.record(transitions.target_hook(planned), [promoted], planned["note"])
+    assert [text for key, text in metadata(serving, promoted).items() if key.startswith("served.")] == [planned["note"]]
     again = transitions.promote(plan())
     assert (again.rpartition("/")[2], promoted.rpartition("/")[2]) == ("2", "1"), "a second promotion asks again"

@@ -189,3 +189,42 @@ def test_the_reason_of_a_failed_task_is_its_exception(tmp_path: Path, monkeypatc
 def test_a_metric_that_was_not_finite_is_shown_as_that() -> None:
     """The gate's XCom has None for it; the summary of a refused model must not fail on top."""
     assert summary.metrics_text({"auc": None, "log_loss": 0.5}) == "auc nan, log_loss 0.5000"
+
+
+class Served:
+    """A local SageMaker that serves 0.5 as whatever variant, and has no data capture."""
+
+    asked: str | None = None
+
+    def sample_row(self, uri: str) -> dict[str, Any]:
+        return {"body": "1", "content_type": "text/csv", "prediction": 0.5}
+
+    def invoke(self, endpoint: str, row: dict[str, Any], variant: str) -> str:
+        self.asked = variant
+        return "0.5"
+
+    def capture_objects(self, endpoint: str) -> int:
+        return 0
+
+    @property
+    def api(self) -> Served:
+        return self
+
+    def describe_endpoint(self, **request: str) -> dict[str, Any]:
+        return {"EndpointStatus": "InService", "EndpointConfigName": "wanted"}
+
+
+def test_a_version_is_asked_only_where_it_answers() -> None:
+    verify = {"endpoint": "demo", "tolerance": 0.0}
+    assert result.answers_at_once(verify, {"shadow": False})
+    assert not result.answers_at_once(verify, {"shadow": True})
+    assert not result.answers_at_once({**verify, "asynchronous_uri": "s3://b/x"}, {"shadow": False})
+    served: Any = Served()
+    result.predict(served, verify, {"evaluation": "s3://b/e/"}, "Challenger")
+    assert served.asked == "Challenger"
+
+
+def test_an_endpoint_without_capture_need_not_capture() -> None:
+    served: Any = Served()
+    found = result.describe_endpoint(served, {"endpoint": "demo", "endpoint_config": "wanted"})
+    assert found["capture_objects"] == 0

@@ -127,16 +127,23 @@ def test_the_nearest_rank() -> None:
     assert [percentile([1, 2, 3, 4], percent) for percent in (1, 50, 75, 99)] == [1, 2, 3, 4]
 
 
-def page(found: dict[str, Any]) -> str:
+def page(found: dict[str, Any], hours: float = 24.0) -> str:
     return shadow_report(
         {
             **found,
             "endpoint": "demo",
-            "hours": 24.0,
+            "hours": hours,
             "versions": {"production": "demo/1", "shadow": "demo/2"},
             "traffic": {"production": TRAFFIC, "shadow": {**TRAFFIC, "latency_ms": None, "max_latency_ms": None}},
         }
     )
+
+
+def test_an_hour_and_less_and_long_requests_are_readable() -> None:
+    found = compare([], tolerance=0)
+    assert "24.0 hours" in page(found)
+    assert "1.5 minutes" in page(found, hours=0.025)
+    assert "overflow-wrap: anywhere" in page(found), "a row of thirty numbers has no blank to break at"
 
 
 def test_the_page_says_what_was_found_and_runs_no_script() -> None:

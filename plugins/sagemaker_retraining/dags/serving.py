@@ -16,7 +16,7 @@ REASON = Param(
     type="string",
     minLength=3,
     maxLength=150,
-    pattern=r"\S",
+    pattern=r"\S\s*\S\s*\S",  # blanks are no reason
     title="Reason",
     description="Kept in the Model Registry with your name.",
 )
@@ -33,7 +33,8 @@ def rollback_dag(name: str) -> DAG:
         type=["null", "integer"],
         minimum=1,
         title="Version",
-        description="Number of an approved version. Empty: the newest approved one before the version that serves.",
+        description="Number of an approved version. Empty: the newest approved one before the version that serves, or, "
+        "where a challenger stands beside that, the version that serves, without the challenger.",
     )
     with _dag(f"{name}_rollback", model, environment, {"version": version, "reason": REASON}) as dag:
         plan = rollback_plan_task(name)()

@@ -24,5 +24,8 @@ def require_approved(hook: RetrainingHook, arn: str) -> dict[str, Any]:
         ) from error
     decision = decision_of(package)
     if decision.status != APPROVED:
-        raise AirflowFailException(f"{decision}: only an Approved version goes to production, which stays as it is")
+        raise AirflowFailException(
+            f"{decision}; only an Approved version goes to production, which stays as it is. Approve it, or choose "
+            f"another"
+        )
     return package

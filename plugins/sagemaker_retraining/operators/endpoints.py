@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from sagemaker_retraining.hooks import RetrainingHook, split_s3_uri
 from sagemaker_retraining.plan import ownership
-from sagemaker_retraining.requests.hosting import VARIANT
+from sagemaker_retraining.requests.hosting import CHALLENGER, VARIANT
 from sagemaker_retraining.requests.rollout import watched_alarms
 
 Description = Mapping[str, Any]
@@ -90,7 +90,18 @@ def served_model(hook: RetrainingHook, config_name: str) -> str | None:
 def served_version(hook: RetrainingHook, endpoint: str) -> str | None:
     """ARN of the version an endpoint serves; None without an endpoint, or for a model that is of no version."""
     description = hook.describe_or_none("describe_endpoint", EndpointName=endpoint)
-    model = served_model(hook, description["EndpointConfigName"]) if description else None
+    return version_of(hook, served_model(hook, description["EndpointConfigName"])) if description else None
+
+
+def challenger_model(hook: RetrainingHook, config_name: str) -> str | None:
+    """The model of a config that stands beside the main variant's, in its shadow or with traffic of its own."""
+    config = hook.describe_or_none("describe_endpoint_config", EndpointConfigName=config_name) or {}
+    found = (*config.get("ProductionVariants", []), *config.get("ShadowProductionVariants", []))
+    return next((variant["ModelName"] for variant in found if variant["VariantName"] == CHALLENGER), None)
+
+
+def version_of(hook: RetrainingHook, model: str | None) -> str | None:
+    """ARN of the version that a model was made from; None for one that is gone, or of no version."""
     found = hook.describe_or_none("describe_model", ModelName=model) if model else None
     arn: str | None = (found or {}).get("PrimaryContainer", {}).get("ModelPackageName")
     return arn

@@ -21,7 +21,7 @@ from sagemaker_retraining.config import (
 )
 from sagemaker_retraining.hooks import RetrainingHook, split_s3_uri
 from sagemaker_retraining.operators.approved import require_approved
-from sagemaker_retraining.operators.endpoints import served_version
+from sagemaker_retraining.operators.endpoints import challenger_model, pending_config, served_model, version_of
 from sagemaker_retraining.operators.plan import git_sha
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import RunPlan, build_plan, package_code
@@ -33,6 +33,7 @@ from sagemaker_retraining.requests.promotion import promoted_package
 from sagemaker_retraining.requests.registry import group_request
 from sagemaker_retraining.requests.served import PROMOTION, ROLLBACK, is_noted, served_line, served_request
 from sagemaker_retraining.requests.validation import RequestError, validate
+from sagemaker_retraining.triggers.endpoint import MOVING
 
 Package = Mapping[str, Any]
 log = logging.getLogger(__name__)
@@ -41,32 +42,70 @@ log = logging.getLogger(__name__)
 def plan_rollback(name: str, context: Mapping[str, Any]) -> dict[str, Any]:
     """Which version is to serve instead of which, and the requests that do it; nothing is changed.
 
-    An empty `version` is the newest approved one that is older than what serves: twice back is two steps back. All
-    traffic moves at once and without alarms: production is ill already, and an alarm that is on would stop the cure.
+    An empty `version` is the newest approved one that is older than what serves: twice back is two steps back. Where a
+    challenger stands beside what serves, it is what serves, which loses its challenger. All traffic moves at once and
+    without alarms: production is ill already, and an alarm that is on would stop the cure.
     """
     model, environment = configuration(name, None)
     if model.deploy.kind == "batch":
         raise AirflowFailException(f"{name}: deploy.kind is batch, so no endpoint serves a version to go back from")
     hook = hook_of(environment)
     group, endpoint = (_named(text, environment) for text in (model.group, model.endpoint))
-    serving = served_version(hook, endpoint)
-    chosen = context["params"]["version"]
-    package = find(hook, group, chosen) if chosen else previous(hook, group, serving)
+    serving, newcomer, moving = look(hook, endpoint)
+    if chosen := context["params"]["version"]:
+        package = find(hook, group, chosen)
+    else:
+        require_unchanged(hook, endpoint, context["dag_run"].run_after)
+        package = registry.describe(hook.api, serving) if serving and newcomer else previous(hook, group, serving)
     arn = package["ModelPackageArn"]
     require_approved(hook, arn)
-    if arn == serving:
+    replaced = newcomer or serving if arn == serving else serving
+    if arn == serving and not newcomer and not moving:
         raise AirflowFailException(f"{endpoint} serves {short_name(arn)} already; nothing was changed")
     requests = build_requests(run_plan(model, environment, package, context))
-    log.info("%s: from %s to %s", endpoint, serving and short_name(serving), short_name(arn))
+    log.info("%s: from %s to %s", endpoint, replaced and short_name(replaced), short_name(arn))
     return {
         "model_package_arn": arn,
-        "replaced_arn": serving,
+        "replaced_arn": replaced,
         "sample_uri": sample_uri(package),
         "deploy": without_rollout(requests["deploy"]),
         "verify": requests["verify"],
         "cleanup": requests["cleanup"],
-        "note": note(context, ROLLBACK, before=serving, after=arn),
+        "note": note(context, ROLLBACK, before=replaced, after=arn),
     }
+
+
+def look(hook: RetrainingHook, endpoint: str) -> tuple[str | None, str | None, bool]:
+    """The version that serves, one that stands beside it or is on its way to replace it, and whether an update runs."""
+    description = hook.describe_or_none("describe_endpoint", EndpointName=endpoint)
+    if description is None:
+        return None, None, False
+    config = description["EndpointConfigName"]
+    moving = description["EndpointStatus"] in MOVING
+    coming = pending_config(description) if moving else None
+    model = served_model(hook, coming) if coming else challenger_model(hook, config)
+    return version_of(hook, served_model(hook, config)), version_of(hook, model), moving
+
+
+def require_unchanged(hook: RetrainingHook, endpoint: str, asked: datetime) -> None:
+    """Raise AirflowFailException when the endpoint was changed after somebody asked for "the version before".
+
+    Two people who press the button at once, and one who clears a run that has ended, mean one step back.
+    """
+    description = hook.describe_or_none("describe_endpoint", EndpointName=endpoint)
+    if description is None:
+        return
+    status, changed = description["EndpointStatus"], description["LastModifiedTime"]
+    if status in MOVING:
+        happened = f"is {status}"
+    elif changed > asked:
+        happened = f"was changed at {changed.isoformat(timespec='seconds')}, after this run was asked for"
+    else:
+        return
+    raise AirflowFailException(
+        f"{endpoint} {happened}, so that an empty version may mean another one than you had in mind; nothing was "
+        f"changed. Look what serves, and trigger the DAG again with the number of the version that is to serve"
+    )
 
 
 def plan_promotion(name: str, context: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,6 +117,17 @@ def plan_promotion(name: str, context: Mapping[str, Any]) -> dict[str, Any]:
     model, target = configuration(name, params["target"])
     if model.deploy.kind == "batch":
         raise AirflowFailException(f"{name}: deploy.kind is batch in {params['target']}; promotion deploys an endpoint")
+    group_there = _named(model.group, target)
+    if (source.account, source.region, _named(source_model.group, source)) == (
+        target.account,
+        target.region,
+        group_there,
+    ):
+        raise AirflowFailException(
+            f"{params['source']} and {params['target']} share the model package group {group_there}, so that a version "
+            f"approved for one would be approved for both: write register.group with {{env}}, or another one for "
+            f"{params['target']} under `models:` of its environment file"
+        )
     hook = hook_of(source)
     package = find(hook, _named(source_model.group, source), params["version"])
     require_approved(hook, package["ModelPackageArn"])

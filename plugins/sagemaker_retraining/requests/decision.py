@@ -45,6 +45,8 @@ class Decision:
         return asdict(self)
 
     def __str__(self) -> str:
+        if self.status == PENDING:
+            return f"{short_name(self.model_package_arn)} is {self.status}: nobody has decided on it"
         moment = f" at {self.at}" if self.at else ""
         said = f": {self.reason}" if self.reason else ", without a reason"
         return f"{short_name(self.model_package_arn)} is {self.status} by {self.by} from {self.door}{moment}{said}"

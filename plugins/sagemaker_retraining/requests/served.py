@@ -39,8 +39,8 @@ def served_request(package: Mapping[str, Any], line: str) -> dict[str, Any]:
 
 
 def is_noted(package: Mapping[str, Any], line: str) -> bool:
-    """Whether an earlier try wrote the line already."""
-    return line in package.get("CustomerMetadataProperties", {}).values()
+    """Whether an earlier try wrote the line already; a promoted version has it as `promoted` from the beginning."""
+    return any(_match(key) and text == line for key, text in package.get("CustomerMetadataProperties", {}).items())
 
 
 def _match(key: str) -> re.Match[str] | None:

@@ -11,7 +11,8 @@ WIDTH, HEIGHT, BINS = 440, 160, 40
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1f2937 }
 table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .25rem .9rem .25rem 0; text-align: left }
-th { border-bottom: 1px solid #9ca3af } td + td { font-variant-numeric: tabular-nums } code { font-size: .85em }
+th { border-bottom: 1px solid #9ca3af } td + td { font-variant-numeric: tabular-nums }
+code { font-size: .85em; overflow-wrap: anywhere }
 figure { display: inline-block; margin: 0 1.5rem 1rem 0 } figcaption { color: #4b5563 }
 """
 
@@ -39,7 +40,7 @@ def shadow_report(result: Mapping[str, Any]) -> str:
         [
             f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(title)}</title>",
             f"<style>{STYLE}</style><h1>{html.escape(title)}</h1>",
-            f"<p>Endpoint <code>{html.escape(result['endpoint'])}</code>, {result['hours']:.1f} hours. Production ",
+            f"<p>Endpoint <code>{html.escape(result['endpoint'])}</code>, {_span(result['hours'])}. Production ",
             "answered everybody; the shadow got copies of a part of the requests, and nobody got its answers.</p>",
             "<h2>Both under the same requests</h2>",
             _traffic(result),
@@ -88,6 +89,10 @@ def histogram(series: Sequence[tuple[str, Sequence[float]]]) -> str:
         f'<svg width="{WIDTH}" height="{HEIGHT + 22}" font-size="12" role="img">{"".join(lines)}'
         f'<path d="M0 {HEIGHT}H{WIDTH}" stroke="#9ca3af"/>{labels}</svg>'
     )
+
+
+def _span(hours: float) -> str:
+    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
 
 
 def _traffic(result: Mapping[str, Any]) -> str:
