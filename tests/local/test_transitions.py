@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators import transitions
@@ -109,6 +109,17 @@ def test_one_step_back_however_often_it_is_asked_for(serving: Serving) -> None:
     with pytest.raises(AirflowFailException, match=r"was changed at .* trigger the DAG again with the number"):
         transitions.plan_rollback("demo_model", asked)
     assert serving.answer() == 4.0
+
+
+def test_while_an_update_runs_only_a_number_says_what_is_meant(serving: Serving) -> None:
+    versions = [serving.version(1), serving.version(2), serving.version(3, load_seconds=2)]
+    serving.deploy(versions[1])
+    with pytest.raises(TaskDeferred):
+        serving.deploy_operator(versions[2], serving.plan()).execute(serving.context())  # type: ignore[arg-type]
+    with pytest.raises(AirflowFailException, match=r"is Updating, so that .* trigger the DAG again with the number"):
+        transitions.plan_rollback("demo_model", form())
+    plan = roll_back(serving, version=2)  # waits for the update, and takes it back
+    assert (plan["replaced_arn"], serving.answer()) == (versions[2], 4.0)
 
 
 def test_what_is_wrong_leaves_production_as_it_is(serving: Serving) -> None:
