@@ -32,7 +32,7 @@ def verify(serving: Serving, deployed: dict[str, Any], plan: dict[str, Any]) -> 
         task_id="verify", config=plan["verify"], deployment=deployed, sample_uri="s3://unused/x", poll_seconds=0.1
     )
     ti = SimpleNamespace(xcom_push=lambda key, value: xcom.update({key: value}))
-    return task.execute({**serving.context(), "ti": ti}), xcom  # type: ignore[typeddict-item]
+    return task.execute({**serving.context(), "ti": ti}), xcom
 
 
 def with_shadow(serving: Serving, deploy: str = SHADOW) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -93,4 +93,4 @@ def test_no_report_where_none_is_wanted_or_the_shadow_is_gone(serving: Serving) 
     )
     serving.deploy(serving.version(3))
     with pytest.raises(AirflowSkipException, match="nothing is compared"):
-        later.compare_now({}, since=since)  # type: ignore[typeddict-item]
+        later.compare_now({}, since=since)

@@ -115,7 +115,7 @@ def test_while_an_update_runs_only_a_number_says_what_is_meant(serving: Serving)
     versions = [serving.version(1), serving.version(2), serving.version(3, load_seconds=2)]
     serving.deploy(versions[1])
     with pytest.raises(TaskDeferred):
-        serving.deploy_operator(versions[2], serving.plan()).execute(serving.context())  # type: ignore[arg-type]
+        serving.deploy_operator(versions[2], serving.plan()).execute(serving.context())
     with pytest.raises(AirflowFailException, match=r"is Updating, so that .* trigger the DAG again with the number"):
         transitions.plan_rollback("demo_model", form())
     plan = roll_back(serving, version=2)  # waits for the update, and takes it back

@@ -188,6 +188,10 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         register_autoscaling(self.hook, self.config, description)
         if tags := self.config["endpoint"].get("Tags"):
             self.hook.api.add_tags(ResourceArn=description["EndpointArn"], Tags=tags)
+        serves = "is in the shadow" if target["shadow"] else f"serves as {target['variant']}"
+        self.log.info(
+            "%s %s of %s, on %s", self.model_package_arn, serves, self.endpoint, description["EndpointConfigName"]
+        )
         return {
             "endpoint": description["EndpointName"],
             "endpoint_config": description["EndpointConfigName"],
