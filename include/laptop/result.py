@@ -22,7 +22,10 @@ RUN_PREFIX = "make_run__"
 
 @dataclass
 class Result:
-    """The members of last-run.json; `phases` is seconds per phase, `error` why a run did not end well."""
+    """The members of last-run.json; `phases` is seconds per phase, `error` why a run did not end well.
+
+    `prediction` is the endpoint's answer to one row, `predictions` the S3 URI of what a batch model has scored.
+    """
 
     model: str
     period: str
@@ -37,6 +40,7 @@ class Result:
     approval: dict[str, Any] | None = None
     endpoint: dict[str, Any] | None = None
     prediction: dict[str, Any] | None = None
+    predictions: str | None = None
     report: str | None = None
     resumed: str | None = None
     memory_bytes: int | None = None
@@ -83,6 +87,7 @@ def collect(result: Result, api: AirflowApi, sagemaker: SageMaker) -> None:
         result.resumed = sagemaker.resume_line(training["name"])
     outputs = returned("evaluate").get("outputs", {})
     result.report = save_report(result, sagemaker, outputs)
+    result.predictions = returned("transform").get("output")
     if deployed := returned("deploy"):
         if answers_at_once(plan["verify"], deployed):
             result.prediction = predict(sagemaker, plan["verify"], outputs, deployed["variant"])

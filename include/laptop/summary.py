@@ -42,6 +42,8 @@ def lines(result: Result) -> list[tuple[str, str]]:
         )
     if result.prediction:
         found.append(("prediction", "{online} (the evaluation computed {offline})".format(**result.prediction)))
+    if result.predictions:
+        found.append(("predictions", result.predictions))
     if result.memory_bytes:
         found.append(("memory", f"local SageMaker {result.memory_bytes / 1000**2:.0f} MB"))
     found.append(("time", time_text(result)))
