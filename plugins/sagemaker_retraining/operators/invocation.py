@@ -17,7 +17,7 @@ LARGEST_BODY = 6_291_456
 LOADING = frozenset({"ModelNotReadyException", "ServiceUnavailable", "InternalFailure"})
 PASSING = LOADING | {"ThrottlingException", "Throttling"}
 PATIENCE_SECONDS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 180, 0.5, 10
-ASYNCHRONOUS_SECONDS, ASYNCHRONOUS_PAUSE_SECONDS = 900, 0.5
+ASYNCHRONOUS_SECONDS, FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS = 900, 0.05, 1
 _GONE = {"404", "NoSuchKey", "NotFound"}
 
 Row = Mapping[str, Any]
@@ -89,13 +89,14 @@ class AsynchronousInvoker(Invoker):
             Accept="text/csv",
             InputLocation=location,
         )
-        deadline = time.monotonic() + ASYNCHRONOUS_SECONDS
+        pause, deadline = FIRST_LOOK_SECONDS, time.monotonic() + ASYNCHRONOUS_SECONDS
         while time.monotonic() < deadline:
             if (body := self.read(answer["OutputLocation"])) is not None:
                 return body
             if (failure := self.read(answer.get("FailureLocation"))) is not None:
                 raise ModelAnswerError(failure.decode(errors="replace"))
-            time.sleep(ASYNCHRONOUS_PAUSE_SECONDS)
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_LOOK_SECONDS)
         raise ModelAnswerError(f"no answer at {answer['OutputLocation']} after {ASYNCHRONOUS_SECONDS} s")
 
     def read(self, uri: str | None) -> bytes | None:
