@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from include.sagemaker_local import __version__
 from include.sagemaker_local.faults import Faults
+from include.sagemaker_local.guard import ROOT
 from include.sagemaker_local.job_pages import JOBS, answer_page
 from include.sagemaker_local.object_pages import OBJECTS, answer_object
 from include.sagemaker_local.packages import PackageValidation
@@ -16,7 +17,6 @@ from include.sagemaker_local.registry_pages import MODELS, answer_models_page
 from include.sagemaker_local.service import Context
 from include.sagemaker_local.web import Reply
 
-ROOT = "/_local/"
 HEALTH, SPOT, FAULTS, PACKAGES = f"{ROOT}health", f"{ROOT}spot", f"{ROOT}faults", f"{ROOT}packages"
 PAGES = ((JOBS, answer_page), (MODELS, answer_models_page), (OBJECTS, answer_object))
 Body = dict[str, Any]

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable
 from http.client import responses
 from typing import IO, Any
 
-from include.sagemaker_local.control_api import ROOT, ControlApi
+from include.sagemaker_local.control_api import ControlApi
 from include.sagemaker_local.control_plane import TARGET, answer, error_reply, internal_failure
 from include.sagemaker_local.endpoints.runner import EndpointRunner
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.faults import Faults, NoAnswerError
+from include.sagemaker_local.guard import ROOT, Guard, secured
+from include.sagemaker_local.html_page import Markup, page
 from include.sagemaker_local.identity import ACCESS_KEY, access_key
 from include.sagemaker_local.jobs.runner import JobRunner
 from include.sagemaker_local.moto_app import MotoApp
@@ -35,7 +37,8 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._lock_file = _lock(settings)
-        self._web = web_server(settings.host, settings.port, self._app)
+        self._guard = Guard(settings.allow_hosts)
+        self._web = web_server(settings.host, settings.port, self._guarded)
         try:
             self._set_up(settings)
         except BaseException:
@@ -64,6 +67,17 @@ class Server:
         self._moto.close()
         self.context.store.close()
         self._lock_file.close()
+
+    def _guarded(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """The application as the network sees it; the server's own clients call `_app`."""
+        try:
+            self._guard.check(environ)
+        except AwsError as error:
+            status, headers, content = refusal(environ, error)
+            headers = [*headers, ("Content-Length", str(len(content))), ("Connection", "close")]
+            start_response(f"{status} {responses[status]}", secured(headers))
+            return [content]
+        return self._app(environ, lambda status, headers: start_response(status, secured(headers)))
 
     def _app(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         try:
@@ -98,6 +112,13 @@ class Server:
             invoke = endpoints.invoke_async if invocation[2] else endpoints.invoke
             return invoke(environ, invocation[1], content)
         return self._moto.answer(environ, signing_service(environ))
+
+
+def refusal(environ: Environ, error: AwsError) -> Reply:
+    """A request that is not answered: told to a person as a page, to a program as JSON."""
+    if "text/html" in environ.get("HTTP_ACCEPT", ""):
+        return page("Refused", Markup("<h1>Refused</h1>"), error.message, status=error.status)
+    return error_reply(error)
 
 
 def signing_service(environ: Environ) -> str:
