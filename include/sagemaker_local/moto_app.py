@@ -5,17 +5,16 @@ from __future__ import annotations
 import logging
 import re
 import threading
-import uuid
 from contextlib import nullcontext
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 from moto.events.utils import EventTemplateParser
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from include.sagemaker_local.control_plane import error_reply, internal_failure
+from include.sagemaker_local.control_plane import internal_failure
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.moto_state import MotoState
+from include.sagemaker_local.protocol_errors import error_in_protocol
 from include.sagemaker_local.web import Environ, Reply, call
 
 log = logging.getLogger(__name__)
@@ -51,10 +50,10 @@ class MotoApp:
                 return call(self._app, environ)
         except NotImplementedError as error:
             message = f"{service or 'This'}: {error or 'the operation'} is not implemented by the local SageMaker."
-            return _error(environ, service, AwsError("UnsupportedOperation", message, status=501))
+            return error_in_protocol(environ, service, AwsError("UnsupportedOperation", message, status=501))
         except Exception:
             log.exception("%s: %s %s failed", service, environ["REQUEST_METHOD"], environ["PATH_INFO"])
-            return _error(environ, service, internal_failure())
+            return error_in_protocol(environ, service, internal_failure())
         finally:
             if _may_change(environ):
                 self._changed.set()
@@ -89,15 +88,3 @@ def _may_change(environ: Environ) -> bool:
         return False
     operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
     return not _READS.match(operation)
-
-
-def _error(environ: Environ, service: str, error: AwsError) -> Reply:
-    """An error in the protocol the service speaks."""
-    if service and service != "s3" and "urlencoded" not in environ.get("CONTENT_TYPE", ""):
-        return error_reply(error)
-    content = f"<Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
-    if service not in ("", "s3"):
-        content = f"<ErrorResponse><Error><Type>Sender</Type>{content}</Error></ErrorResponse>"
-    else:
-        content = f"<Error>{content}<RequestId>{uuid.uuid4()}</RequestId></Error>"
-    return error.status, [("Content-Type", "application/xml")], content.encode()
