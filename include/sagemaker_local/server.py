@@ -13,7 +13,7 @@ from include.sagemaker_local.endpoints.invoke import MAX_BODY_BYTES
 from include.sagemaker_local.endpoints.runner import EndpointRunner
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.faults import Faults, NoAnswerError
-from include.sagemaker_local.front import Front, Lane
+from include.sagemaker_local.asgi_app import Front, Lane
 from include.sagemaker_local.guard import ROOT, Guard
 from include.sagemaker_local.http_server import HttpServer
 from include.sagemaker_local.identity import ACCESS_KEY, access_key
