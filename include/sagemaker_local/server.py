@@ -17,6 +17,7 @@ from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.faults import Faults, NoAnswerError
 from include.sagemaker_local.identity import ACCESS_KEY, access_key
 from include.sagemaker_local.jobs.runner import JobRunner
+from include.sagemaker_local.kept.content import Content
 from include.sagemaker_local.moto_app import MotoApp
 from include.sagemaker_local.operations.roles import create_default_role
 from include.sagemaker_local.service import Context, Settings
@@ -79,7 +80,7 @@ class Server:
         if not any(name.lower() == "content-length" for name, _ in headers):
             headers = [*headers, ("Content-Length", str(len(content)))]
         start_response(f"{status} {responses.get(status, 'Unknown')}", headers)
-        return [content]
+        return content.blocks() if isinstance(content, Content) else [content]
 
     def _dispatch(self, environ: Environ, body: IO[bytes]) -> Reply:
         target = environ.get("HTTP_X_AMZ_TARGET", "")

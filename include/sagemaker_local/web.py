@@ -96,7 +96,8 @@ def call(app: WsgiApp, environ: Environ) -> Reply:
 
     chunks = app(environ, start_response)
     try:
-        body = b"".join(chunks)
+        parts = list(chunks)
+        body = parts[0] if len(parts) == 1 else b"".join(parts)  # one part may be a content that is on disk
     finally:
         if close := getattr(chunks, "close", None):
             close()
