@@ -6,7 +6,7 @@ import asyncio
 import io
 import re
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from typing import IO, Any, cast
@@ -14,6 +14,7 @@ from typing import IO, Any, cast
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.faults import NoAnswerError
 from include.sagemaker_local.guard import Guard, secured
+from include.sagemaker_local.kept.content import Content
 from include.sagemaker_local.protocol_errors import refusal
 from include.sagemaker_local.web import SPOOL_BYTES, Environ, Headers, Reply, asgi_environ
 
@@ -78,7 +79,7 @@ class Front:
         await send({"type": "http.response.start", "status": status, "headers": _encoded(secured(head))})
         try:
             await _transmit(b"" if bodiless else content, send)
-        except TimeoutError:
+        except (TimeoutError, OSError):
             scope["abort"]()
 
     async def _reply(self, environ: Environ, receive: Receive) -> Reply:
@@ -134,10 +135,10 @@ async def _write(body: IO[bytes], content: bytearray) -> None:
         await asyncio.to_thread(body.write, content)  # a disk may be slow, and everybody waits for the event loop
 
 
-def _head(headers: Headers, content: bytes | IO[bytes], status: int, bodiless: bool) -> Headers:
+def _head(headers: Headers, content: bytes, status: int, bodiless: bool) -> Headers:
     """The reply's headers with the length that will be sent; of HEAD with the one that GET would have."""
     length = next((value for name, value in headers if name.lower() == "content-length"), None)
-    if isinstance(content, bytes) and (length is None or not bodiless):
+    if length is None or not bodiless:
         length = str(len(content))
     kept = [(name, value) for name, value in headers if name.lower() not in _OURS]
     return kept if length is None or status == 204 else [*kept, ("Content-Length", length)]
@@ -149,27 +150,22 @@ def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in clean]
 
 
-async def _transmit(content: bytes | IO[bytes], send: Send) -> None:
-    """Send the body, waiting for the client between pieces, so that no second copy of it piles up."""
-    if isinstance(content, bytes) and len(content) <= PIECE_BYTES:
+async def _transmit(content: bytes, send: Send) -> None:
+    """Send the body, waiting for the client between pieces, so that no second copy of it piles up.
+
+    Raises TimeoutError for a client that takes nothing, OSError when a content on disk cannot be read.
+    """
+    if isinstance(content, Content):
+        blocks = content.blocks()
+        while block := await asyncio.to_thread(next, blocks, b""):
+            await _patiently(send, block)
+    elif len(content) > PIECE_BYTES:
+        for start in range(0, len(content), PIECE_BYTES):
+            await _patiently(send, content[start : start + PIECE_BYTES])
+    else:
         await send({"type": "http.response.body", "body": content})
         return
-    try:
-        if isinstance(content, bytes):
-            for piece in _pieces(content):
-                await _patiently(send, piece)
-        else:
-            while piece := await asyncio.to_thread(content.read, PIECE_BYTES):
-                await _patiently(send, piece)
-        await send({"type": "http.response.body", "body": b""})
-    finally:
-        if not isinstance(content, bytes):
-            content.close()
-
-
-def _pieces(content: bytes) -> Iterator[bytes]:
-    for start in range(0, len(content), PIECE_BYTES):
-        yield content[start : start + PIECE_BYTES]
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _patiently(send: Send, piece: bytes) -> None:

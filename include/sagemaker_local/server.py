@@ -7,13 +7,13 @@ import logging
 import re
 from typing import IO
 
+from include.sagemaker_local.asgi_app import Front, Lane
 from include.sagemaker_local.control_api import SWITCHES, ControlApi
 from include.sagemaker_local.control_plane import TARGET, answer, internal_failure
 from include.sagemaker_local.endpoints.invoke import MAX_BODY_BYTES
 from include.sagemaker_local.endpoints.runner import EndpointRunner
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.faults import Faults, NoAnswerError
-from include.sagemaker_local.asgi_app import Front, Lane
 from include.sagemaker_local.guard import ROOT, Guard
 from include.sagemaker_local.http_server import HttpServer
 from include.sagemaker_local.identity import ACCESS_KEY, access_key

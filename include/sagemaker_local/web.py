@@ -17,11 +17,13 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from moto.core.request import PRESERVED_HEADER_NAMES_ENVIRON_KEY, should_preserve_original_header_name
 
+from include.sagemaker_local.kept.content import Content
+
 Environ = dict[str, Any]
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 Headers = list[tuple[str, str]]
-Reply = tuple[int, Headers, bytes | IO[bytes]]
-"""Status, headers and body; a body that is a file is read to its end and closed, and has its Content-Length given."""
+Reply = tuple[int, Headers, bytes]
+"""Status, headers and body; the body may be a Content, which is on disk."""
 
 SPOOL_BYTES = 8 * 1024 * 1024
 """Request bodies above this size wait on disk, not in memory."""
@@ -77,7 +79,7 @@ def _environ_key(name: str) -> str:
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
 
 
-def call(app: WsgiApp, environ: Environ) -> tuple[int, Headers, bytes]:
+def call(app: WsgiApp, environ: Environ) -> Reply:
     """Run a WSGI application to its end."""
     start: list[Any] = []
 
@@ -87,7 +89,8 @@ def call(app: WsgiApp, environ: Environ) -> tuple[int, Headers, bytes]:
 
     chunks = app(environ, start_response)
     try:
-        body = b"".join(chunks)
+        parts = list(chunks)
+        body = parts[0] if len(parts) == 1 else b"".join(parts)  # one part may be a content that is on disk
     finally:
         if close := getattr(chunks, "close", None):
             close()
@@ -124,7 +127,7 @@ class Clients:
         with _body(request) as body:
             status, headers, content = self._answer(_environ(request, body))
         raw = urllib3.HTTPResponse(
-            io.BytesIO(content) if isinstance(content, bytes) else content,
+            io.BytesIO(content.read() if isinstance(content, Content) else content),
             urllib3.HTTPHeaderDict(headers),
             status,
             preload_content=False,
