@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 _STATELESS = ("resourcegroupstaggingapi",)
 _EVENT = EventTemplateParser.DEFAULT_EVENT_INPUT_TEMPLATE
 _EVENT_WITH_ACCOUNT = _EVENT.replace('"region"', '"account": "<account>", "region"')
+_NOT_UNDERSTOOD = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""What moto raises when a request lacks something, or has what it does not expect: trying again would not help."""
 _READS = re.compile(r"(Get|List|Describe|Filter|BatchGet|Test)")
 
 
@@ -49,18 +51,29 @@ class MotoApp:
             if is_object_body(environ, service):
                 store_body(environ, self._state.bodies)
             return self._run(environ, service)
-        except AwsError as error:
-            return error_in_protocol(environ, service, error)
-        except NotImplementedError as error:
+        except Exception as error:
+            return error_in_protocol(environ, service, self._explained(error, environ, service))
+
+    def _explained(self, error: Exception, environ: Environ, service: str) -> AwsError:
+        """What the caller is told of an exception; what is not the caller's doing is logged."""
+        if isinstance(error, AwsError):
+            return error
+        if isinstance(error, NotImplementedError):
             message = f"{service or 'This'}: {error or 'the operation'} is not implemented by the local SageMaker."
-            return error_in_protocol(environ, service, AwsError("UnsupportedOperation", message, status=501))
-        except (OSError, sqlite3.Error) as error:
-            log.exception("%s: the state in %s cannot be written", service, self._state.directory)
-            message = f"The local SageMaker could not write to its state directory: {error}."
-            return error_in_protocol(environ, service, AwsError("InternalError", message, status=500))
-        except Exception:
-            log.exception("%s: %s %s failed", service, environ["REQUEST_METHOD"], environ["PATH_INFO"])
-            return error_in_protocol(environ, service, internal_failure())
+            return AwsError("UnsupportedOperation", message, status=501)
+        if isinstance(error, RecursionError):
+            return AwsError("SerializationException", "The request body is nested too deeply.")
+        log.error("%s: %s %s failed", service, environ["REQUEST_METHOD"], environ["PATH_INFO"], exc_info=error)
+        if isinstance(error, OSError | sqlite3.Error):
+            message = f"The local SageMaker could not write to its state directory {self._state.directory}: {error}."
+            return AwsError("InternalError", message, status=500)
+        if isinstance(error, _NOT_UNDERSTOOD):
+            message = (
+                f"{service or 'S3'}: moto, which answers for it here, does not understand this request "
+                f"({type(error).__name__}: {error}); the log of the local SageMaker has more."
+            )
+            return AwsError("UnsupportedOperation", message, status=501)
+        return internal_failure()
 
     def _run(self, environ: Environ, service: str) -> Reply:
         operation, changing = _operation(environ, service), _may_change(environ)
