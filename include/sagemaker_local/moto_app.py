@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ from typing import Any
 from moto.events.utils import EventTemplateParser
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from include.sagemaker_local.control_plane import internal_failure
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.front.object_bodies import is_object_body, store_body
+from include.sagemaker_local.moto_errors import failed, refused
 from include.sagemaker_local.moto_state import KEPT, MotoState
 from include.sagemaker_local.protocol_errors import error_in_protocol
 from include.sagemaker_local.web import Environ, Reply, call
@@ -23,8 +22,6 @@ log = logging.getLogger(__name__)
 _STATELESS = ("resourcegroupstaggingapi",)
 _EVENT = EventTemplateParser.DEFAULT_EVENT_INPUT_TEMPLATE
 _EVENT_WITH_ACCOUNT = _EVENT.replace('"region"', '"account": "<account>", "region"')
-_NOT_UNDERSTOOD = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
-"""What moto raises when a request lacks something, or has what it does not expect: trying again would not help."""
 _READS = re.compile(r"(Get|List|Describe|Filter|BatchGet|Test)")
 
 
@@ -55,25 +52,12 @@ class MotoApp:
             return error_in_protocol(environ, service, self._explained(error, environ, service))
 
     def _explained(self, error: Exception, environ: Environ, service: str) -> AwsError:
-        """What the caller is told of an exception; what is not the caller's doing is logged."""
-        if isinstance(error, AwsError):
-            return error
-        if isinstance(error, NotImplementedError):
-            message = f"{service or 'This'}: {error or 'the operation'} is not implemented by the local SageMaker."
-            return AwsError("UnsupportedOperation", message, status=501)
-        if isinstance(error, RecursionError):
-            return AwsError("SerializationException", "The request body is nested too deeply.")
-        log.error("%s: %s %s failed", service, environ["REQUEST_METHOD"], environ["PATH_INFO"], exc_info=error)
-        if isinstance(error, OSError | sqlite3.Error):
-            message = f"The local SageMaker could not write to its state directory {self._state.directory}: {error}."
-            return AwsError("InternalError", message, status=500)
-        if isinstance(error, _NOT_UNDERSTOOD):
-            message = (
-                f"{service or 'S3'}: moto, which answers for it here, does not understand this request "
-                f"({type(error).__name__}: {error}); the log of the local SageMaker has more."
-            )
-            return AwsError("UnsupportedOperation", message, status=501)
-        return internal_failure()
+        """What the caller is told of an exception; what may be our doing is logged."""
+        told = refused(error, service)
+        if told is None:
+            log.error("%s: %s %s failed", service, environ["REQUEST_METHOD"], environ["PATH_INFO"], exc_info=error)
+            told = failed(error, service, self._state.directory)
+        return told
 
     def _run(self, environ: Environ, service: str) -> Reply:
         operation, changing = _operation(environ, service), _may_change(environ)
