@@ -16,12 +16,14 @@ from include.sagemaker_local.front.object_bodies import is_object_body, store_bo
 from include.sagemaker_local.moto_errors import failed, refused
 from include.sagemaker_local.moto_state import KEPT, MotoState
 from include.sagemaker_local.protocol_errors import error_in_protocol
-from include.sagemaker_local.web import Environ, Reply, call
+from include.sagemaker_local.web import Environ, Reply, call, operation_of
 
 log = logging.getLogger(__name__)
 _STATELESS = ("resourcegroupstaggingapi",)
 _EVENT = EventTemplateParser.DEFAULT_EVENT_INPUT_TEMPLATE
 _EVENT_WITH_ACCOUNT = _EVENT.replace('"region"', '"account": "<account>", "region"')
+LONG_POLL = "ReceiveMessage"
+"""Of SQS: waits up to 20 s for what another request brings."""
 _READS = re.compile(r"(Get|List|Describe|Filter|BatchGet|Test)")
 
 
@@ -61,7 +63,7 @@ class MotoApp:
 
     def _run(self, environ: Environ, service: str) -> Reply:
         operation, changing = _operation(environ, service), _may_change(environ)
-        if service == "sqs" and operation == "ReceiveMessage":  # may wait for a message that another request brings
+        if service == "sqs" and operation == LONG_POLL:
             reply = call(self._app, environ)
             with self._turn:
                 self._state.begin(changing=True)
@@ -92,7 +94,7 @@ def _operation(environ: Environ, service: str) -> str:
     """Such as `PutLogEvents`, `object` for S3 when it is about an object, "" when it is not known."""
     if service == "s3":
         return "object" if "/" in environ["PATH_INFO"].lstrip("/").rstrip("/") else ""
-    return str(environ.get("HTTP_X_AMZ_TARGET", "")).rpartition(".")[2]
+    return operation_of(environ)
 
 
 def _may_change(environ: Environ) -> bool:

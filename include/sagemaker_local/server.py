@@ -18,18 +18,17 @@ from include.sagemaker_local.guard import ROOT, Guard
 from include.sagemaker_local.http_server import HttpServer
 from include.sagemaker_local.identity import ACCESS_KEY, access_key
 from include.sagemaker_local.jobs.runner import JobRunner
-from include.sagemaker_local.moto_app import MotoApp
+from include.sagemaker_local.moto_app import LONG_POLL, MotoApp
 from include.sagemaker_local.operations.roles import create_default_role
 from include.sagemaker_local.protocol_errors import error_reply, signing_service
 from include.sagemaker_local.service import Context, Settings
 from include.sagemaker_local.store import Store
-from include.sagemaker_local.web import Clients, Environ, Reply
+from include.sagemaker_local.web import Clients, Environ, Reply, operation_of
 
 log = logging.getLogger(__name__)
 MAX_CALL_BYTES = 16 * 1024 * 1024
 """Of a call of SageMaker's API or the control API. AWS's own limit is not documented; no valid request comes near."""
 _INVOCATION = re.compile(r"/endpoints/([^/]+)/(async-)?invocations")
-_RECEIVES = re.compile(rb"(^|&)Action=ReceiveMessage(&|$)")
 
 
 class Server:
@@ -109,17 +108,7 @@ def lane_of(environ: Environ) -> Lane:
         return Lane.CONTROL
     if path.endswith("/invocations") and _INVOCATION.fullmatch(path):
         return Lane.INVOCATIONS
-    return Lane.WAITS if _receives_messages(environ) else Lane.ANSWERS
-
-
-def _receives_messages(environ: Environ) -> bool:
-    """Whether it is SQS's ReceiveMessage, which may wait 20 s, in either of its protocols."""
-    if "urlencoded" in environ.get("CONTENT_TYPE", ""):
-        body: IO[bytes] = environ["wsgi.input"]
-        start = body.read(1024)
-        body.seek(0)
-        return bool(_RECEIVES.search(start))
-    return environ.get("HTTP_X_AMZ_TARGET") == "AmazonSQS.ReceiveMessage"
+    return Lane.WAITS if operation_of(environ) == LONG_POLL else Lane.ANSWERS
 
 
 def _call_body(body: IO[bytes]) -> bytes:

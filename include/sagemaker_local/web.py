@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import sys
 import tempfile
@@ -25,6 +26,8 @@ Headers = list[tuple[str, str]]
 Reply = tuple[int, Headers, bytes]
 """Status, headers and body; the body may be a Content, which is on disk."""
 
+_ACTION = re.compile(rb"(?:^|&)Action=(\w+)(?:&|$)")
+_ACTION_WITHIN = 1024
 SPOOL_BYTES = 8 * 1024 * 1024
 """Request bodies above this size wait on disk, not in memory."""
 
@@ -47,6 +50,18 @@ def asgi_environ(scope: dict[str, Any]) -> Environ:
     environ.pop("HTTP_TRANSFER_ENCODING", None)
     environ.pop("CONTENT_LENGTH", None)
     return environ
+
+
+def operation_of(environ: Environ) -> str:
+    """The operation's name (`ReceiveMessage`) in the JSON protocols, and in the query protocol; "" of the others."""
+    if target := environ.get("HTTP_X_AMZ_TARGET", ""):
+        return str(target).rpartition(".")[2]
+    if "urlencoded" not in environ.get("CONTENT_TYPE", ""):
+        return ""
+    body: IO[bytes] = environ["wsgi.input"]
+    action = _ACTION.search(body.read(_ACTION_WITHIN))
+    body.seek(0)
+    return action[1].decode() if action else ""
 
 
 def _basic_environ(method: str, path: str, query: str, server: tuple[str, int]) -> Environ:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
+from urllib.parse import urlencode
 
 import boto3
 import pytest
@@ -108,6 +109,27 @@ def reader(kit: Kit, url: str) -> str:
         archive.addfile(member, io.BytesIO(code))
     kit.s3.put_object(Bucket=kit.server.bucket, Key=f"endpoint-tests/{name}/model.tar.gz", Body=buffer.getvalue())
     return name
+
+
+def test_a_long_poll_of_an_older_sdk_holds_up_nobody(sagemaker_local: LocalSageMaker) -> None:
+    """SQS's query protocol, which SDKs spoke until 2023."""
+    sqs = sagemaker_local.client("sqs")
+    queue = sqs.create_queue(QueueName="load-query")["QueueUrl"]
+    body = urlencode({"Action": "ReceiveMessage", "Version": "2012-11-05", "QueueUrl": queue, "WaitTimeSeconds": 4})
+    scope = "Credential=test/20260101/us-east-1/sqs/aws4_request"
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0",
+    }
+    connection = http.client.HTTPConnection("127.0.0.1", sagemaker_local.port, timeout=30)
+    connection.request("POST", "/", body, headers)
+    started, s3 = time.monotonic(), sagemaker_local.client("s3")
+    assert all(s3.list_buckets()["Buckets"] for _ in range(20))
+    assert time.monotonic() - started < 3
+    assert connection.getresponse().status == 200
+    assert time.monotonic() - started > 3
+    connection.close()
+    sqs.delete_queue(QueueUrl=queue)
 
 
 def test_long_polls_hold_up_nobody(sagemaker_local: LocalSageMaker) -> None:
