@@ -6,17 +6,16 @@ import logging
 import re
 import sqlite3
 import threading
-import uuid
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 from moto.events.utils import EventTemplateParser
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from include.sagemaker_local.control_plane import error_reply, internal_failure
+from include.sagemaker_local.control_plane import internal_failure
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.front.object_bodies import is_object_body, store_body
+from include.sagemaker_local.front.replies import error_in_protocol
 from include.sagemaker_local.moto_state import KEPT, MotoState
 from include.sagemaker_local.web import Environ, Reply, call
 
@@ -51,17 +50,17 @@ class MotoApp:
                 store_body(environ, self._state.bodies)
             return self._run(environ, service)
         except AwsError as error:
-            return _error(environ, service, error)
+            return error_in_protocol(environ, service, error)
         except NotImplementedError as error:
             message = f"{service or 'This'}: {error or 'the operation'} is not implemented by the local SageMaker."
-            return _error(environ, service, AwsError("UnsupportedOperation", message, status=501))
+            return error_in_protocol(environ, service, AwsError("UnsupportedOperation", message, status=501))
         except (OSError, sqlite3.Error) as error:
             log.exception("%s: the state in %s cannot be written", service, self._state.directory)
             message = f"The local SageMaker could not write to its state directory: {error}."
-            return _error(environ, service, AwsError("InternalError", message, status=500))
+            return error_in_protocol(environ, service, AwsError("InternalError", message, status=500))
         except Exception:
             log.exception("%s: %s %s failed", service, environ["REQUEST_METHOD"], environ["PATH_INFO"])
-            return _error(environ, service, internal_failure())
+            return error_in_protocol(environ, service, internal_failure())
 
     def _run(self, environ: Environ, service: str) -> Reply:
         operation, changing = _operation(environ, service), _may_change(environ)
@@ -104,15 +103,3 @@ def _may_change(environ: Environ) -> bool:
         return False
     operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
     return not _READS.match(operation)
-
-
-def _error(environ: Environ, service: str, error: AwsError) -> Reply:
-    """An error in the protocol the service speaks."""
-    if service and service != "s3" and "urlencoded" not in environ.get("CONTENT_TYPE", ""):
-        return error_reply(error)
-    content = f"<Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
-    if service not in ("", "s3"):
-        content = f"<ErrorResponse><Error><Type>Sender</Type>{content}</Error></ErrorResponse>"
-    else:
-        content = f"<Error>{content}<RequestId>{uuid.uuid4()}</RequestId></Error>"
-    return error.status, [("Content-Type", "application/xml")], content.encode()
