@@ -225,6 +225,7 @@ def test_a_snapshot_of_an_earlier_version_is_taken_over(make_sagemaker_local: Ma
     server = make_sagemaker_local()
     shutil.copytree(OLD_STATE, server.state / "aws")
     server.start()
+    server.client("sagemaker").create_model_package_group(ModelPackageGroupName="kept")  # SageMaker's own are not in it
     seen = content(server)
     server.kill()
     server.start()
