@@ -6,8 +6,10 @@ import logging
 import re
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from moto.events.utils import EventTemplateParser
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -20,10 +22,10 @@ from include.sagemaker_local.moto_state import KEPT, MotoState
 from include.sagemaker_local.web import Environ, Reply, call
 
 log = logging.getLogger(__name__)
-_STATELESS = ("resourcegroupstaggingapi",)
 _EVENT = EventTemplateParser.DEFAULT_EVENT_INPUT_TEMPLATE
 _EVENT_WITH_ACCOUNT = _EVENT.replace('"region"', '"account": "<account>", "region"')
 _READS = re.compile(r"(Get|List|Describe|Filter|BatchGet|Test)")
+Front = Callable[[Environ, Callable[[Environ], Reply]], Reply]
 
 
 class MotoApp:
@@ -39,6 +41,8 @@ class MotoApp:
         self._turn = threading.RLock()
         self._state = MotoState(directory)
         self._state.load()
+        self.fronts: dict[tuple[str, str], Front] = {}
+        """What answers an operation of a service (as it signs) in front of moto, which it may run."""
 
     def answer(self, environ: Environ, service: str) -> Reply:
         """The reply of moto; what moto does not implement is an error that boto3 does not retry.
@@ -46,6 +50,8 @@ class MotoApp:
         The reply's body may be a `Content`, whose bytes are on disk.
         """
         try:
+            if front := self._front(environ, service):
+                return front(environ, lambda changed: self._run(changed, service))
             if is_object_body(environ, service):
                 store_body(environ, self._state.bodies)
             return self._run(environ, service)
@@ -61,6 +67,17 @@ class MotoApp:
         except Exception:
             log.exception("%s: %s %s failed", service, environ["REQUEST_METHOD"], environ["PATH_INFO"])
             return error_in_protocol(environ, service, internal_failure())
+
+    def _front(self, environ: Environ, service: str) -> Front | None:
+        """What answers in front of moto."""
+        if all(service != in_front for in_front, _ in self.fronts):
+            return None
+        operation = _operation(environ, service)
+        if not operation and "urlencoded" in environ.get("CONTENT_TYPE", ""):
+            form = parse_qs(environ["wsgi.input"].read().decode("utf-8", "replace"))
+            environ["wsgi.input"].seek(0)
+            operation = form.get("Action", [""])[0]
+        return self.fronts.get((service, operation))
 
     def _run(self, environ: Environ, service: str) -> Reply:
         operation, changing = _operation(environ, service), _may_change(environ)
@@ -85,8 +102,8 @@ class MotoApp:
 
 
 def _create_backend_app(service: Any) -> Any:
-    """moto's application of a service, if its state is kept or if it has none."""
-    if service not in (*KEPT, *_STATELESS):
+    """moto's application of a service, if its state is kept."""
+    if service not in KEPT:
         raise NotImplementedError(f"the service {service}, whose state would not be kept,")
     return create_backend_app(service)
 

@@ -15,6 +15,7 @@ from include.sagemaker_local.control_plane import TARGET, answer, error_reply, i
 from include.sagemaker_local.endpoints.runner import EndpointRunner
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.faults import Faults, NoAnswerError
+from include.sagemaker_local.front.table import fronts
 from include.sagemaker_local.identity import ACCESS_KEY, access_key
 from include.sagemaker_local.jobs.runner import JobRunner
 from include.sagemaker_local.kept.content import Content
@@ -47,6 +48,7 @@ class Server:
         self._moto = MotoApp(settings.state / "aws")
         store = Store(settings.state / "sagemaker.sqlite")
         self.context = Context(settings, store, Clients(settings.url, settings.region, self._app))
+        self._moto.fronts |= fronts(self.context)
         create_default_role(self.context)
         self.context.jobs = JobRunner(self.context)
         self._faults = Faults()
