@@ -1,8 +1,8 @@
 """IAM for tests: the policies of `include/iam/`, what a boto3 call asks of them, and whether they allow it.
 
-The rules are those of https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html for
-identity policies; moto has an evaluator, but it takes an unmet condition of an Allow for a Deny. Which resources and
-condition keys an action has: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
+The evaluator is the one that the local SageMaker simulates policies with: include/sagemaker_local/front/policies.py.
+Which resources and condition keys an action has:
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from aiobotocore.client import AioBaseClient
 from botocore.client import BaseClient
+
+from include.sagemaker_local.front.policies import ALLOWED, Ask, decide
 
 FOLDER = Path(__file__).parents[1] / "include" / "iam"
 ACCOUNT, REGION, BUCKET = "123456789012", "us-east-1", "test-bucket"
@@ -32,15 +33,6 @@ PLACEHOLDERS = {
     "KMS_KEY_ARN": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555",
     "MWAA_ENVIRONMENT": "retraining",
 }
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One question to IAM: may this be done with that? `context` are the request's condition keys."""
-
-    action: str
-    resource: str
-    context: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,42 +55,7 @@ def policy(name: str) -> dict[str, Any]:
 
 def allows(document: Mapping[str, Any], ask: Ask) -> bool:
     """Some statement allows it and none denies it."""
-    effects = {statement["Effect"] for statement in document["Statement"] if _applies(statement, ask)}
-    return effects == {"Allow"}
-
-
-def _applies(statement: Mapping[str, Any], ask: Ask) -> bool:
-    return (
-        any(_like(pattern.lower(), ask.action.lower()) for pattern in _list(statement["Action"]))
-        and any(_like(pattern, ask.resource) for pattern in _list(statement["Resource"]))
-        and all(
-            _holds(operator, _list(wanted), ask.context.get(key))
-            for operator, keys in statement.get("Condition", {}).items()
-            for key, wanted in keys.items()
-        )
-    )
-
-
-def _holds(operator: str, wanted: list[str], found: str | None) -> bool:
-    """A key the request does not have fails, but for the operators that end in IfExists."""
-    base = operator.removesuffix("IfExists")
-    if found is None:
-        return base != operator
-    compare: dict[str, Callable[[str, str], bool]] = {
-        "StringEquals": lambda pattern, value: pattern == value,
-        "StringLike": _like,
-        "Bool": lambda pattern, value: pattern.lower() == value.lower(),
-    }
-    return any(compare[base](pattern, found) for pattern in wanted)
-
-
-def _like(pattern: str, value: str) -> bool:
-    """IAM knows `*` and `?`, and no sets in brackets."""
-    return fnmatchcase(value, pattern.replace("[", "[[]"))
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    return decide([document], ask) == ALLOWED
 
 
 # What a parameter names: (parameter, resource type). Calls without one are about `*`.

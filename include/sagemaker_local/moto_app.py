@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ from include.sagemaker_local.protocol_errors import error_in_protocol
 from include.sagemaker_local.web import Environ, Reply, call, operation_of
 
 log = logging.getLogger(__name__)
-_STATELESS = ("resourcegroupstaggingapi",)
 _EVENT = EventTemplateParser.DEFAULT_EVENT_INPUT_TEMPLATE
 _EVENT_WITH_ACCOUNT = _EVENT.replace('"region"', '"account": "<account>", "region"')
 LONG_POLL = "ReceiveMessage"
 """Of SQS: waits up to 20 s for what another request brings."""
 _READS = re.compile(r"(Get|List|Describe|Filter|BatchGet|Test)")
+Front = Callable[[Environ, Callable[[Environ], Reply]], Reply]
 
 
 class MotoApp:
@@ -40,6 +41,8 @@ class MotoApp:
         self._turn = threading.RLock()
         self._state = MotoState(directory)
         self._state.load()
+        self.fronts: dict[tuple[str, str], Front] = {}
+        """What answers an operation of a service (as it signs) in front of moto, which it may run."""
 
     def answer(self, environ: Environ, service: str) -> Reply:
         """The reply of moto; what moto does not implement is an error that boto3 does not retry.
@@ -47,6 +50,8 @@ class MotoApp:
         The reply's body may be a `Content`, whose bytes are on disk.
         """
         try:
+            if front := self._front(environ, service):
+                return front(environ, lambda changed: self._run(changed, service))
             if is_object_body(environ, service):
                 store_body(environ, self._state.bodies)
             return self._run(environ, service)
@@ -60,6 +65,12 @@ class MotoApp:
             log.error("%s: %s %s failed", service, environ["REQUEST_METHOD"], environ["PATH_INFO"], exc_info=error)
             told = failed(error, service, self._state.directory)
         return told
+
+    def _front(self, environ: Environ, service: str) -> Front | None:
+        """What answers in front of moto."""
+        if all(service != in_front for in_front, _ in self.fronts):
+            return None
+        return self.fronts.get((service, operation_of(environ)))
 
     def _run(self, environ: Environ, service: str) -> Reply:
         operation, changing = _operation(environ, service), _may_change(environ)
@@ -84,8 +95,8 @@ class MotoApp:
 
 
 def _create_backend_app(service: Any) -> Any:
-    """moto's application of a service, if its state is kept or if it has none."""
-    if service not in (*KEPT, *_STATELESS):
+    """moto's application of a service, if its state is kept."""
+    if service not in KEPT:
         raise NotImplementedError(f"the service {service}, whose state would not be kept,")
     return create_backend_app(service)
 

@@ -14,6 +14,7 @@ from include.sagemaker_local.endpoints.invoke import MAX_BODY_BYTES
 from include.sagemaker_local.endpoints.runner import EndpointRunner
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.faults import Faults, NoAnswerError
+from include.sagemaker_local.front.table import fronts
 from include.sagemaker_local.guard import ROOT, Guard
 from include.sagemaker_local.http_server import HttpServer
 from include.sagemaker_local.identity import ACCESS_KEY, access_key
@@ -51,6 +52,7 @@ class Server:
         self._moto = MotoApp(settings.state / "aws")
         store = Store(settings.state / "sagemaker.sqlite")
         self.context = Context(settings, store, Clients(settings.url, settings.region, self._answer))
+        self._moto.fronts |= fronts(self.context)
         create_default_role(self.context)
         self.context.jobs = JobRunner(self.context)
         self._faults = Faults()

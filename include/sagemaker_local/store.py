@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,12 @@ class Store:
         with self._lock:
             rows = self._db.execute("SELECT body FROM resources WHERE kind=? ORDER BY seq", (kind,)).fetchall()
         return [json.loads(row[0]) for row in rows]
+
+    def items(self, kind: str) -> Sequence[tuple[str, Body]]:
+        """Names and bodies of a kind, oldest first."""
+        with self._lock:
+            rows = self._db.execute("SELECT name, body FROM resources WHERE kind=? ORDER BY seq", (kind,)).fetchall()
+        return [(name, json.loads(body)) for name, body in rows]
 
     def close(self) -> None:
         """Close the database; the file holds everything."""

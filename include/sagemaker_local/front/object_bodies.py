@@ -20,6 +20,7 @@ from include.sagemaker_local.web import Environ
 
 _NOT_BODIES = {"acl", "tagging", "retention", "legal-hold", "torrent", "renameObject", "encryption"}
 _LINE_BYTES = 8192
+_HEADER = "HTTP_X_AMZ_CHECKSUM_"
 _SHA256_DIGITS = 64
 
 
@@ -44,7 +45,7 @@ def store_body(environ: Environ, bodies: Path) -> None:
     Raises AwsError for a body that is not what its headers say, OSError when it cannot be written.
     """
     body: IO[bytes] = environ["wsgi.input"]
-    algorithm = environ.get("HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM", "").upper()
+    algorithm = _algorithm(environ)
     chunked = environ.get("HTTP_X_AMZ_CONTENT_SHA256", "").startswith("STREAMING-")
     with Incoming(bodies, "md5", *(["sha1"] if algorithm == "SHA1" else [])) as incoming:
         crc32 = _Crc32()
@@ -60,6 +61,18 @@ def store_body(environ: Environ, bodies: Path) -> None:
     environ["wsgi.input"] = io.BytesIO()
     environ["CONTENT_LENGTH"] = "0"
     environ["HTTP_X_AMZ_CONTENT_SHA256"] = "UNSIGNED-PAYLOAD"
+
+
+def _algorithm(environ: Environ) -> str:
+    """The checksum that comes with the body, or is to be made of it: named, given, or announced for its end."""
+    named = str(environ.get("HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM", "")).upper()
+    given = [name.removeprefix(_HEADER) for name in environ if name.startswith(_HEADER)]
+    given = [name for name in given if name not in ("TYPE", "ALGORITHM", "MODE")]
+    trailer = str(environ.get("HTTP_X_AMZ_TRAILER", "")).upper().replace("-", "_")
+    algorithm = named or (given[0] if given else trailer.removeprefix("X_AMZ_CHECKSUM_"))
+    if algorithm:
+        environ["HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM"] = algorithm
+    return algorithm
 
 
 class _Crc32:
@@ -125,7 +138,7 @@ def _check_checksum(environ: Environ, algorithm: str, computed: dict[str, bytes]
     """Compare or add what can be computed here; another algorithm's value is believed."""
     if not algorithm:
         return
-    header = f"HTTP_X_AMZ_CHECKSUM_{algorithm}"
+    header = f"{_HEADER}{algorithm}"
     if algorithm in computed:
         value = base64.b64encode(computed[algorithm]).decode()
         if environ.setdefault(header, value) != value:

@@ -100,7 +100,8 @@ def _noticed(get: Callable[..., Any], used: set[tuple[str, str, str]]) -> Callab
     def run(regions: Any, region: str) -> Any:
         found = get(regions, region)
         if Present.changing:
-            used.add((regions.service_name, regions.account_id, "aws" if region == "global" else region))
+            service = regions.service_name.replace("-", "")  # Application Auto Scaling is the one that has a hyphen
+            used.add((service, regions.account_id, "aws" if region == "global" else region))
         return found
 
     return run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 from include.sagemaker_local.errors import validation_error
 from include.sagemaker_local.service import Context
@@ -16,13 +17,53 @@ _TRUST = {
 }
 
 
+_PERMISSIONS = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": [
+                "sagemaker:*",
+                "s3:*",
+                "logs:*",
+                "cloudwatch:*",
+                "ecr:BatchCheckLayerAvailability",
+                "ecr:BatchGetImage",
+                "ecr:Describe*",
+                "ecr:GetAuthorizationToken",
+                "ecr:GetDownloadUrlForLayer",
+                "ec2:CreateNetworkInterface",
+                "ec2:CreateNetworkInterfacePermission",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DeleteNetworkInterfacePermission",
+                "ec2:Describe*",
+                "iam:GetRole",
+                "iam:ListRoles",
+            ],
+            "Resource": "*",
+        },
+        {
+            "Effect": "Allow",
+            "Action": "iam:PassRole",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        },
+    ],
+}
+"""What AmazonSageMakerFullAccess and access to S3 allow a job, as far as programs ask for it."""
+
+
 def create_default_role(context: Context) -> None:
-    """Create the role that a fresh local SageMaker has, unless it is there."""
+    """Create the role that a fresh local SageMaker has, unless it is there, and its policy, unless it has any."""
     iam = context.client("iam")
-    try:
+    with suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_role(RoleName=DEFAULT_ROLE, AssumeRolePolicyDocument=json.dumps(_TRUST))
-    except iam.exceptions.EntityAlreadyExistsException:
-        return
+    role = {"RoleName": DEFAULT_ROLE}
+    if (
+        not iam.list_role_policies(**role)["PolicyNames"]
+        and not iam.list_attached_role_policies(**role)["AttachedPolicies"]
+    ):
+        iam.put_role_policy(**role, PolicyName="sagemaker-and-s3", PolicyDocument=json.dumps(_PERMISSIONS))
 
 
 def require_role(context: Context, arn: str) -> None:

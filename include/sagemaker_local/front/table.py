@@ -1,0 +1,22 @@
+"""Which operations are answered in front of moto."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from include.sagemaker_local.front.log_pages import filter_log_events, get_log_events
+from include.sagemaker_local.front.simulate import simulate_principal_policy
+from include.sagemaker_local.front.tagging import get_resources
+from include.sagemaker_local.moto_app import Front
+from include.sagemaker_local.service import Context
+
+
+def fronts(context: Context) -> dict[tuple[str, str], Front]:
+    """By the service's signing name and the operation."""
+    answers = {
+        ("logs", "FilterLogEvents"): filter_log_events,
+        ("logs", "GetLogEvents"): get_log_events,
+        ("iam", "SimulatePrincipalPolicy"): simulate_principal_policy,
+        ("tagging", "GetResources"): get_resources,
+    }
+    return {operation: partial(answer, context) for operation, answer in answers.items()}
