@@ -41,7 +41,7 @@ test: ## Run the tests, without the slow ones
 	$(set_up) dev
 	@$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
 
-test-slow: ## Run the slow tests: releases, backfills and traffic shifting for minutes; a browser where there is Chromium
+test-slow: ## Run the slow tests: releases, backfills and traffic shifting for minutes, fuzzing; a browser where there is Chromium
 	$(set_up) dev
 	@$(BIN)/python -m pytest -m slow
 
