@@ -61,15 +61,17 @@ def health_seconds(server: LocalSageMaker, times: int = 20) -> list[float]:
 
 @contextmanager
 def idle_connections(server: LocalSageMaker, count: int) -> Iterator[None]:
-    """So many connections, half of them without a word and half kept alive after a request."""
+    """So many connections: without a word, kept alive after a request, and in the middle of a request."""
     with ExitStack() as stack:
         for number in range(count):
             connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
             stack.callback(connection.close)
             connection.connect()
-            if number % 2:
+            if number % 3 == 1:
                 connection.request("GET", "/_local/health")
                 connection.getresponse().read()
+            elif number % 3 == 2:
+                connection.sock.sendall(b"GET /_local/health HTTP/1.1\r\nHost: 127.")
         yield
 
 
