@@ -5,10 +5,10 @@ from __future__ import annotations
 import tarfile
 import zlib
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
+from include.sagemaker_local.s3_uri import split_s3
 from include.sagemaker_local.service import Context
 
 
@@ -21,9 +21,9 @@ def unpack_model(ctx: Context, url: str | None, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     if not url:
         return
-    address = urlsplit(url)
+    bucket, key = split_s3(url)
     try:
-        content = ctx.client("s3").get_object(Bucket=address.netloc, Key=address.path.lstrip("/"))["Body"]
+        content = ctx.client("s3").get_object(Bucket=bucket, Key=key)["Body"]
     except ClientError as error:
         raise DeploymentError(
             f'Failed to download model data for container "container_1" from URL: "{url}". Please ensure that '

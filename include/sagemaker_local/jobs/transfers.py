@@ -13,6 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from include.sagemaker_local.jobs.errors import JobError
+from include.sagemaker_local.s3_uri import split_s3
 
 IN_PARTS_BYTES = 16 * 1024 * 1024
 
@@ -26,12 +27,6 @@ class NoObjectsError(Exception):
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.url = url
-
-
-def split_s3(url: str) -> tuple[str, str]:
-    """Bucket and key of `s3://bucket/key`; the key may be empty."""
-    bucket, _, key = url.partition("://")[2].partition("/")
-    return bucket, key
 
 
 def objects_of(s3: Any, data_type: str, url: str) -> list[Fetch]:
