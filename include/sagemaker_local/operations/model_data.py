@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
 from include.sagemaker_local.errors import validation_error
+from include.sagemaker_local.jobs.transfers import split_s3
 from include.sagemaker_local.service import Context
 
 
@@ -19,7 +19,7 @@ def require_model_data(context: Context, container: dict[str, Any]) -> str | Non
     if url := container.get("ModelDataUrl"):
         return _etag(context, url)
     if url := container.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri"):
-        bucket, key = _split(url)
+        bucket, key = split_s3(url)
         try:
             found = context.client("s3").list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)["KeyCount"]
         except ClientError:
@@ -30,17 +30,12 @@ def require_model_data(context: Context, container: dict[str, Any]) -> str | Non
 
 
 def _etag(context: Context, url: str) -> str:
-    bucket, key = _split(url)
+    bucket, key = split_s3(url)
     try:
         etag: str = context.client("s3").head_object(Bucket=bucket, Key=key)["ETag"]
     except ClientError:
         raise _missing(url) from None
     return etag.strip('"')
-
-
-def _split(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.netloc, parts.path.lstrip("/")
 
 
 def _missing(url: str) -> Exception:
