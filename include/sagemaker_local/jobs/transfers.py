@@ -5,13 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from include.sagemaker_local.jobs import archives
 from include.sagemaker_local.jobs.errors import JobError
 from include.sagemaker_local.s3_uri import split_s3
 
@@ -120,10 +120,11 @@ def upload(s3: Any, path: Path, url: str, **options: str) -> None:
 
 
 def upload_archive(s3: Any, folder: Path, archive: Path, url: str) -> None:
-    """Put the folder's content as one tar.gz, made at `archive`."""
-    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
-        for path in sorted(folder.iterdir()):
-            tar.add(path, arcname=path.name)
+    """Put the folder's content as one tar.gz, made at `archive`. Raises JobError when it cannot be made."""
+    try:
+        archives.pack(folder, archive)
+    except archives.ArchiveError as error:
+        raise JobError(f"ClientError: Artifact upload failed: {error}") from error
     upload(s3, archive, url)
     archive.unlink()
 
