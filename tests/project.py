@@ -29,6 +29,7 @@ environment: prod
 region: eu-west-1
 account: "123456789012"
 bucket: demo-bucket
+prefix: risk/prod
 role_arn: arn:aws:iam::123456789012:role/jobs
 aws_conn_id: aws_prod
 project: demo

@@ -187,6 +187,10 @@ BAD_ENVIRONMENTS = [
     ('"123456789012"', "123456789012", '3: account: expected text, got 123456789012; write it in quotes: "1234'),
     ("eu-west-1", "Ireland", "2: region: 'Ireland' is not an AWS region"),
     ("environment: test", "environment: tset", "1: environment: 'tset' differs from the file's name 'test'"),
+    ("demo-bucket", "demo-bucket\nprefix: /dev/", "5: prefix: '/dev/' is not a key prefix: at most 200 of"),
+    ("demo-bucket", "demo-bucket\nprefix: dev/", "5: prefix: 'dev/' is not a key prefix"),
+    ("demo-bucket", "demo-bucket\nprefix: a/../b", "5: prefix: 'a/../b' is not a key prefix"),
+    ("demo-bucket", "demo-bucket\nprefix: s3://x/dev", "5: prefix: 's3://x/dev' is not a key prefix"),
     ("bucket:", "buckt:", "4: buckt: unknown key; did you mean 'bucket'?"),
 ]
 

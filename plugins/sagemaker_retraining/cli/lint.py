@@ -12,11 +12,11 @@ from sagemaker_retraining.cli.plan import preview
 from sagemaker_retraining.config import (
     ConfigError,
     environment_names,
-    load_environment,
     load_model,
     model_folder,
     model_names,
     project_root,
+    shared_places,
 )
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import code_files
@@ -66,12 +66,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def environment_problems(name: str, root: Path) -> list[str]:
-    """What is wrong with an environment's file."""
+    """What is wrong with an environment's file, by itself and beside the others."""
     try:
-        load_environment(name, root)
+        return shared_places(name, root)
     except ConfigError as error:
         return error.problems
-    return []
 
 
 def model_problems(model: str, environment: str, root: Path) -> list[str]:

@@ -66,7 +66,7 @@ def load_environment(name: str | None = None, root: Path | None = None) -> Envir
     """`include/environments/<name>.yaml`, by default that of `RETRAINING_ENV`. Raises ConfigError."""
     root = root or project_root()
     name = name or environment_name()
-    source = _environment_source(name, root)
+    source = environment_source(name, root)
     environment = _parse(EnvironmentConfig, source)
     problems = []
     if environment.environment != name:
@@ -91,7 +91,7 @@ def load_model(name: str, root: Path | None = None, environment: str | None = No
     root = root or project_root()
     folder = model_folder(name, root)
     where = load_environment(environment, root)
-    overrides = _environment_source(where.environment, root).below(("models", name))
+    overrides = environment_source(where.environment, root).below(("models", name))
     source = read_yaml(folder / "model.yaml", f"{_shown(folder, root)}/model.yaml").overlay(overrides)
     config = _parse(ModelConfig, source)
     problems = [
@@ -105,7 +105,8 @@ def load_model(name: str, root: Path | None = None, environment: str | None = No
     return config.model_copy(update={"image": config.image.model_copy(update={"uri": uri})})
 
 
-def _environment_source(name: str, root: Path) -> Source:
+def environment_source(name: str, root: Path) -> Source:
+    """The environment's file, parsed. Raises ConfigError."""
     path = root / "environments" / f"{name}.yaml"
     if name not in environment_names(root):
         hint = did_you_mean(name, environment_names(root), "there are")

@@ -75,7 +75,8 @@ class Data(Section):
         default="all", description="Months before the run's month that the model learns from: a number from 1, or all."
     )
     raw_uri: S3Prefix | None = Field(
-        default=None, description="S3 prefix that holds `period=YYYY-MM/`; default `s3://<bucket>/<model>/raw/`."
+        default=None,
+        description="S3 prefix that holds `period=YYYY-MM/`; default `s3://<bucket>/<prefix>/<model>/raw/`.",
     )
     timeout_hours: int = Field(default=72, ge=1, le=720, description="Hours to wait for the month's `_SUCCESS`.")
 
