@@ -116,6 +116,7 @@ class ExampleProject:
         (self.root / "environments").mkdir()
         for script in SCRIPTS:
             (self.folder / script).write_text(f'"""{script}"""\n')
+        (self.folder / "evaluate.py").write_text('METRICS = ("auc", "rmse", "my_profit")\n')
         (self.root / "images.lock.yaml").write_text(LOCK)
         self.write_model(MODEL)
         self.write_environment(ENVIRONMENT)

@@ -69,13 +69,32 @@ class TestLint:
         ]
 
     @pytest.mark.parametrize(
+        ("gate", "warning"),
+        [
+            ("minimum: {f2: 0.5}", "quality_gate.minimum.f2: no script of the model names f2: does evaluate write it?"),
+            (
+                "maximum: {auc: 0.9}",
+                "quality_gate.maximum.auc: more auc is better, and this refuses it; is it meant",
+            ),
+            ("minimum: {auc: 60}", "quality_gate.minimum.auc: auc is at most 1, got 60: nothing passes"),
+        ],
+    )
+    def test_a_gate_that_may_not_be_meant_is_a_warning(
+        self, project: ExampleProject, capsys: pytest.CaptureFixture[str], gate: str, warning: str
+    ) -> None:
+        project.write_model(MODEL + f"quality_gate: {{{gate}}}\n")
+        assert main(["lint", "--env", "test"]) == 0
+        [line] = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"warning: demo_model in test: {warning}")
+
+    @pytest.mark.parametrize(
         ("here", "there", "message"),
         [
             ("", "", "test.yaml:4: bucket: 'demo-bucket' is the place of include/environments/dev.yaml:4 too"),
             (
                 "a/b",
                 "a/b",
-                "test.yaml:6: prefix: 'a/b' of 'demo-bucket' is the place of include/environments/dev.yaml:6",
+                "test.yaml:6: prefix: 'a/b' of 'demo-bucket' is the place of include/environments/dev",
             ),
             ("", "demo_model", "dev.yaml:6: prefix: 'demo_model' lies among the files that model demo_model has"),
             ("x", "x/demo_model/runs", "dev.yaml:6: prefix: 'x/demo_model/runs' lies among the files that model demo"),

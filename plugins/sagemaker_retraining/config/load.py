@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from sagemaker_retraining.config.environment import EnvironmentConfig
 from sagemaker_retraining.config.messages import did_you_mean, explain
+from sagemaker_retraining.config.metrics import known_metrics, not_in_scripts
 from sagemaker_retraining.config.model import ModelConfig
 from sagemaker_retraining.config.section import Section
 from sagemaker_retraining.config.source import ConfigError, Source, read_yaml
@@ -97,6 +98,7 @@ def load_model(name: str, root: Path | None = None, environment: str | None = No
     problems = [
         *_name_problems(config, source, folder.name, where.environment),
         *_script_problems(config, source, folder),
+        *_metric_problems(config, source, folder),
         *_network_problems(config, source, where),
     ]
     uri, image_problem = _image_uri(config, source, where.region, root)
@@ -149,6 +151,18 @@ def _script_problems(config: ModelConfig, source: Source, folder: Path) -> list[
                 f"{did_you_mean(script, others, 'scripts there:')}"
             )
     return problems
+
+
+def _metric_problems(config: ModelConfig, source: Source, folder: Path) -> list[str]:
+    """Metrics that are neither known nor written by the model: found here, not after all jobs of a run."""
+    known = known_metrics(config.problem)
+    unknown = not_in_scripts((metric for metric in config.gate_metrics.values() if metric not in known), folder)
+    return [
+        f"{source.place(key)}: {'.'.join(key)}: {metric!r} is not a known metric of {config.problem}, and no script of "
+        f"{source.file.rpartition('/')[0]} names it; {did_you_mean(metric, known, 'known are')}"
+        for key, metric in config.gate_metrics.items()
+        if metric in unknown
+    ]
 
 
 def _network_problems(config: ModelConfig, source: Source, environment: EnvironmentConfig) -> list[str]:
