@@ -68,7 +68,8 @@ class Data(Section):
     """The raw months a run reads."""
 
     history_months: Literal["all"] | int = Field(
-        default="all", description="Months before the run's month that the model learns from: a number from 1, or all."
+        default="all",
+        description="Calendar months before the run's month that the model learns from: a number from 1, or all.",
     )
     raw_uri: S3Prefix | None = Field(
         default=None,
