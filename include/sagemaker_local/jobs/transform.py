@@ -22,6 +22,7 @@ from include.sagemaker_local.endpoints.model_data import DeploymentError, unpack
 from include.sagemaker_local.endpoints.model_server import Answer, ModelServer, NoAnswerError
 from include.sagemaker_local.jobs.errors import JobError
 from include.sagemaker_local.jobs.execution import Cause, Execution
+from include.sagemaker_local.jobs.line import Line
 from include.sagemaker_local.jobs.logs import LogStream
 from include.sagemaker_local.jobs.record import TRANSFORM
 from include.sagemaker_local.jobs.transfers import Fetch, NoObjectsError, download, join, objects_of, upload
@@ -62,8 +63,8 @@ class TransformExecution(Execution):
     kind = TRANSFORM
     log_group = "/aws/sagemaker/TransformJobs"
 
-    def __init__(self, ctx: Context, mode: str, name: str) -> None:
-        super().__init__(ctx, mode, name)
+    def __init__(self, ctx: Context, mode: str, name: str, line: Line) -> None:
+        super().__init__(ctx, mode, name, line)
         self._cancelled = Event()
         self._instance = f"{name}/i-{uuid.uuid4().hex[:17]}-{int(time.time())}"
         self._data_log: LogStream | None = None
@@ -84,6 +85,9 @@ class TransformExecution(Execution):
 
     def run(self) -> None:
         """Container, requests, outputs. The objects that could be transformed are stored even when others failed."""
+        if self.take_turn() is not Cause.WAITED:
+            self.record.end("Stopped", "Stopped", "")
+            return
         self.fresh_instance()
         started = time.time()
         self.job = self.record.change(lambda body: body.update(TransformStartTime=started))

@@ -135,7 +135,7 @@ def _check_algorithm(algorithm: dict[str, Any] | None) -> None:
     for definition in algorithm.get("MetricDefinitions", []):
         try:
             re.compile(definition["Regex"])
-        except re.error as error:
+        except (re.error, RecursionError, OverflowError) as error:
             raise validation_error(
                 f"The regular expression {definition['Regex']} of metric {definition['Name']} is not valid: {error}."
             ) from error
