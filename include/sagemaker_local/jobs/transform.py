@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import time
 import uuid
-import zlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,7 +23,15 @@ from include.sagemaker_local.jobs.execution import Cause, Execution
 from include.sagemaker_local.jobs.line import Line
 from include.sagemaker_local.jobs.logs import LogStream
 from include.sagemaker_local.jobs.record import TRANSFORM
-from include.sagemaker_local.jobs.transfers import Fetch, NoObjectsError, download, join, objects_of, upload
+from include.sagemaker_local.jobs.transfers import (
+    BadGzipError,
+    Fetch,
+    NoObjectsError,
+    download,
+    join,
+    objects_of,
+    upload,
+)
 from include.sagemaker_local.jobs.transform_data import Batch, DataError, batches, parse_processing
 from include.sagemaker_local.jobs.transform_settings import BatchSettings, container_environment
 from include.sagemaker_local.service import Context
@@ -191,8 +197,8 @@ class TransformExecution(Execution):
             download(self.s3, [(bucket, key, "object")], self.directory / "input", gzipped=gzipped)
         except NoObjectsError as error:
             raise JobError(self._missing(error.url)) from error
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise DataError(f"ClientError: the object is not valid gzip: {error}") from error
+        except BadGzipError as error:
+            raise DataError(str(error)) from error
         return self.directory / "input" / "object"
 
     def _ask(self, server: ModelServer, payload: bytes) -> Answer | None:
