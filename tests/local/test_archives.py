@@ -43,7 +43,7 @@ def plain_seconds(archive: Path, folder: Path) -> float:
     return time.perf_counter() - started
 
 
-def test_a_large_model_is_served_soon_and_s3_answers_meanwhile(sagemaker_local: Any, large: Path, tmp_path: Path) -> None:
+def test_a_large_model_is_served_soon_while_s3_answers(sagemaker_local: Any, large: Path, tmp_path: Path) -> None:
     kit = Kit(sagemaker_local)
     plain = plain_seconds(large, tmp_path)
     config = kit.config("ep-large", factor=2)

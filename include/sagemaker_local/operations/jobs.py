@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from include.sagemaker_local.errors import AwsError, validation_error
 from include.sagemaker_local.jobs.record import PREFIX, JobRecord
@@ -40,7 +40,7 @@ def check_bucket(context: Context, member: str, url: str) -> None:
     bucket, _ = split_s3(url)
     try:
         context.client("s3").head_bucket(Bucket=bucket)
-    except ClientError as error:
+    except (ClientError, ParamValidationError) as error:
         raise validation_error(f"Could not access the S3 bucket {bucket} given in {member} {url}.") from error
 
 
