@@ -11,7 +11,7 @@ from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.html_page import Markup, page
 from include.sagemaker_local.web import Environ, Reply
 
-_REST_XML = ("", "s3", "route53", "cloudfront")
+_REST_XML = ("", "s3", "s3control", "route53", "cloudfront")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
