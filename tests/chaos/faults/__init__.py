@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.chaos.faults import deletions, kills, people, service, spot
+from tests.chaos.faults import deletions, kills, people, service, spot, stalls
 from tests.chaos.world import Fault
 
 FAULTS: dict[str, Fault] = {
@@ -10,6 +10,7 @@ FAULTS: dict[str, Fault] = {
     for function in (
         kills.kill_worker,
         kills.kill_triggerer,
+        stalls.stalled_triggerer,
         kills.kill_scheduler,
         kills.kill_airflow,
         kills.drained_worker,
