@@ -79,6 +79,7 @@ def retraining_dag(name: str) -> DAG:
             preprocess = ResumableProcessingOperator(
                 task_id="preprocess",
                 config=plan["preprocess"],
+                s3_uris={"raw": output(data_ready)["manifest_uri"]},
                 poll_seconds=poll.job,
                 deferrable=True,
                 **retry_arguments(model.preprocess.retry),
