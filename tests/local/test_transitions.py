@@ -45,7 +45,7 @@ def form(**params: Any) -> dict[str, Any]:
 def roll_back(serving: Serving, **params: Any) -> dict[str, Any]:
     """All tasks of the DAG; the plan."""
     plan: dict[str, Any] = json.loads(json.dumps(transitions.plan_rollback("demo_model", form(**params))))
-    deployed = serving.deploy(plan["model_package_arn"], plan)
+    deployed = serving.deploy(plan["model_package_arn"], plan, going_back=True)
     verify = VerifyEndpointOperator(
         task_id="verify",
         config=plan["verify"],
@@ -105,7 +105,7 @@ def test_one_step_back_however_often_it_is_asked_for(serving: Serving) -> None:
     asked = form()
     plan = transitions.plan_rollback("demo_model", asked)
     assert plan["model_package_arn"] == versions[1]
-    serving.deploy(versions[1], plan)
+    serving.deploy(versions[1], plan, going_back=True)
     with pytest.raises(AirflowFailException, match=r"was changed at .* trigger the DAG again with the number"):
         transitions.plan_rollback("demo_model", asked)
     assert serving.answer() == 4.0

@@ -21,7 +21,13 @@ from sagemaker_retraining.config import (
 )
 from sagemaker_retraining.hooks import RetrainingHook, split_s3_uri
 from sagemaker_retraining.operators.approved import require_approved
-from sagemaker_retraining.operators.endpoints import challenger_model, pending_config, served_model, version_of
+from sagemaker_retraining.operators.endpoints import (
+    challenger_model,
+    is_changing,
+    pending_config,
+    served_model,
+    version_of,
+)
 from sagemaker_retraining.operators.plan import git_sha
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import RunPlan, build_plan, package_code
@@ -33,7 +39,6 @@ from sagemaker_retraining.requests.promotion import promoted_package
 from sagemaker_retraining.requests.registry import group_request
 from sagemaker_retraining.requests.served import PROMOTION, ROLLBACK, is_noted, served_line, served_request
 from sagemaker_retraining.requests.validation import RequestError, validate
-from sagemaker_retraining.triggers.endpoint import MOVING
 
 Package = Mapping[str, Any]
 log = logging.getLogger(__name__)
@@ -81,7 +86,7 @@ def look(hook: RetrainingHook, endpoint: str) -> tuple[str | None, str | None, b
     if description is None:
         return None, None, False
     config = description["EndpointConfigName"]
-    moving = description["EndpointStatus"] in MOVING
+    moving = is_changing(description)
     coming = pending_config(description) if moving else None
     model = served_model(hook, coming) if coming else challenger_model(hook, config)
     return version_of(hook, served_model(hook, config)), version_of(hook, model), moving
@@ -90,13 +95,14 @@ def look(hook: RetrainingHook, endpoint: str) -> tuple[str | None, str | None, b
 def require_unchanged(hook: RetrainingHook, endpoint: str, asked: datetime) -> None:
     """Raise AirflowFailException when the endpoint was changed after somebody asked for "the version before".
 
-    Two people who press the button at once, and one who clears a run that has ended, mean one step back.
+    Two people who press the button at once, and one who clears a run that has ended, mean one step back. Autoscaling
+    that began since hides what else has happened: SageMaker tells one time for both.
     """
     description = hook.describe_or_none("describe_endpoint", EndpointName=endpoint)
     if description is None:
         return
     status, changed = description["EndpointStatus"], description["LastModifiedTime"]
-    if status in MOVING:
+    if is_changing(description):
         happened = f"is {status}"
     elif changed > asked:
         happened = f"was changed at {changed.isoformat(timespec='seconds')}, after this run was asked for"

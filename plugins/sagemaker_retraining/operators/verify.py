@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
@@ -15,13 +15,14 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.links import ReportLink, report_address
-from sagemaker_retraining.operators.guards import release_autoscaling, served_instance_type
+from sagemaker_retraining.operators.endpoints import pending_config, serves, variants
+from sagemaker_retraining.operators.guards import release_autoscaling, restore_autoscaling, served_instance_type
 from sagemaker_retraining.operators.invocation import AsynchronousInvoker, Invoker, ModelAnswerError, Row
 from sagemaker_retraining.operators.shadow import compare_shadow
 from sagemaker_retraining.requests.hosting import update_request
 from sagemaker_retraining.requests.rollout import MARGIN_SECONDS
 from sagemaker_retraining.shadow import percentile
-from sagemaker_retraining.triggers.endpoint import EndpointTrigger
+from sagemaker_retraining.triggers.endpoint import MOVING, EndpointTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -78,7 +79,8 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
 
     `config` is the plan's `verify`; `deployment` the result of deploy; `sample_uri` the `sample.jsonl` that evaluate
     left, each line `{"content_type", "body", "prediction"}`. A challenger is asked by name. When answers differ and
-    `on_failure` is restore, the config that served before is put back before the task fails.
+    `on_failure` is restore, the config that served before is put back before the task fails, unless somebody has put
+    another one there meanwhile.
     A shadow answers nobody: there the task waits `report_after_hours`, deferred, and compares the captured answers with
     production's. What differs is for a person to judge, so that it fails nothing.
     Returns `{requests, max_difference, p50_ms, p90_ms, p99_ms}`; of a shadow, what `compare_shadow` does.
@@ -159,47 +161,90 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
         """The described endpoint: answers of another config would say nothing about this one."""
         endpoint, wanted = self.config["endpoint"], self.deployment["endpoint_config"]
         description = self.hook.describe_or_none("describe_endpoint", EndpointName=endpoint)
-        found = f"{description['EndpointStatus']} on {description['EndpointConfigName']}" if description else "gone"
-        if description is None or found != f"InService on {wanted}":
+        if description is None or not serves(description, wanted):
             raise AirflowFailException(
-                f"{endpoint} is {found}, and this run deployed {wanted}: an earlier try put the previous config back, "
-                f"or another deployment came in between. Clear deploy to deploy it again"
+                f"{endpoint} is {found(description)}, and this run deployed {wanted}: an earlier try put the previous "
+                f"config back, or another deployment came in between. Clear deploy to deploy it again"
             )
         return description
 
-    def put_back(self, problem: str) -> dict[str, Any]:
+    def put_back(self, problem: str) -> NoReturn:
         """Begin the way back to what served before, if there is one, and fail."""
-        endpoint, previous = self.config["endpoint"], self.deployment["previous_endpoint_config"]
+        previous = self.deployment["previous_endpoint_config"]
         if self.config["on_failure"] == "keep":
             raise AirflowFailException(f"{problem}. It serves on, as verify.on_failure says")
         if previous is None:
             raise AirflowFailException(f"{problem}. It serves on: there is no config before it to go back to")
-        description = self.hook.api.describe_endpoint(EndpointName=endpoint)
-        instance_type = served_instance_type(self.hook, previous)
-        keep = release_autoscaling(self.hook, description, instance_type, wanted=True)
+        if not variants(self.hook, previous):
+            raise AirflowFailException(
+                f"{problem}. It serves on: {previous}, which served before, has been deleted. Trigger the model's "
+                f"rollback DAG"
+            )
+        self.go_back(problem)
+
+    def go_back(self, problem: str) -> NoReturn:
+        """Put back what served before, in place of what this run deployed and of nothing else."""
+        endpoint, previous = self.config["endpoint"], self.deployment["previous_endpoint_config"]
+        description = self.hook.describe_or_none("describe_endpoint", EndpointName=endpoint)
+        wanted = self.deployment["endpoint_config"]
+        if description is None or description["EndpointConfigName"] != wanted:
+            raise AirflowFailException(
+                f"{problem}. Somebody has changed the endpoint since: it is {found(description)}, and stays so"
+            )
+        if description["EndpointStatus"] in MOVING:
+            coming = pending_config(description)
+            if coming == previous:  # this task's own, whose answer was lost, or a person was as fast
+                self.wait(problem, "put_back_done")
+            if coming != wanted:
+                raise AirflowFailException(
+                    f"{problem}. {previous} is not put back: the endpoint is {found(description)}, and what comes is "
+                    f"{coming}, by somebody else"
+                )
+            self.log.info("%s scales; %s is put back when it rests", endpoint, previous)
+            self.wait(problem, "put_back_now")
+        keep = release_autoscaling(self.hook, description, served_instance_type(self.hook, previous), wanted=True)
         self.log.error("%s. Putting %s back", problem, previous)
-        if not self.hook.begin_update(update_request(endpoint, previous, keep_instances=keep)):
-            raise AirflowFailException(f"{problem}. {previous} is not put back: another update is under way")
+        if self.hook.begin_update(update_request(endpoint, previous, keep_instances=keep)):
+            self.wait(problem, "put_back_done")
+        self.go_back(problem)  # something has begun since the look: see what
+
+    def wait(self, problem: str, method: str) -> NoReturn:
+        """Defer until the endpoint rests."""
         self.defer(
             trigger=EndpointTrigger(
-                endpoint=endpoint,
+                endpoint=self.config["endpoint"],
                 poll_seconds=self.poll_seconds,
                 since=time.time(),
                 deadline=time.time() + MARGIN_SECONDS,
                 hook_parameters=self._hook_parameters,
             ),
-            method_name="put_back_done",
+            method_name=method,
             kwargs={"problem": problem},
         )
+
+    def put_back_now(self, context: Context, event: dict[str, Any], problem: str) -> NoReturn:
+        """The endpoint rests, where it scaled before."""
+        if event["status"] == "timeout":
+            raise AirflowFailException(
+                f"{problem}. It serves on: {self.config['endpoint']} did not come to rest within {MARGIN_SECONDS} s, "
+                f"so nothing could be put back. Trigger the model's rollback DAG"
+            )
+        self.go_back(problem)
 
     def put_back_done(self, context: Context, event: dict[str, Any], problem: str) -> None:
         """Fail, and say what serves now."""
         endpoint, previous = self.config["endpoint"], self.deployment["previous_endpoint_config"]
         description = self.hook.api.describe_endpoint(EndpointName=endpoint)
-        status, config = description["EndpointStatus"], description["EndpointConfigName"]
-        if (status, config) == ("InService", previous):
+        if serves(description, previous):
+            if "previous_autoscaling" in self.deployment:
+                restore_autoscaling(self.hook, description, self.deployment["previous_autoscaling"])
             raise AirflowFailException(f"{problem}. {previous}, which served before, serves again")
         raise AirflowFailException(
-            f"{problem}. Going back to {previous} failed too: {endpoint} is {status} on {config}: "
+            f"{problem}. Going back to {previous} failed too: {endpoint} is {found(description)}: "
             f"{description.get('FailureReason', 'SageMaker gives no reason')}"
         )
+
+
+def found(description: dict[str, Any] | None) -> str:
+    """An endpoint's status and config, in words."""
+    return f"{description['EndpointStatus']} on {description['EndpointConfigName']}" if description else "gone"
