@@ -26,7 +26,7 @@ _OF_A_POLICY = (
 
 
 def prepare_alarms(hook: RetrainingHook, deploy: Mapping[str, Any]) -> None:
-    """Create the alarms that are missing; `deploy` is the plan's.
+    """Put the described alarms, also those that are there: what is new, no clean-up deletes. `deploy` is the plan's.
 
     Raises AirflowFailException for a named alarm that does not exist, AirflowException (worth another try) when one is
     on already: SageMaker would go back as soon as it began.
@@ -38,16 +38,15 @@ def prepare_alarms(hook: RetrainingHook, deploy: Mapping[str, Any]) -> None:
     ours = {request["AlarmName"] for request in described}
     if missing := [name for name in names if name not in there and name not in ours]:
         raise AirflowFailException(f"deploy.alarms: there is no {', '.join(missing)}; the endpoint stays as it is")
-    cloudwatch = hook.client("cloudwatch")
-    for request in described:
-        if request["AlarmName"] not in there:
-            hook.log.info("Creating alarm %s", request["AlarmName"])
-            cloudwatch.put_metric_alarm(**request)
     if on := [name for name, alarm in there.items() if alarm["StateValue"] == "ALARM"]:
         raise AirflowException(
             f"{', '.join(on)}: in ALARM before the update, which SageMaker would roll back at once. See what the "
             f"endpoint serves now; the model's rollback DAG updates without alarms"
         )
+    cloudwatch = hook.client("cloudwatch")
+    for request in described:
+        hook.log.info("Putting alarm %s", request["AlarmName"])
+        cloudwatch.put_metric_alarm(**request)
 
 
 def release_autoscaling(

@@ -13,11 +13,14 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from sagemaker_retraining import registry
+from sagemaker_retraining.answers import predictions
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.links import ReportLink, report_address
-from sagemaker_retraining.operators.endpoints import pending_config, serves, variants
+from sagemaker_retraining.operators.endpoints import pending_config, serves, variants, version_of
 from sagemaker_retraining.operators.guards import release_autoscaling, restore_autoscaling, served_instance_type
 from sagemaker_retraining.operators.invocation import AsynchronousInvoker, Invoker, ModelAnswerError, Row
+from sagemaker_retraining.operators.served import record_verified
 from sagemaker_retraining.operators.shadow import compare_shadow
 from sagemaker_retraining.requests.hosting import update_request
 from sagemaker_retraining.requests.rollout import MARGIN_SECONDS
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 SHOWN_DIFFERENCES = 5
 LONGEST_SHOWN = 200
+CSV = "text/csv"
 
 
 @dataclass
@@ -46,15 +50,16 @@ class Comparison:
         started = time.perf_counter()
         try:
             answer = invoke(row)
-            online = float(answer)
         except ModelAnswerError as error:
             self.errors += 1
             return self.note(row, f"the model fails: {' '.join(str(error).split())[:LONGEST_SHOWN]}")
-        except ValueError:
-            self.errors += 1
-            return self.note(row, f"endpoint {answer[:LONGEST_SHOWN]!r}, which is no number")
         finally:
             self.seconds.append(time.perf_counter() - started)
+        numbers = predictions(answer.decode(errors="replace"))
+        if numbers is None or len(numbers) != 1:
+            self.errors += 1
+            return self.note(row, f"endpoint {answer[:LONGEST_SHOWN]!r}, which is no number")
+        [online] = numbers
         self.differences.append(abs(online - row["prediction"]))
         # NaN is not within any tolerance.
         return None if self.differences[-1] <= self.tolerance else self.note(row, f"endpoint {online!r}")
@@ -80,7 +85,7 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
     `config` is the plan's `verify`; `deployment` the result of deploy; `sample_uri` the `sample.jsonl` that evaluate
     left, each line `{"content_type", "body", "prediction"}`. A challenger is asked by name. When answers differ and
     `on_failure` is restore, the config that served before is put back before the task fails, unless somebody has put
-    another one there meanwhile.
+    another one there meanwhile. When they do not, the version is noted as one that has served.
     A shadow answers nobody: there the task waits `report_after_hours`, deferred, and compares the captured answers with
     production's. What differs is for a person to judge, so that it fails nothing.
     Returns `{requests, max_difference, p50_ms, p90_ms, p99_ms}`; of a shadow, what `compare_shadow` does.
@@ -123,14 +128,22 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
             )
         result = comparison.result()
         self.log.info("%s: %s", self.config["endpoint"], result)
+        record_verified(self.hook, self.deployment)
         return result
 
     def invoker(self) -> Invoker:
         """For the endpoint's kind, and the variant that is new."""
         endpoint: str = self.config["endpoint"]
         if place := self.config.get("asynchronous_uri"):
-            return AsynchronousInvoker(self.hook, endpoint, place)
-        return Invoker(self.hook, endpoint, self.deployment["variant"])
+            return AsynchronousInvoker(self.hook, endpoint, self.accept(), place)
+        return Invoker(self.hook, endpoint, self.accept(), self.deployment["variant"])
+
+    def accept(self) -> str:
+        """A content type the version says it answers in: CSV if it can, for what is read least is misread least."""
+        arn = version_of(self.hook, self.deployment["model"])
+        package = registry.describe(self.hook.api, arn) if arn else {}
+        types = package.get("InferenceSpecification", {}).get("SupportedResponseMIMETypes") or [CSV]
+        return CSV if CSV in types else str(types[0])
 
     def compare_later(self, context: Context, since: datetime) -> dict[str, Any]:
         """Wait until the shadow has seen enough requests; the hours count from the end of the deployment."""
