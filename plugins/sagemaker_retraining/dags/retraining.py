@@ -148,7 +148,13 @@ def retraining_dag(name: str) -> DAG:
                 served = [transform_task(environment, plan, arn)]
             else:
                 sample = f"{job_output(evaluate, 'evaluation')}{SAMPLE}"
-                served = deploy_and_verify(environment, plan, model_package_arn=arn, sample_uri=sample)
+                served = deploy_and_verify(
+                    environment,
+                    plan,
+                    model_package_arn=arn,
+                    sample_uri=sample,
+                    replace_newer="{{ params.replace_newer }}",
+                )
 
         chain(plan, data_ready, preprocess, train, evaluate, gate, register, approval, *served)
         register >> review  # asks; what follows depends on approval, which sees every door
