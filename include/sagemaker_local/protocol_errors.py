@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from functools import lru_cache
 from xml.sax.saxutils import escape
-
-import botocore.session
-from botocore.exceptions import BotoCoreError
 
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.html_page import Markup, page
 from include.sagemaker_local.web import Environ, Reply
 
+_REST_XML = ("", "s3", "s3control", "route53", "cloudfront")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
@@ -39,7 +36,7 @@ def refusal(environ: Environ, error: AwsError) -> Reply:
 def error_in_protocol(environ: Environ, service: str, error: AwsError) -> Reply:
     """An error for a client of `service` (its signing name; "": unsigned, which S3 answers)."""
     form = "urlencoded" in environ.get("CONTENT_TYPE", "")
-    if "HTTP_X_AMZ_TARGET" in environ or not (form or _speaks_xml(service or "s3")):
+    if "HTTP_X_AMZ_TARGET" in environ or not (form or service in _REST_XML):
         return error_reply(error)
     content = f"<Code>{error.code}</Code><Message>{escape(_CONTROL.sub(' ', error.message))}</Message>"
     request_id = f"<RequestId>{uuid.uuid4()}</RequestId>"
@@ -56,12 +53,3 @@ def signing_service(environ: Environ) -> str:
     """The service a request was signed for (`s3`, `sagemaker`, …), "" when it is not signed."""
     scope = re.search(r"Credential=[^/]*/\d+/[^/]*/([^/]+)/aws4_request", environ.get("HTTP_AUTHORIZATION", ""))
     return scope[1].lower() if scope else ""
-
-
-@lru_cache(256)
-def _speaks_xml(service: str) -> bool:
-    """Whether it is a service of the REST-XML protocol, by botocore's name, which for these is that of signing."""
-    try:
-        return bool(botocore.session.get_session().get_service_model(service).metadata["protocol"] == "rest-xml")
-    except BotoCoreError:
-        return False
