@@ -1,4 +1,4 @@
-"""`make bench`: what an object costs to put into S3 of the local SageMaker and to get back, beside a file on its own."""
+"""`make bench`: what it costs to put an object into S3 of the local SageMaker and get it back, beside a file alone."""
 
 from __future__ import annotations
 
