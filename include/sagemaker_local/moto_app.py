@@ -17,8 +17,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from include.sagemaker_local.control_plane import internal_failure
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.front.object_bodies import is_object_body, store_body
-from include.sagemaker_local.front.replies import error_in_protocol
 from include.sagemaker_local.moto_state import KEPT, MotoState
+from include.sagemaker_local.protocol_errors import error_in_protocol
 from include.sagemaker_local.web import Environ, Reply, call
 
 log = logging.getLogger(__name__)

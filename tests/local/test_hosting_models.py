@@ -55,6 +55,14 @@ def test_a_model(sagemaker: Any, model: str, container: dict[str, Any]) -> None:
         assert gone == ("ValidationException", f'Could not find model "{found["ModelArn"]}".')
 
 
+def test_a_multi_model_container_is_not_implemented_and_says_so(sagemaker: Any, container: dict[str, Any]) -> None:
+    prefix = container["ModelDataUrl"].rpartition("/")[0] + "/"
+    many = {**container, "Mode": "MultiModel", "ModelDataUrl": prefix}
+    code, text = refused(sagemaker.create_model, ModelName="multi-model", PrimaryContainer=many)
+    assert code == "UnsupportedOperation"
+    assert text.startswith(f"Mode MultiModel with the prefix {prefix} is not implemented")
+
+
 def test_a_model_of_a_registered_version(sagemaker_local: LocalSageMaker, sagemaker: Any) -> None:
     sagemaker.create_model_package_group(ModelPackageGroupName="hosting-version")
     arn = sagemaker.create_model_package(

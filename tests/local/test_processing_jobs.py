@@ -189,7 +189,7 @@ time.sleep(600)
 def test_a_name_is_used_once_until_it_is_deleted(jobs: Jobs) -> None:
     request = jobs.processing_request("twice", "")
     jobs.sagemaker.create_processing_job(**request)
-    with pytest.raises(ClientError, match="Job names must be unique within an AWS account and region") as refused:
+    with pytest.raises(ClientError, match="Job name must be unique within an AWS account and region") as refused:
         jobs.sagemaker.create_processing_job(**request)
     assert refused.value.response["Error"]["Code"] == "ResourceInUse"
     jobs.end_of_processing("twice")

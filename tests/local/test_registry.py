@@ -191,6 +191,13 @@ def test_what_is_refused(sagemaker_local: LocalSageMaker, sagemaker: Any, group:
         "ValidationException",
         f"ModelPackageGroup {ACCOUNT}:model-package-group/nowhere does not exist.",
     )
+    both = refused(sagemaker.create_model_package, ModelPackageGroupName=group, ModelPackageName="name")
+    assert both == (
+        "ValidationException",
+        "Both ModelPackageName and ModelPackageGroupName are provided in the input. Cannot determine which one to use.",
+    )
+    assert refused(sagemaker.create_model_package) == ("ValidationException", "Missing ARN.")
+    assert refused(sagemaker.create_model_package, ModelPackageName="unversioned")[0] == "UnsupportedOperation"
     arn = f"{ACCOUNT}:model-package/{group}/7"
     for call, member in (
         (sagemaker.describe_model_package, "ModelPackageName"),

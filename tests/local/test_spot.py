@@ -52,12 +52,12 @@ def test_an_interrupted_job_resumes_from_its_checkpoint(jobs: Jobs) -> None:
     job = jobs.train("resumes", CHECKPOINTING, **jobs.spot("resumes"))
 
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
-    attempt = ["Starting", "Downloading", "Training"]
+    attempt = ["Starting", "Pending", "Downloading", "Training"]
     assert _statuses(job) == [*attempt, "Interrupted", *attempt, "Uploading", "Completed"]
     transitions = job["SecondaryStatusTransitions"]
     for before, after in itertools.pairwise(transitions):
         assert before["EndTime"] == after["StartTime"]
-    assert job["TrainingStartTime"] == transitions[1]["StartTime"]
+    assert job["TrainingStartTime"] == transitions[2]["StartTime"]
     assert 1 <= job["BillableTimeInSeconds"] < job["TrainingTimeInSeconds"]
 
     first, second = jobs.log_streams("Training", "resumes")  # a stream per attempt
@@ -120,7 +120,7 @@ def test_without_capacity_the_job_waits_and_stops_without_ever_starting(jobs: Jo
     jobs.spot_settings({"rules": [{"job": "no-capacity", "no_capacity": True}]})
     job = jobs.train("no-capacity", "", **jobs.spot("no-capacity", longest=1))
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxWaitTimeExceeded")
-    assert _statuses(job) == ["Starting", "Stopping", "MaxWaitTimeExceeded"]
+    assert _statuses(job) == ["Starting", "Pending", "Stopping", "MaxWaitTimeExceeded"]
     assert "TrainingStartTime" not in job
     assert "FailureReason" not in job
     assert jobs.log_streams("Training", "no-capacity") == []

@@ -65,13 +65,13 @@ def test_script_mode_from_channels_to_model(jobs: Jobs) -> None:
 
 def test_transitions_are_contiguous_and_times_agree(jobs: Jobs) -> None:
     job = jobs.train("times", "", **jobs.plain_container("times", ""))
-    assert _statuses(job) == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
+    assert _statuses(job) == ["Starting", "Pending", "Downloading", "Training", "Uploading", "Completed"]
     transitions = job["SecondaryStatusTransitions"]
     assert all(transition["StatusMessage"] for transition in transitions)
     for before, after in itertools.pairwise(transitions):
         assert before["EndTime"] == after["StartTime"]
     assert transitions[-1]["StartTime"] == transitions[-1]["EndTime"]
-    assert job["TrainingStartTime"] == transitions[1]["StartTime"]
+    assert job["TrainingStartTime"] == transitions[2]["StartTime"]
     assert job["TrainingEndTime"] >= transitions[-1]["StartTime"]
     assert job["BillableTimeInSeconds"] == job["TrainingTimeInSeconds"] >= 1
     assert job["ResourceConfig"]["InstanceCount"] == 1
@@ -127,7 +127,7 @@ def test_a_missing_channel_prefix_fails_the_job_before_training(jobs: Jobs) -> N
     url = f"s3://{jobs.server.bucket}/no/data"
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": url}}
     job = jobs.train("no-data", "", InputDataConfig=[{"ChannelName": "train", "DataSource": source}])
-    assert _statuses(job) == ["Starting", "Downloading", "Failed"]
+    assert _statuses(job) == ["Starting", "Pending", "Downloading", "Failed"]
     assert job["FailureReason"] == (
         f'ClientError: Data download failed:No S3 objects found under S3 URL "{url}" given in input data source.'
     )
@@ -148,7 +148,7 @@ time.sleep(600)
     jobs.sagemaker.stop_training_job(TrainingJobName="stop-train")
     job = jobs.end_of_training("stop-train")
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "Stopped")
-    assert _statuses(job) == ["Starting", "Downloading", "Training", "Stopping", "Uploading", "Stopped"]
+    assert _statuses(job) == ["Starting", "Pending", "Downloading", "Training", "Stopping", "Uploading", "Stopped"]
     assert job["ModelArtifacts"]["S3ModelArtifacts"].endswith("/stop-train/output/model.tar.gz")
     assert unpacked(jobs.get("stop-train/model/stop-train/output/model.tar.gz")) == {"partial.txt": "partial"}
     with pytest.raises(ClientError, match="rejected because the training job is in status Stopped"):
@@ -164,7 +164,7 @@ while True: time.sleep(0.1)
 """
     job = jobs.train("max-run", script, StoppingCondition={"MaxRuntimeInSeconds": 3})
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
-    assert _statuses(job) == ["Starting", "Downloading", "Training", "Stopping", "MaxRuntimeExceeded"]
+    assert _statuses(job) == ["Starting", "Pending", "Downloading", "Training", "Stopping", "MaxRuntimeExceeded"]
     assert "FailureReason" not in job
     assert "ModelArtifacts" not in job
     if jobs.server.health()["isolation"] == "namespaces":  # without a PID namespace the toolkit dies of SIGTERM
@@ -211,7 +211,7 @@ def test_state_changes_are_events_with_times_in_milliseconds(jobs: Jobs) -> None
     assert last["detail"]["TrainingEndTime"] == int(job["TrainingEndTime"].timestamp() * 1000)
     assert last["detail"]["Tags"] == {"a": "b"}
     seen = {event["detail"]["SecondaryStatus"] for event in received}
-    assert seen == {"Starting", "Downloading", "Training", "Uploading", "Completed"}
+    assert seen == {"Starting", "Pending", "Downloading", "Training", "Uploading", "Completed"}
 
 
 def _bad_role(request: dict[str, Any]) -> None:

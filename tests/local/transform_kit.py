@@ -51,7 +51,8 @@ class Transforms(Jobs):
 
     def __init__(self, server: LocalSageMaker) -> None:
         super().__init__(server)
-        self.model("transform-sum", {})
+        if not self.sagemaker.list_models(NameContains="transform-sum")["Models"]:  # one server, several test files
+            self.model("transform-sum", {})
 
     def model(self, name: str, files: dict[str, str]) -> str:
         """A model with these files beside its code."""

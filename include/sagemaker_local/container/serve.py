@@ -1,8 +1,9 @@
 """The model server of one endpoint variant: what runs where AWS would run the serving container.
 
 Run under the job environment's Python as `python serve.py`. It follows SageMaker's contract for such a container: the
-model is in /opt/ml/model (`SAGEMAKER_BASE_DIR` replaces /opt/ml), the code in its `code/` folder, `GET /ping` answers
-200 once the model is loaded, `POST /invocations` predicts. The prediction itself is AWS's sagemaker-inference toolkit.
+model is in /opt/ml/model (`SAGEMAKER_BASE_DIR` replaces /opt/ml), the code in its `code/` folder or where
+`SAGEMAKER_SUBMIT_DIRECTORY` says, `GET /ping` answers 200 once the model is loaded, `POST /invocations` predicts. The
+prediction itself is AWS's sagemaker-inference toolkit, with the framework containers' own default for `predict_fn`.
 This file needs nothing of the project, so that it can run in an environment that has only the toolkit.
 """
 
@@ -11,6 +12,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tarfile
+import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler
@@ -20,7 +23,10 @@ from typing import Any
 
 from sagemaker_inference import environment
 from sagemaker_inference.default_handler_service import DefaultHandlerService
+from sagemaker_inference.default_inference_handler import DefaultInferenceHandler
+from sagemaker_inference.transformer import Transformer
 
+ML = "/opt/ml"
 PASSED_ON = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id")
 
 
@@ -53,13 +59,26 @@ class ModelContext:
         self.phrase = phrase
 
 
+class FrameworkHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit has no types
+    """What the scikit-learn and XGBoost containers do where the user's code says nothing."""
+
+    def default_predict_fn(self, data: Any, model: Any, context: Any = None) -> Any:
+        """`model.predict`, of a DMatrix when the model is a Booster."""
+        if type(model).__name__ == "Booster":
+            import numpy
+            import xgboost
+
+            data = xgboost.DMatrix(numpy.atleast_2d(data))
+        return model.predict(data)
+
+
 class Model:
     """A loaded model. Predictions run one at a time, as in a worker of AWS's: user code need not be thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._context = ModelContext(environment.model_dir)
-        self._service = DefaultHandlerService()
+        self._service = DefaultHandlerService(Transformer(FrameworkHandler()))
         self._service.initialize(self._context)
 
     def predict(self, body: bytes, headers: dict[str, str]) -> tuple[int, str, bytes]:
@@ -116,11 +135,34 @@ class Server(ThreadingMixIn, TCPServer):
     request_queue_size = 128
 
 
+def code_dir(submitted: str) -> Path:
+    """The folder of the user's code; an archive in S3, as the SDK's `fit` leaves it, is fetched to /opt/ml/code."""
+    if submitted.startswith("s3://"):
+        folder = Path(environment.base_dir) / "code"
+        fetch(submitted, folder)
+        return folder
+    folder = Path(submitted or environment.code_dir)
+    return folder if folder.is_dir() else Path(environment.code_dir)
+
+
+def fetch(url: str, folder: Path) -> None:
+    """Unpack a tar.gz of S3 into the folder. Where /opt/ml is not the container's own, its code names the real one."""
+    import boto3
+
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(suffix=".tar.gz") as file:
+        boto3.client("s3").download_file(bucket, key, file.name)
+        with tarfile.open(file.name, "r:gz") as archive:
+            archive.extractall(folder, filter="data")
+    for path in folder.rglob("*.py") if environment.base_dir != ML else ():
+        path.write_bytes(path.read_bytes().replace(ML.encode(), environment.base_dir.encode()))
+
+
 def main() -> None:
     """Load the model, then listen. A model that does not load ends the process, with a traceback on standard output."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # needed where this is PID 1, which ignores it otherwise
-    code_dir = Path(os.environ.get("SAGEMAKER_SUBMIT_DIRECTORY") or environment.code_dir)
-    sys.path.insert(0, str(code_dir if code_dir.is_dir() else Path(environment.code_dir)))
+    sys.path.insert(0, str(code_dir(os.environ.get("SAGEMAKER_SUBMIT_DIRECTORY", ""))))
     started = time.monotonic()
     Handler.model = Model()
     server = Server(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler)

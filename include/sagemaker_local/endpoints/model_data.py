@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tarfile
-import zlib
+import shutil
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
+from include.sagemaker_local.jobs import archives
+from include.sagemaker_local.s3_uri import split_s3
 from include.sagemaker_local.service import Context
 
 
@@ -17,24 +17,35 @@ class DeploymentError(Exception):
 
 
 def unpack_model(ctx: Context, url: str | None, directory: Path) -> None:
-    """Stream a model.tar.gz from S3 into `directory`. Raises DeploymentError when it is missing or not an archive."""
+    """Unpack a model.tar.gz of S3 into `directory`; it lies beside it meanwhile.
+
+    Raises DeploymentError when it is missing or not an archive.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     if not url:
         return
-    address = urlsplit(url)
+    archive = directory.with_name("model.tar.gz")
     try:
-        content = ctx.client("s3").get_object(Bucket=address.netloc, Key=address.path.lstrip("/"))["Body"]
+        _download(ctx, url, archive)
+        archives.unpack(archive, directory)
+    except archives.ArchiveError as error:
+        raise DeploymentError(
+            f'Failed to extract model data archive for container "container_1" from URL "{url}". '
+            f"Please ensure that the object located at the URL is a valid tar.gz archive. ({error})"
+        ) from error
+    finally:
+        archive.unlink(missing_ok=True)
+
+
+def _download(ctx: Context, url: str, archive: Path) -> None:
+    bucket, key = split_s3(url)
+    try:
+        content = ctx.client("s3").get_object(Bucket=bucket, Key=key)["Body"]
     except ClientError as error:
         raise DeploymentError(
             f'Failed to download model data for container "container_1" from URL: "{url}". Please ensure that '
             "there is an object located at the URL and that the role passed to CreateModel has permissions to download "
             "the object."
         ) from error
-    try:
-        with tarfile.open(fileobj=content, mode="r|gz", bufsize=1 << 20) as archive:
-            archive.extractall(directory, filter="data")
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise DeploymentError(
-            f'Failed to extract model data archive for container "container_1" from URL "{url}". '
-            f"Please ensure that the object located at the URL is a valid tar.gz archive. ({error})"
-        ) from error
+    with archive.open("wb") as file:
+        shutil.copyfileobj(content, file, 1 << 20)

@@ -17,6 +17,7 @@ from include.sagemaker_local.jobs import isolation
 from include.sagemaker_local.jobs.container import Container
 from include.sagemaker_local.jobs.errors import JobError, ShutdownError
 from include.sagemaker_local.jobs.launcher import NAMESPACES, REWRITE
+from include.sagemaker_local.jobs.line import Line
 from include.sagemaker_local.jobs.logs import LogStream
 from include.sagemaker_local.jobs.record import JobRecord
 from include.sagemaker_local.service import Context
@@ -39,13 +40,16 @@ class Cause(StrEnum):
 
 
 class Execution(ABC):
-    """One job on its way to a terminal status. `directory` is its "instance": made for it, removed after it."""
+    """One job on its way to a terminal status. `directory` is its "instance": made for it, removed after it.
+
+    `line` is where it waits for its turn, see `take_turn`.
+    """
 
     kind: str
     log_group: str
 
-    def __init__(self, ctx: Context, mode: str, name: str) -> None:
-        self.ctx, self.mode, self.name = ctx, mode, name
+    def __init__(self, ctx: Context, mode: str, name: str, line: Line) -> None:
+        self.ctx, self.mode, self.name, self.line = ctx, mode, name, line
         self.record = JobRecord(ctx, self.kind, name)
         self.job = self.record.body
         instance = f"{name}-{int(self.job['CreationTime'] * 1000)}"
@@ -110,6 +114,17 @@ class Execution(ABC):
             if self._container is not None:
                 self._container.kill()
             isolation.remove(self.directory)
+            if not self._shutdown:  # else nobody else shall begin
+                self.line.leave(self)
+
+    def take_turn(self) -> Cause:
+        """Wait in line until this machine has a place for the job: WAITED when it has, STOPPED by the user."""
+        self.line.enter(self)
+        return self.wait_in_line({})
+
+    def wait_in_line(self, deadlines: Mapping[Cause, float]) -> Cause:
+        """The same for a job that has entered the line."""
+        return self.wait(deadlines, lambda: Cause.WAITED if self.line.admits(self) else None)
 
     def wait(self, deadlines: Mapping[Cause, float], happened: Callable[[], Cause | None] = lambda: None) -> Cause:
         """Sleep until something happens, the user stops the job, or the first deadline (epoch seconds) has passed."""
@@ -181,6 +196,12 @@ class Execution(ABC):
         if self._log is not None:
             self._log.write(line)
 
+    def say(self, line: str) -> None:
+        """Add a line to the log of the last container, which has ended."""
+        stream = LogStream(self.ctx, self.log_group, f"{self.name}/algo-1-{self._log_second}")
+        stream.write(f"[local SageMaker] {line}")
+        stream.close()
+
     def _environment(self) -> dict[str, str]:
         """What every container finds: the job environment's programs first, and this server as AWS."""
         settings = self.ctx.settings
@@ -196,7 +217,7 @@ class Execution(ABC):
             "TMPDIR": str(self.directory / "tmp"),
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
-            "OMP_NUM_THREADS": str(_cpus()),
+            "OMP_NUM_THREADS": str(cpus()),
             "AWS_REGION": settings.region,
             "AWS_DEFAULT_REGION": settings.region,
             "AWS_ENDPOINT_URL": settings.url,
@@ -207,6 +228,6 @@ class Execution(ABC):
         }
 
 
-def _cpus() -> int:
+def cpus() -> int:
     """The processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

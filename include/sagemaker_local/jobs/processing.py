@@ -37,6 +37,9 @@ class ProcessingExecution(Execution):
 
     def run(self) -> None:
         """Inputs, script, outputs; the outputs are uploaded after a failure and a stop too."""
+        if self.take_turn() is not Cause.WAITED:
+            self.record.end("Stopped", "Stopped", "")
+            return
         self.fresh_instance()
         started = time.time()
         self.job = self.record.change(lambda body: body.update(ProcessingStartTime=started))

@@ -1,17 +1,21 @@
-"""All jobs of this server: starts them, stops them, and settles what a former server left behind."""
+"""All jobs of this server: starts them in turn, stops them, and settles what a former server left behind."""
 
 from __future__ import annotations
 
 import threading
 
 from include.sagemaker_local.jobs import isolation
-from include.sagemaker_local.jobs.execution import Execution
+from include.sagemaker_local.jobs.execution import Execution, cpus
+from include.sagemaker_local.jobs.line import Line
 from include.sagemaker_local.jobs.processing import ProcessingExecution
-from include.sagemaker_local.jobs.record import PREFIX, RESTARTED, JobRecord
+from include.sagemaker_local.jobs.record import PREFIX, PROCESSING, RESTARTED, TRAINING, TRANSFORM, JobRecord
 from include.sagemaker_local.jobs.spot import SpotMarket
 from include.sagemaker_local.jobs.training import TrainingExecution
 from include.sagemaker_local.jobs.transform import TransformExecution
 from include.sagemaker_local.service import Context
+
+LEAST_PLACES = 4
+"""Jobs of a kind that run at once on a machine with fewer processors: most jobs wait for something now and then."""
 
 
 class JobRunner:
@@ -20,6 +24,7 @@ class JobRunner:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self.spot = SpotMarket(ctx.store)
+        self._lines = {kind: Line(max(LEAST_PLACES, cpus())) for kind in PREFIX}
         self._lock = threading.Lock()
         self._executions: dict[tuple[str, str], Execution] = {}
         self.isolation = isolation.probe(ctx.settings.python)
@@ -28,15 +33,15 @@ class JobRunner:
 
     def start_processing(self, name: str) -> None:
         """Run the stored processing job."""
-        self._start(ProcessingExecution(self._ctx, self.isolation, name))
+        self._start(ProcessingExecution(self._ctx, self.isolation, name, self._lines[PROCESSING]))
 
     def start_training(self, name: str) -> None:
         """Run the stored training job."""
-        self._start(TrainingExecution(self._ctx, self.isolation, name, self.spot))
+        self._start(TrainingExecution(self._ctx, self.isolation, name, self._lines[TRAINING], self.spot))
 
     def start_transform(self, name: str) -> None:
         """Run the stored transform job."""
-        self._start(TransformExecution(self._ctx, self.isolation, name))
+        self._start(TransformExecution(self._ctx, self.isolation, name, self._lines[TRANSFORM]))
 
     def stop(self, kind: str, name: str) -> None:
         """Stop a job whose status was made Stopping."""

@@ -13,7 +13,8 @@ from include.sagemaker_local.jobs import isolation
 from include.sagemaker_local.jobs.container import Container
 from include.sagemaker_local.jobs.errors import JobError
 from include.sagemaker_local.jobs.execution import Cause, Execution
-from include.sagemaker_local.jobs.metrics import Metrics
+from include.sagemaker_local.jobs.line import Line
+from include.sagemaker_local.jobs.metrics import SLOW_SECONDS, Metrics
 from include.sagemaker_local.jobs.record import MAX_REASON, TRAINING, Body, enter
 from include.sagemaker_local.jobs.spot import Interruption, SpotMarket
 from include.sagemaker_local.jobs.sync import FolderSync
@@ -31,10 +32,12 @@ TRAIN = Path(__file__).resolve().parent.parent / "container" / "train.py"
 CONFIG = f"{isolation.ML}/input/config"
 CHECKPOINTS = f"{isolation.ML}/checkpoints"
 GROUP = "homogeneousCluster"
+WAITING = "Training job waiting for capacity"
+PREPARING = "Preparing the instances for training"
 _STOPPED = {
     Cause.STOPPED: ("Stopped", "Training job stopped"),
     Cause.MAX_RUNTIME: ("MaxRuntimeExceeded", "Training job runtime exceeded MaxRuntimeInSeconds provided"),
-    Cause.MAX_WAIT: ("MaxWaitTimeExceeded", "Training job exceeded MaxWaitTimeInSeconds provided"),
+    Cause.MAX_WAIT: ("MaxWaitTimeExceeded", "Training job wait time exceeded MaxWaitTimeInSeconds provided"),
 }
 
 
@@ -44,8 +47,8 @@ class TrainingExecution(Execution):
     kind = TRAINING
     log_group = "/aws/sagemaker/TrainingJobs"
 
-    def __init__(self, ctx: Context, mode: str, name: str, market: SpotMarket) -> None:
-        super().__init__(ctx, mode, name)
+    def __init__(self, ctx: Context, mode: str, name: str, line: Line, market: SpotMarket) -> None:
+        super().__init__(ctx, mode, name, line)
         self.running_seconds = 0.0
         self._market = market
         self._spot: bool = self.job.get("EnableManagedSpotTraining", False)
@@ -53,7 +56,7 @@ class TrainingExecution(Execution):
         self._attempt_started: float | None = None
 
     def run(self) -> None:
-        """Attempts until one is not interrupted, with a wait for capacity before each but the first."""
+        """Attempts until one is not interrupted, with a wait for capacity before each."""
         cause, exit_code = self._wait_for_capacity(), None
         interruptions = 0
         while cause is Cause.WAITED:
@@ -72,19 +75,25 @@ class TrainingExecution(Execution):
             self._end_stopped(cause)
 
     def _wait_for_capacity(self) -> Cause:
-        """Preparing an instance takes no time here, unless there is none to be had."""
-        self._describe("Preparing the instances for training")
+        """Preparing an instance takes no time here, once there is one to be had."""
         if self._spot and not self._market.has_capacity(self.name):
+            self._enter("Pending", WAITING)
             return self.wait(self._last_moment())
-        return self.wait({Cause.WAITED: 0.0})
+        self._enter("Pending", PREPARING if self.line.enter(self) else WAITING)
+        cause = self.wait_in_line(self._last_moment())
+        if cause is Cause.WAITED:
+            self._describe(PREPARING)
+        return cause
 
     def _wait_after(self, interruption: Interruption) -> Cause:
         """The time without an instance after an interruption, then a new start."""
+        self.line.leave(self)
         gap = {Cause.WAITED: time.time() + interruption.gap_seconds}
         cause = self.wait({**self._last_moment(), **gap})
-        if cause is Cause.WAITED:
-            self._enter("Starting", "Preparing the instances for training")
-        return cause
+        if cause is not Cause.WAITED:
+            return cause
+        self._enter("Starting", "Starting the training job")
+        return self._wait_for_capacity()
 
     def _last_moment(self) -> dict[Cause, float]:
         """When the job has waited and run for MaxWaitTimeInSeconds."""
@@ -205,7 +214,7 @@ class TrainingExecution(Execution):
         return {**names, **self.job.get("Environment", {})}
 
     def on_line(self, line: str) -> None:
-        """Look for metrics, and log."""
+        """Keep it for the metrics, and log."""
         self._metrics.read(line)
         super().on_line(line)
 
@@ -213,8 +222,9 @@ class TrainingExecution(Execution):
         self.record.change(lambda body: enter(body, secondary, message, time.time()))
 
     def _describe(self, message: str) -> None:
-        """Replace the message of the present secondary status."""
-        self.record.change(lambda body: body["SecondaryStatusTransitions"][-1].update(StatusMessage=message))
+        """Replace the message of the present secondary status, if it is another."""
+        if self.record.body["SecondaryStatusTransitions"][-1]["StatusMessage"] != message:
+            self.record.change(lambda body: body["SecondaryStatusTransitions"][-1].update(StatusMessage=message))
 
     def _mark_stopping(self) -> None:
         """Status Stopping, which a stop by the user has set already."""
@@ -265,7 +275,13 @@ class TrainingExecution(Execution):
 
     def _end(self, status: str, secondary: str, message: str, **members: str) -> None:
         self._end_attempt()
-        more: Body = {"FinalMetricDataList": self._metrics.final} if self._metrics.final else {}
+        metrics = self._metrics.search()
+        for name in metrics.slow:
+            self.say(
+                f"Metric {name} is lost: its regular expression took more than {SLOW_SECONDS:g} s for one line. Nested "
+                f"repetitions such as (a+)+ do that."
+            )
+        more: Body = {"FinalMetricDataList": metrics.final} if metrics.final else {}
         if self._spot and self.running_seconds:
             more["BillableTimeInSeconds"] = self._market.billable_seconds(self.running_seconds)
         self.record.end(status, secondary, message, **members, **more)

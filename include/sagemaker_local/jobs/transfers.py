@@ -5,14 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
+from include.sagemaker_local.jobs import archives
 from include.sagemaker_local.jobs.errors import JobError
+from include.sagemaker_local.s3_uri import split_s3
 
 IN_PARTS_BYTES = 16 * 1024 * 1024
 
@@ -28,10 +30,8 @@ class NoObjectsError(Exception):
         self.url = url
 
 
-def split_s3(url: str) -> tuple[str, str]:
-    """Bucket and key of `s3://bucket/key`; the key may be empty."""
-    bucket, _, key = url.partition("://")[2].partition("/")
-    return bucket, key
+class BadGzipError(JobError):
+    """An object that is to be decompressed is not gzip."""
 
 
 def objects_of(s3: Any, data_type: str, url: str) -> list[Fetch]:
@@ -41,7 +41,7 @@ def objects_of(s3: Any, data_type: str, url: str) -> list[Fetch]:
     """
     try:
         fetches = _of_manifest(s3, url) if data_type == "ManifestFile" else _of_prefix(s3, url)
-    except ClientError as error:
+    except (ClientError, ParamValidationError) as error:  # the latter: what cannot be the name of a bucket
         raise NoObjectsError(url) from error
     if not fetches:
         raise NoObjectsError(url)
@@ -73,34 +73,61 @@ def _of_manifest(s3: Any, url: str) -> list[Fetch]:
     bucket, key = split_s3(url)
     try:
         head, *names = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-        bucket, prefix = split_s3(head["prefix"])
-        return [(bucket, f"{prefix}{name}", name) for name in names if isinstance(name, str)]
-    except (ValueError, TypeError, KeyError) as error:
+        bucket, prefix = split_s3(_text(head["prefix"]))
+        return [(bucket, f"{prefix}{name}", _text(name)) for name in names]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise JobError(
             f'ClientError: Data download failed: the manifest file {url} is not of the form [{{"prefix": "s3://…"}}, '
             f'"relative key", …]: {error}'
         ) from error
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
 def download(s3: Any, fetches: list[Fetch], target: Path, *, gzipped: bool = False) -> int:
     """Fetch the objects into the folder, decompressing them when `gzipped`; returns the bytes written.
 
-    Raises NoObjectsError for one that is not there.
+    Raises NoObjectsError for one that is not there, BadGzipError, and JobError for a key that no file can have.
     """
     total = 0
     for bucket, key, name in fetches:
-        path = (target / name).resolve()
-        if not path.is_relative_to(target.resolve()):
-            raise JobError(f"ClientError: Data download failed: the key {name} leads out of its folder.")
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             body = s3.get_object(Bucket=bucket, Key=key)["Body"]
-        except ClientError as error:
+        except (ClientError, ParamValidationError) as error:
             raise NoObjectsError(f"s3://{bucket}/{key}") from error
-        with path.open("wb") as file:
-            shutil.copyfileobj(gzip.GzipFile(fileobj=body) if gzipped else body, file, 1 << 20)
-        total += path.stat().st_size
+        except UnicodeError as error:  # of a manifest: JSON may hold half a character
+            raise _no_file(key, str(error)) from error
+        with _create(target, key, name) as file:
+            try:
+                shutil.copyfileobj(gzip.GzipFile(fileobj=body) if gzipped else body, file, 1 << 20)
+            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+                raise BadGzipError(
+                    f"ClientError: Data download failed:s3://{bucket}/{key} is not valid gzip: {error}"
+                ) from error
+            total += file.tell()
     return total
+
+
+def _create(target: Path, key: str, name: str) -> IO[bytes]:
+    """The new file that a key becomes, with its folder. Raises JobError for a key that cannot be a file there."""
+    try:
+        path = (target / name).resolve()
+        if not path.is_relative_to(target.resolve()):
+            raise _no_file(key, "it leads out of its folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("wb")
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise _no_file(key, "another key of the input needs the same name, one as a file, one as a folder") from error
+    except (OSError, ValueError) as error:  # longer than the name of a file may be, or with a NUL in it
+        raise _no_file(key, str(error)) from error
+
+
+def _no_file(key: str, why: str) -> JobError:
+    return JobError(f"ClientError: Data download failed:The S3 key {key!r} cannot become a file: {why}.")
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -125,10 +152,11 @@ def upload(s3: Any, path: Path, url: str, **options: str) -> None:
 
 
 def upload_archive(s3: Any, folder: Path, archive: Path, url: str) -> None:
-    """Put the folder's content as one tar.gz, made at `archive`."""
-    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
-        for path in sorted(folder.iterdir()):
-            tar.add(path, arcname=path.name)
+    """Put the folder's content as one tar.gz, made at `archive`. Raises JobError when it cannot be made."""
+    try:
+        archives.pack(folder, archive)
+    except archives.ArchiveError as error:
+        raise JobError(f"ClientError: Artifact upload failed: {error}") from error
     upload(s3, archive, url)
     archive.unlink()
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import time
 import uuid
-import zlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,11 +20,21 @@ from include.sagemaker_local.endpoints.model_data import DeploymentError, unpack
 from include.sagemaker_local.endpoints.model_server import Answer, ModelServer, NoAnswerError
 from include.sagemaker_local.jobs.errors import JobError
 from include.sagemaker_local.jobs.execution import Cause, Execution
+from include.sagemaker_local.jobs.line import Line
 from include.sagemaker_local.jobs.logs import LogStream
 from include.sagemaker_local.jobs.record import TRANSFORM
-from include.sagemaker_local.jobs.transfers import Fetch, NoObjectsError, download, join, objects_of, upload
+from include.sagemaker_local.jobs.transfers import (
+    BadGzipError,
+    Fetch,
+    NoObjectsError,
+    download,
+    join,
+    objects_of,
+    upload,
+)
 from include.sagemaker_local.jobs.transform_data import Batch, DataError, batches, parse_processing
 from include.sagemaker_local.jobs.transform_settings import BatchSettings, container_environment
+from include.sagemaker_local.s3_uri import split_s3
 from include.sagemaker_local.service import Context
 
 HEALTHY_SECONDS = 1800
@@ -39,7 +47,7 @@ def no_objects(url: str, region: str, role: str) -> str:
     return (
         f'No S3 objects found under S3 URL "{url}" given in input data source. Please ensure that the bucket exists in '
         f'the selected region ({region}), that objects exist under that S3 prefix, and that the role "{role}" has '
-        f'"s3:ListBucket" permissions on bucket "{url.partition("://")[2].partition("/")[0]}".'
+        f'"s3:ListBucket" permissions on bucket "{split_s3(url)[0]}".'
     )
 
 
@@ -62,8 +70,8 @@ class TransformExecution(Execution):
     kind = TRANSFORM
     log_group = "/aws/sagemaker/TransformJobs"
 
-    def __init__(self, ctx: Context, mode: str, name: str) -> None:
-        super().__init__(ctx, mode, name)
+    def __init__(self, ctx: Context, mode: str, name: str, line: Line) -> None:
+        super().__init__(ctx, mode, name, line)
         self._cancelled = Event()
         self._instance = f"{name}/i-{uuid.uuid4().hex[:17]}-{int(time.time())}"
         self._data_log: LogStream | None = None
@@ -84,6 +92,9 @@ class TransformExecution(Execution):
 
     def run(self) -> None:
         """Container, requests, outputs. The objects that could be transformed are stored even when others failed."""
+        if self.take_turn() is not Cause.WAITED:
+            self.record.end("Stopped", "Stopped", "")
+            return
         self.fresh_instance()
         started = time.time()
         self.job = self.record.change(lambda body: body.update(TransformStartTime=started))
@@ -187,8 +198,8 @@ class TransformExecution(Execution):
             download(self.s3, [(bucket, key, "object")], self.directory / "input", gzipped=gzipped)
         except NoObjectsError as error:
             raise JobError(self._missing(error.url)) from error
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise DataError(f"ClientError: the object is not valid gzip: {error}") from error
+        except BadGzipError as error:
+            raise DataError(str(error)) from error
         return self.directory / "input" / "object"
 
     def _ask(self, server: ModelServer, payload: bytes) -> Answer | None:

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
-from include.sagemaker_local.errors import validation_error
+from include.sagemaker_local.errors import AwsError, validation_error
+from include.sagemaker_local.s3_uri import split_s3
 from include.sagemaker_local.service import Context
 
 
 def require_model_data(context: Context, container: dict[str, Any]) -> str | None:
     """The ETag of a container's `ModelDataUrl`, None when it names no single object.
 
-    Raises ValidationException when the object, or anything under a ModelDataSource prefix, does not exist.
+    Raises ValidationException when the object, or anything under a ModelDataSource prefix, does not exist, and
+    UnsupportedOperation for a multi-model container, whose ModelDataUrl is a prefix.
     """
+    if container.get("Mode") == "MultiModel":
+        raise AwsError(
+            "UnsupportedOperation",
+            f"Mode MultiModel with the prefix {container.get('ModelDataUrl')} is not implemented by the local "
+            "SageMaker, which serves one model in a container.",
+            status=501,
+        )
     if url := container.get("ModelDataUrl"):
         return _etag(context, url)
     if url := container.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri"):
-        bucket, key = _split(url)
+        bucket, key = split_s3(url)
         try:
             found = context.client("s3").list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)["KeyCount"]
-        except ClientError:
+        except (ClientError, ParamValidationError):
             found = 0
         if not found:
             raise _missing(url)
@@ -30,17 +38,12 @@ def require_model_data(context: Context, container: dict[str, Any]) -> str | Non
 
 
 def _etag(context: Context, url: str) -> str:
-    bucket, key = _split(url)
+    bucket, key = split_s3(url)
     try:
         etag: str = context.client("s3").head_object(Bucket=bucket, Key=key)["ETag"]
-    except ClientError:
+    except (ClientError, ParamValidationError):
         raise _missing(url) from None
     return etag.strip('"')
-
-
-def _split(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.netloc, parts.path.lstrip("/")
 
 
 def _missing(url: str) -> Exception:

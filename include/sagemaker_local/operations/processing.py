@@ -24,16 +24,34 @@ def create_processing_job(context: Context, request: Request) -> Response:
     stopping = {"MaxRuntimeInSeconds": jobs.DEFAULT_RUNTIME_SECONDS, **request.get("StoppingCondition", {})}
     body = {
         **{member: value for member, value in request.items() if member != "Tags"},
+        **_described(request),
         "ProcessingJobArn": context.arn(PROCESSING, name),
         "ProcessingJobStatus": "InProgress",
         "StoppingCondition": stopping,
         "CreationTime": now,
         "LastModifiedTime": now,
     }
-    taken = "Job names must be unique within an AWS account and region, and a job with this name already exists"
+    taken = "Job name must be unique within an AWS account and region, and a job with this name already exists"
     arn = jobs.insert(context, PROCESSING, body, request, taken)
     context.jobs.start_processing(name)
     return {"ProcessingJobArn": arn}
+
+
+def _described(request: Request) -> dict[str, Any]:
+    """The inputs and outputs as AWS's Describe shows them, if there are any."""
+    shown: dict[str, Any] = {}
+    if "ProcessingInputs" in request:
+        shown["ProcessingInputs"] = [_described_input(item) for item in request["ProcessingInputs"]]
+    if outputs := request.get("ProcessingOutputConfig"):
+        items = [{"AppManaged": False, **item} for item in outputs.get("Outputs", [])]
+        shown["ProcessingOutputConfig"] = {**outputs, "Outputs": items}
+    return shown
+
+
+def _described_input(item: dict[str, Any]) -> dict[str, Any]:
+    source = item.get("S3Input")
+    more = {"S3Input": {"S3DataDistributionType": "FullyReplicated", **source}} if source else {}
+    return {"AppManaged": False, **item, **more}
 
 
 @operation("DescribeProcessingJob")

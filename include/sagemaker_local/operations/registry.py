@@ -79,6 +79,13 @@ def delete_model_package_group(context: Context, request: Request) -> Response:
 @operation("CreateModelPackage")
 def create_model_package(context: Context, request: Request) -> Response:
     """The next version of a group. The same ClientToken with the same request gives the same version again."""
+    if {"ModelPackageName", "ModelPackageGroupName"} <= set(request):
+        raise validation_error(
+            "Both ModelPackageName and ModelPackageGroupName are provided in the input. Cannot determine which one to "
+            "use."
+        )
+    if not {"ModelPackageName", "ModelPackageGroupName"} & set(request):
+        raise validation_error("Missing ARN.")
     if "ModelPackageGroupName" not in request:
         raise AwsError(
             "UnsupportedOperation",
@@ -99,7 +106,7 @@ def create_model_package(context: Context, request: Request) -> Response:
 
 def _new_package(context: Context, group: str, request: Request) -> dict[str, Any]:
     """The version's body, but for its number. Raises ValidationException when a model artefact does not exist."""
-    package = {member: value for member, value in request.items() if member not in ("ClientToken", "ModelPackageName")}
+    package = {member: value for member, value in request.items() if member != "ClientToken"}
     if "InferenceSpecification" in request:
         package["InferenceSpecification"] = _with_etags(context, request["InferenceSpecification"])
     return package | {

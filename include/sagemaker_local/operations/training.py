@@ -14,12 +14,14 @@ from include.sagemaker_local.listing import page
 from include.sagemaker_local.operations import jobs
 from include.sagemaker_local.service import Context, Request, Response, operation
 
+_CHANNEL = {"CompressionType": "None", "RecordWrapperType": "None"}
+"""What Describe says of a channel that was not asked for."""
 _REFUSED_WITH_PREFERENCES = ("InstanceType", "InstanceGroups", "InstancePlacementConfig")
 
 
 @operation("CreateTrainingJob")
 def create_training_job(context: Context, request: Request) -> Response:
-    """Check everything, store the job, start it."""
+    """Check everything, store the job with what AWS's Describe adds to a request, start it."""
     _check(context, request)
     name = request["TrainingJobName"]
     now = time.time()
@@ -28,7 +30,11 @@ def create_training_job(context: Context, request: Request) -> Response:
         "EnableNetworkIsolation": False,
         "EnableInterContainerTrafficEncryption": False,
         "EnableManagedSpotTraining": False,
+        "ProfilingStatus": "Disabled",
         **{member: value for member, value in request.items() if member != "Tags"},
+        "AlgorithmSpecification": {"EnableSageMakerMetricsTimeSeries": False, **request["AlgorithmSpecification"]},
+        "InputDataConfig": [{**_CHANNEL, **channel} for channel in request.get("InputDataConfig", [])],
+        "OutputDataConfig": {"KmsKeyId": "", "CompressionType": "GZIP", **request["OutputDataConfig"]},
         "TrainingJobArn": context.arn(TRAINING, name),
         "TrainingJobStatus": "InProgress",
         "StoppingCondition": stopping,
@@ -129,7 +135,7 @@ def _check_algorithm(algorithm: dict[str, Any] | None) -> None:
     for definition in algorithm.get("MetricDefinitions", []):
         try:
             re.compile(definition["Regex"])
-        except re.error as error:
+        except (re.error, RecursionError, OverflowError) as error:
             raise validation_error(
                 f"The regular expression {definition['Regex']} of metric {definition['Name']} is not valid: {error}."
             ) from error
