@@ -21,6 +21,7 @@ from typing import Any
 
 from include.laptop import seeds
 from include.laptop.aws import client
+from include.laptop.bench_s3 import bench_s3
 from include.laptop.bench_serving import IMAGE, ROLE, bench_serving
 from include.laptop.components import SAGEMAKER, Component, get_json
 from include.laptop.environment import process_environment
@@ -121,6 +122,7 @@ def main() -> int:
     with folder, tempfile.TemporaryDirectory() as state, local_sagemaker(state) as where:
         seeds.sow(where, seeds.models_with_data(), lambda name, seconds: None)
         figures: dict[str, Any] = {**bench_jobs(where, folder.name)}
+        figures |= bench_s3(where, Path(folder.name))
         figures |= bench_serving(where, Path(state), Path(folder.name))
         health = get_json(f"{where.sagemaker}/_local/health") or {}
         figures["memory_mb"] = health["memory_rss_bytes"] / 1000**2

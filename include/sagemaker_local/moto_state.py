@@ -6,6 +6,7 @@ Everything a request changed is written before it is answered. See `kept/` for w
 from __future__ import annotations
 
 import logging
+import sqlite3
 from pathlib import Path
 
 from include.sagemaker_local.kept.buckets import S3State
@@ -66,8 +67,11 @@ class MotoState:
         """
         if Present.changing:
             self._write(service, operation)
-        elif self._s3.has_changed():  # an access log, which S3 writes of reading too
-            self._write("s3", "")
+        elif self._s3.has_changed():  # an access log, which S3 writes of reading too, or what could not be written
+            try:
+                self._write("s3", "")
+            except (OSError, sqlite3.Error):  # a full disk keeps nobody from reading
+                log.exception("what has changed in S3 cannot be written to %s yet", self.directory)
 
     def _write(self, service: str, operation: str) -> None:
         structure = service in ("", "logs") and operation != "PutLogEvents"

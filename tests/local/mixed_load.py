@@ -135,8 +135,7 @@ class Writer:
         wrong += [name for name in self.groups if not _has_group(sagemaker, name)]
         if self.lines:
             names = {"logGroupName": GROUP, "logStreamName": str(self.number)}
-            found = logs.get_log_events(**names, startFromHead=True)["events"]
-            wrong += sorted(set(self.lines) - {event["message"] for event in found})
+            wrong += sorted(set(self.lines) - _messages(logs, names))
         return [name for name in wrong if name != self.unsure]
 
     def _read(self, s3: Any, key: str) -> tuple[bytes | None, str | None]:
@@ -160,6 +159,13 @@ def _parameter(ssm: Any, name: str) -> str | None:
         return str(ssm.get_parameter(Name=name)["Parameter"]["Value"])
     except ssm.exceptions.ParameterNotFound:
         return None
+
+
+def _messages(logs: Any, names: dict[str, str]) -> set[str]:
+    try:
+        return {event["message"] for event in logs.get_log_events(**names, startFromHead=True)["events"]}
+    except logs.exceptions.ResourceNotFoundException:
+        return set()
 
 
 def _has_group(sagemaker: Any, name: str) -> bool:

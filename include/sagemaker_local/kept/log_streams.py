@@ -46,10 +46,11 @@ class LogsState:
         for owner, backend in _backends():
             backend.groups = {name: groups[f"{owner}:{name}"] for of, name in self._groups if of == owner}
         for owner, name, state in self._database.states(STREAM):
-            stream = self._database.load(state)
-            stream.log_group = groups[owner]
-            groups[owner].streams[name] = stream
             self._streams.add((owner, name))
+            if owner in groups:
+                stream = self._database.load(state)
+                stream.log_group = groups[owner]
+                groups[owner].streams[name] = stream
         if last := self._database.last_appended(EVENTS):
             LogEvent._event_id = json.loads(last)[-1][0] + 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -60,12 +61,19 @@ class ServicesState:
                     self._used.update((service, account, region) for region in dict(dict.items(regions)))
 
     def write(self, requested: str) -> None:
-        """Write the backends that were used and have changed; `requested` is the service that was asked."""
+        """Write the backends that were used and have changed; `requested` is the service that was asked.
+
+        Raises NotImplementedError for a backend that holds what cannot be kept.
+        """
         for service, account, region in sorted(self._used):
             if service in SERVICES and (service not in _IDENTITY or requested in ("", *_IDENTITY)):
                 place = f"{account}/{region}"
                 backend = dict.__getitem__(_backends(service)[account], region)
-                self._write(service, place, backend)
+                try:
+                    self._write(service, place, backend)
+                except (AttributeError, TypeError, pickle.PicklingError) as error:
+                    self._used.discard((service, account, region))
+                    raise NotImplementedError(f"keeping what it makes ({error})") from error
                 if service == "cloudwatch":
                     self._append_metrics(place, backend.metric_data)
 
