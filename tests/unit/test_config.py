@@ -117,7 +117,7 @@ BAD_MODELS = {
     "preprocess: {arguments: {period: x}}": "5: preprocess.arguments.period: is given by the run",
     "data: {raw_uri: /data/raw}": "5: data.raw_uri: '/data/raw' is not an S3 prefix such as s3://bucket/path/",
     "data: {raw_uri: s3://Bucket/x/}": "5: data.raw_uri: 's3://Bucket/x/' is not an S3 prefix",
-    "data: {history_months: 0}": "5: data.history_months: must be at least 1, or all; got 0",
+    "data: {history_months: 0}": "5: data.history_months: must be 1 to 1200, or all; got 0",
     "data: {history_months: some}": "5: data.history_months: expected 'all' or a whole number, got 'some'",
     "deploy: {endpoint: fraud_detector}": "5: deploy.endpoint: 'fraud_detector' is not a name of a-z",
     "deploy: {endpoint: '{stage}-x'}": "5: deploy.endpoint: '{stage}-x' is not a name of a-z",
@@ -185,6 +185,12 @@ def test_all_problems_are_listed_in_the_files_order(project: ExampleProject) -> 
     assert lines == [f"{FILE}:{line}" for line in (5, 7, 8, 9)]
 
 
+# Seven lists of nine aliases each, of the list before: 9 ** 7 items.
+MULTIPLIED = b"a: &a [1]\n" + b"".join(
+    b"%c: &%c [%s]\n" % (name, name, b", ".join([b"*%c" % (name - 1)] * 9)) for name in b"bcdefgh"
+)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -192,6 +198,11 @@ def test_all_problems_are_listed_in_the_files_order(project: ExampleProject) -> 
         (b"# nothing\n", ": is empty"),
         (b"- a\n- b\n", ":1: expected `key: value` lines"),
         (b"model: \xff\xfe", ": cannot be read: "),
+        (b"a: &x\n  b: *x\n", ":2: a.b: is an alias of what it stands in itself; write out what is meant"),
+        (b"a: &x [1, *x]\n", ":1: a[1]: is an alias of what it stands in itself"),
+        (b"train: &t\n  <<: *t\n", ":2: train.<<: is an alias of what it stands in itself"),
+        (b"a: " + b"[" * 3000 + b"]" * 3000, ": is nested too deeply to be a configuration"),
+        (MULTIPLIED, ": has more than 20000 keys, aliases counted each time"),
         (b"first_period: 2013-02-31\n", ": a value cannot be read: "),
     ],
 )
