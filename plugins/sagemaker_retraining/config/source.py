@@ -24,10 +24,11 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class Place:
-    """A line of a file, as messages show it."""
+    """A line of a file, as messages show it; `text` is what was written there as a value, None of more than a word."""
 
     file: str
     line: int
+    text: str | None = None
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
@@ -115,16 +116,20 @@ def _collect(
     if isinstance(node, yaml.MappingNode):
         for name, value in node.value:
             path = (*key, str(name.value))
-            place = Place(file, name.start_mark.line + 1)
+            place = Place(file, name.start_mark.line + 1, _text(value))
             if path in places:
                 problems.append(f"{place}: {dotted(path)}: is given twice, first in line {places[path].line}; keep one")
             places[path] = place
             problems += _collect(value, path, file, places, above)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            places[(*key, index)] = Place(file, value.start_mark.line + 1)
+            places[(*key, index)] = Place(file, value.start_mark.line + 1, _text(value))
             problems += _collect(value, (*key, index), file, places, above)
     return problems
+
+
+def _text(node: yaml.Node) -> str | None:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else None
 
 
 def dotted(key: Key) -> str:
