@@ -77,8 +77,8 @@ class TestLint:
         project.write_environment(dev, "dev")
         assert main(["lint", "--env", "dev"]) == 0
         assert capsys.readouterr().err.splitlines() == [
-            f"warning: demo_model in dev: {key}: {name} is environment {other}'s, too: one takes the other's for its own; "
-            "add {env}"
+            f"warning: demo_model in dev: {key}: {name} is environment {other}'s, too: one takes the other's for its "
+            "own; add {env}"
             for key, name, other in (
                 ("deploy.endpoint", "demo", "prod"),
                 ("register.group", "demo-model", "test"),
