@@ -50,7 +50,10 @@ models:
       spot: {enabled: false}
       hyperparameters: {objective: "binary:logistic", eta: 0.1}
       environment: {OMP_NUM_THREADS: "4"}
-    register: {content_types: [text/csv, application/json], response_types: [application/json]}
+    register:
+      group: demo-model-{env}
+      content_types: [text/csv, application/json]
+      response_types: [application/json]
     deploy:
       instance_count: 2
       environment: {WORKERS: "2"}

@@ -15,6 +15,7 @@ from include.laptop.airflow_api import AirflowApi
 from include.laptop.arguments import Arguments
 from include.laptop.jobs import JOB_STEPS, SageMaker, interruptions, request_names
 from include.laptop.layout import LAST_RUN, REPORTS, LaptopError
+from sagemaker_retraining.requests.decision import short_name
 
 CAPTURE_SECONDS = 20
 RUN_PREFIX = "make_run__"
@@ -24,7 +25,8 @@ RUN_PREFIX = "make_run__"
 class Result:
     """The members of last-run.json; `phases` is seconds per phase, `error` why a run did not end well.
 
-    `prediction` is the endpoint's answer to one row, `predictions` the S3 URI of what a batch model has scored.
+    `not_compared` names the champion that there is, and says why it has no metrics. `prediction` is the endpoint's
+    answer to one row, `predictions` the S3 URI of what a batch model has scored.
     """
 
     model: str
@@ -36,6 +38,7 @@ class Result:
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     jobs: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=lambda: {"challenger": None, "champion": None})
+    not_compared: str | None = None
     model_package_arn: str | None = None
     approval: dict[str, Any] | None = None
     endpoint: dict[str, Any] | None = None
@@ -80,6 +83,7 @@ def collect(result: Result, api: AirflowApi, sagemaker: SageMaker) -> None:
     result.jobs = [job for step in JOB_STEPS if (job := describe_job(sagemaker, step, request_names(plan)(step)))]
     gate = returned("quality_gate")
     result.metrics = {"challenger": gate.get("challenger"), "champion": gate.get("champion")}
+    result.not_compared = not_compared(plan, gate)
     result.model_package_arn = returned("register").get("model_package_arn")
     if result.model_package_arn:
         result.approval = reviewer.decision(sagemaker, result.model_package_arn)
@@ -92,6 +96,12 @@ def collect(result: Result, api: AirflowApi, sagemaker: SageMaker) -> None:
         if answers_at_once(plan["verify"], deployed):
             result.prediction = predict(sagemaker, plan["verify"], outputs, deployed["variant"])
         result.endpoint = describe_endpoint(sagemaker, deployed)
+
+
+def not_compared(plan: dict[str, Any], gate: dict[str, Any]) -> str | None:
+    """`flight-delay/7: it could not be scored: …`; None where there was no champion, or it was compared with."""
+    why, champion = gate.get("not_compared"), plan.get("quality_gate", {}).get("champion")
+    return f"{short_name(champion)}: {why}" if why and champion else why
 
 
 def describe_job(sagemaker: SageMaker, step: str, name: str | None) -> dict[str, Any] | None:

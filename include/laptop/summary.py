@@ -27,8 +27,7 @@ def lines(result: Result) -> list[tuple[str, str]]:
     found = [("run", f"{result.run_id}: {result.state}")]
     if result.metrics["challenger"]:
         found.append(("challenger", metrics_text(result.metrics["challenger"])))
-        champion = result.metrics["champion"]
-        found.append(("champion", metrics_text(champion) if champion else "none to compare with"))
+        found.append(("champion", champion_text(result)))
     found += [spot_line(job) for job in result.jobs if job["step"] == "train"]
     if result.resumed:
         found.append(("", result.resumed))
@@ -50,6 +49,14 @@ def lines(result: Result) -> list[tuple[str, str]]:
     if result.report:
         found.append(("report", os.path.relpath(result.report)))
     return found
+
+
+def champion_text(result: Result) -> str:
+    """Its metrics; or that there is none; or which one there is, and why it was not compared with."""
+    if result.not_compared:
+        return f"not compared with {result.not_compared}"
+    champion = result.metrics["champion"]
+    return metrics_text(champion) if champion else "none to compare with"
 
 
 def metrics_text(metrics: dict[str, Any]) -> str:

@@ -309,6 +309,7 @@ def test_a_champion_whose_artefact_is_gone_is_no_input(tmp_path: Path) -> None:
     assert [entry["InputName"] for entry in requests["evaluate"]["ProcessingInputs"]] == ["code", "test", "model"]
     assert requests["quality_gate"]["champion"] == CHAMPION.arn
     assert requests["quality_gate"]["champion_error"] == "its model.tar.gz is gone"
+    assert requests["evaluate"]["Environment"]["CHAMPION_ERROR"] == "its model.tar.gz is gone"
 
 
 def test_the_deciding_metric_is_there_and_the_history_has_room(tmp_path: Path) -> None:

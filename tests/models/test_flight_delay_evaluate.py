@@ -171,6 +171,23 @@ def test_champion_that_cannot_score_is_written_down(trained: Path, sets: Path, t
     assert "over 120 resamples" in page
 
 
+def test_champion_whose_archive_is_gone_is_written_down(tmp_path: Path) -> None:
+    """It is no input of the job, which is told in words: the report must not say that there is none yet."""
+    found = kit.jobs_python(
+        """
+import json, os
+from pathlib import Path
+import evaluate
+nowhere = Path(sys.argv[1])
+before = evaluate.score_champion(nowhere / "champion", "", 0, nowhere)
+os.environ["CHAMPION_ERROR"] = "its model.tar.gz is gone"
+print(json.dumps([before, evaluate.score_champion(nowhere / "champion", "", 0, nowhere)]))
+""",
+        tmp_path,
+    )
+    assert found == [[None, None], [None, "its model.tar.gz is gone"]]
+
+
 def test_challenger_that_cannot_score_is_an_error(trained: Path, sets: Path, tmp_path: Path) -> None:
     """There is nothing to register then."""
     broken = needs_the_moon(trained, tmp_path / "new")

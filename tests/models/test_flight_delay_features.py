@@ -62,8 +62,8 @@ print(json.dumps(changed(build(flights.assign(**dict.fromkeys(answers, 7)), tabl
     assert found == []
 
 
-def test_weather_is_at_least_one_hour_old(raw: Path) -> None:
-    """Observations from an hour on do not change flights scheduled in that hour or before, and do change later ones."""
+def test_weather_is_of_hours_that_were_over_an_hour_before(raw: Path) -> None:
+    """What is filed under an hour is measured until it ends: flights of that hour and the next cannot know it."""
     found = kit.jobs_python(
         SETUP
         + """
@@ -75,8 +75,9 @@ for moment in pd.date_range("2013-01-03 15:00", "2013-01-30 15:00", freq="3D", t
     columns = list(features.WEATHER)
     other.loc[future, columns] = other.loc[future, columns].fillna(0.0) * 3 - 200
     after = build(flights, other, tables["airports"])
-    spoilt += changed(after, departs <= moment)
-    later |= set(changed(after, departs > moment))
+    over = moment + pd.Timedelta(hours=1)
+    spoilt += changed(after, departs <= over)
+    later |= set(changed(after, departs == over + pd.Timedelta(hours=1)))
 print(json.dumps([spoilt, sorted(later) == sorted([*features.WEATHER, *features.WEATHER_6H])]))
 """,
         raw,

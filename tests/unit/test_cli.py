@@ -68,6 +68,27 @@ class TestLint:
             f"include/environments/test.yaml:1: {key}" for key in ("account", "bucket", "region", "role_arn")
         ]
 
+    def test_names_that_environments_of_an_account_share_are_a_warning(
+        self, project: ExampleProject, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The champion of one would be the other's version. Another account, or another region, is another registry."""
+        project.write_model(MODEL + "deploy: {endpoint: demo}\n")
+        dev = ENVIRONMENT.replace("environment: test", "environment: dev") + "prefix: dev\n"
+        project.write_environment(dev, "dev")
+        assert main(["lint", "--env", "dev"]) == 0
+        assert capsys.readouterr().err.splitlines() == [
+            f"warning: demo_model in dev: {key}: {name} is environment {other}'s, too: one takes the other's for its "
+            "own; add {env}"
+            for key, name, other in (
+                ("deploy.endpoint", "demo", "prod"),
+                ("register.group", "demo-model", "test"),
+                ("deploy.endpoint", "demo", "test"),
+            )
+        ]
+        project.write_environment(dev.replace("123456789012", "210987654321"), "dev")
+        assert main(["lint", "--env", "dev"]) == 0
+        assert capsys.readouterr().err == ""
+
     @pytest.mark.parametrize(
         ("gate", "warning"),
         [

@@ -101,7 +101,7 @@ BAD_MODELS = {
     "zzzzzz: 1": "5: zzzzzz: unknown key; the keys here are approval, cost_center, data,",
     "deploy:\n  data_capture:\n    sampling: 5": "7: deploy.data_capture.sampling: unknown key; did you mean 'sam",
     "cost_center: 1001": '5: cost_center: expected text, got 1001; write it in quotes: "1001"',
-    "owner: yes": '5: owner: expected text, got true; write it in quotes: "true"',
+    "owner: yes": '5: owner: expected text, got yes; write it in quotes: "yes"',
     "owner:": "5: owner: expected text, got nothing",
     "train: {max_runtime_seconds: 1h}": "5: train.max_runtime_seconds: expected a whole number, got '1h'",
     "train: {max_runtime_seconds: 0}": "5: train.max_runtime_seconds: input should be greater than or equal to 1",
@@ -117,7 +117,7 @@ BAD_MODELS = {
     "preprocess: {arguments: {period: x}}": "5: preprocess.arguments.period: is given by the run",
     "data: {raw_uri: /data/raw}": "5: data.raw_uri: '/data/raw' is not an S3 prefix such as s3://bucket/path/",
     "data: {raw_uri: s3://Bucket/x/}": "5: data.raw_uri: 's3://Bucket/x/' is not an S3 prefix",
-    "data: {history_months: 0}": "5: data.history_months: must be at least 1, or all; got 0",
+    "data: {history_months: 0}": "5: data.history_months: must be 1 to 1200, or all; got 0",
     "data: {history_months: some}": "5: data.history_months: expected 'all' or a whole number, got 'some'",
     "deploy: {endpoint: fraud_detector}": "5: deploy.endpoint: 'fraud_detector' is not a name of a-z",
     "deploy: {endpoint: '{stage}-x'}": "5: deploy.endpoint: '{stage}-x' is not a name of a-z",
@@ -136,6 +136,12 @@ BAD_MODELS = {
     "quality_gate:\n  minimum:\n    acu: 0.6": "7: quality_gate.minimum.acu: 'acu' is not a known metric of "
     "binary_classification, and no script of include/models/demo_model names it; did you mean 'auc'?",
     "quality_gate: {maximum: {logloss_: 1}}": "5: quality_gate.maximum.logloss_: 'logloss_' is not a known metric",
+    "quality_gate: {minimum: {AUC: 0.6}}": "5: quality_gate.minimum.AUC: 'AUC' is not a known metric of binary_classifi"
+    "cation, and no script of include/models/demo_model names it; did you mean 'auc'?",
+    "quality_gate: {minimum: {auc: .nan}}": "5: quality_gate.minimum.auc: input should be a finite number, got nan",
+    "quality_gate: {tolerance: .inf}": "5: quality_gate.tolerance: input should be a finite number, got inf",
+    "cost_center: 0017": '5: cost_center: expected text, got 0017; write it in quotes: "0017"',
+    "train: {hyperparameters: {eta: 0,2}}": "5: train.hyperparameters: the key 2 is no text; a number is",
     "preprocess: {script: prep.py}": "5: preprocess.script: there is no prep.py in include/models/demo_model; did",
     "preprocess: {script: ../x.py}": "5: preprocess.script: '../x.py' is not the name of a .py file",
     "model: demo_model": "5: model: is given twice, first in line 1; keep one",
@@ -185,6 +191,12 @@ def test_all_problems_are_listed_in_the_files_order(project: ExampleProject) -> 
     assert lines == [f"{FILE}:{line}" for line in (5, 7, 8, 9)]
 
 
+# Seven lists of nine aliases each, of the list before: 9 ** 7 items.
+MULTIPLIED = b"a: &a [1]\n" + b"".join(
+    b"%c: &%c [%s]\n" % (name, name, b", ".join([b"*%c" % (name - 1)] * 9)) for name in b"bcdefgh"
+)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -192,6 +204,11 @@ def test_all_problems_are_listed_in_the_files_order(project: ExampleProject) -> 
         (b"# nothing\n", ": is empty"),
         (b"- a\n- b\n", ":1: expected `key: value` lines"),
         (b"model: \xff\xfe", ": cannot be read: "),
+        (b"a: &x\n  b: *x\n", ":2: a.b: is an alias of what it stands in itself; write out what is meant"),
+        (b"a: &x [1, *x]\n", ":1: a[1]: is an alias of what it stands in itself"),
+        (b"train: &t\n  <<: *t\n", ":2: train.<<: is an alias of what it stands in itself"),
+        (b"a: " + b"[" * 3000 + b"]" * 3000, ": is nested too deeply to be a configuration"),
+        (MULTIPLIED, ": has more than 20000 keys, aliases counted each time"),
         (b"first_period: 2013-02-31\n", ": a value cannot be read: "),
     ],
 )
@@ -225,6 +242,16 @@ BAD_ENVIRONMENTS = [
     ("demo-bucket", "demo-bucket\nprefix: dev/", "5: prefix: 'dev/' is not a key prefix"),
     ("demo-bucket", "demo-bucket\nprefix: a/../b", "5: prefix: 'a/../b' is not a key prefix"),
     ("demo-bucket", "demo-bucket\nprefix: s3://x/dev", "5: prefix: 's3://x/dev' is not a key prefix"),
+    ("demo-bucket", "demo..bucket", "4: bucket: 'demo..bucket' is not a bucket name"),
+    ("demo-bucket", "192.168.0.1", "4: bucket: '192.168.0.1' is not a bucket name"),
+    ("demo-bucket", "demo-bucket\ntags: {model: x}", "5: tags.model: is set by every run, like project, model, env"),
+    ("demo-bucket", "demo-bucket\ntags: {'aws:x': x}", "5: tags.aws:x: names that start with aws: are reserved by AWS"),
+    (
+        "demo-bucket",
+        "demo-bucket\nvpc: {subnets: [], security_group_ids: [sg-0123456789abcdef0]}",
+        "5: vpc.subnets: expected at least 1 of them, got []",
+    ),
+    ('"123456789012"', "012345670123", '3: account: expected text, got 012345670123; write it in quotes: "0123'),
     ("bucket:", "buckt:", "4: buckt: unknown key; did you mean 'bucket'?"),
 ]
 
@@ -233,6 +260,22 @@ BAD_ENVIRONMENTS = [
 def test_bad_environment(project: ExampleProject, old: str, new: str, message: str) -> None:
     project.write_environment(ENVIRONMENT.replace(old, new))
     assert any(problem.startswith(f"{ENV_FILE}:{message}") for problem in problems_of_environment(project))
+
+
+def test_a_region_without_an_image_is_named_where_it_stands(project: ExampleProject) -> None:
+    project.write_environment(ENVIRONMENT.replace("eu-west-1", "eu-west-2"))
+    [problem] = problems_of_model(project)
+    assert problem.startswith(
+        f"{ENV_FILE}:2: region: 'eu-west-2' is not in include/images.lock.yaml (there: eu-west-1)"
+    )
+
+
+def test_prose_is_no_metric(project: ExampleProject) -> None:
+    """What a docstring or a comment mentions, evaluate does not write."""
+    (project.folder / "evaluate.py").write_text('"""Writes my_loss."""\nx = {"my_gain": 1}  # my_loss\nf(my_cost=2)\n')
+    project.write_model(MODEL + "quality_gate: {minimum: {my_gain: 1}, maximum: {my_cost: 1, my_loss: 1}}\n")
+    [problem] = problems_of_model(project)
+    assert "quality_gate.maximum.my_loss: 'my_loss' is not a known metric" in problem
 
 
 def test_an_unknown_environment_lists_those_there_are(project: ExampleProject) -> None:

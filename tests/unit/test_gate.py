@@ -23,7 +23,10 @@ CONFIG: dict[str, Any] = {
     "on_failure": "fail",
     "champion": None,
 }
-KEYS = {"passed", "reason", "on_failure", "metric", "challenger", "champion", "comparison", "checks", "warnings"}
+KEYS = {
+    "passed", "reason", "on_failure", "metric", "challenger", "champion", "comparison", "not_compared", "checks",
+    "warnings",
+}  # fmt: skip
 
 
 def block(auc: Any, log_loss: Any = 0.5) -> dict[str, Any]:
@@ -142,6 +145,8 @@ def test_a_champion_that_no_longer_loads_leaves_the_thresholds_and_says_so() -> 
     decision = decide(document, {**CONFIG, "require": "better"})
     assert decision.passed
     said = "not compared with the champion, the thresholds alone decide: it could not be scored: no module named 'old'"
+    assert decide(document, CONFIG).to_dict()["not_compared"] == "it could not be scored: no module named 'old'"
+    assert decide(evaluation(0.7), CONFIG).to_dict()["not_compared"] is None
     assert decision.reason == f"all thresholds met; {said}"
     assert decision.warnings == (said,)
     refused = decide({**document, **block(0.5)}, CONFIG)

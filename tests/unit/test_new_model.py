@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import shutil
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -38,6 +41,25 @@ def test_it_lints_clean(project: ExampleProject, capsys: pytest.CaptureFixture[s
     assert code_files(project.root / "models/churn") == [
         "baseline.py", "evaluate.py", "inference.py", "preprocess.py", "train.py",
     ]  # fmt: skip
+
+
+def test_make_lint_has_nothing_to_say(tmp_path: Path) -> None:
+    """The project with a new model, untouched, through the tools of `make lint` that look at models and DAG files."""
+    for folder in ("dags", "include", "plugins"):
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
+    environment = os.environ | {"RETRAINING_HOME": str(tmp_path), "PYTHONPATH": str(tmp_path / "plugins")}
+    makefile = (REPOSITORY / "Makefile").read_text()
+    lines = re.findall(r"^\t@\$\(BIN\)/(.*)$", makefile.split("\nlint:")[1].split("\n\n")[0], re.MULTILINE)
+    commands = [line.split() for line in lines if line not in ("mypy", "lint-imports")]  # those look at packages
+    assert [command[0] for command in commands] == ["ruff", "ruff", "python"]
+    for command in [["python", "-m", "sagemaker_retraining", "new", "churn"], *commands]:
+        program = Path(sys.executable).with_name(command[0])
+        done = subprocess.run(
+            [program, *command[1:]], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert (tmp_path / "dags/churn.py").exists()
 
 
 def test_airflow_finds_its_dag_file(project: ExampleProject) -> None:
@@ -159,6 +181,9 @@ def test_its_scripts_work(project: ExampleProject, tmp_path: Path) -> None:
     assert (evaluation["champion"], evaluation["comparison"]) == (None, None)
     assert evaluation["champion_error"].startswith("ReadError: ")
     assert evaluation["binary_classification_metrics"] == challenger
+    shutil.rmtree(jobs.work / "evaluate-in/champion")
+    assert jobs.evaluate("out-3")["champion_error"] is None
+    assert jobs.evaluate("out-4", CHAMPION_ERROR="its archive is gone")["champion_error"] == "its archive is gone"
 
 
 def test_a_worse_log_loss_is_refused(project: ExampleProject) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sagemaker_retraining.config.environment import RUN_TAGS
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import (
     PlanError,
@@ -140,18 +141,8 @@ class TestRun:
 
     def test_ten_tags_because_an_s3_object_takes_no_more(self, project: ExampleProject) -> None:
         tags = project.plan("prod").tags
-        assert list(tags) == [
-            "project",
-            "model",
-            "env",
-            "team",
-            "owner",
-            "pipeline",
-            "run_id",
-            "period",
-            "git_sha",
-            "cost_center",
-        ]
+        assert tuple(tags) == RUN_TAGS
+        assert len(tags) == 10
         assert {"Key": "data class", "Value": "internal"} in project.plan("prod").resource_tags
 
     def test_a_month_before_the_first(self, project: ExampleProject) -> None:

@@ -128,9 +128,12 @@ def as_request(test: pd.DataFrame) -> str:
 
 
 def score_champion(folder: Path, request: str, rows: int, scratch: Path) -> tuple[Scored | None, str | None]:
-    """The champion, or why it cannot be scored; neither when there is none (no such folder)."""
+    """The champion, or why it cannot be scored; neither when there is none.
+
+    One whose archive is gone is no input of the job: CHAMPION_ERROR says so.
+    """
     if not folder.is_dir():
-        return None, None
+        return None, os.environ.get("CHAMPION_ERROR")
     try:
         return score(folder, request, rows, scratch / "champion"), None
     except BadInput as error:

@@ -4,7 +4,7 @@
 before the flight's scheduled departure:
 
 - the schedule itself (times, route, carrier, how busy the airport will be);
-- the weather at the origin, observed at least one hour before the scheduled hour;
+- the weather at the origin, of hours that were over at least one hour before the scheduled hour;
 - how flights did whose outcome was settled before midnight of the flight's day (see `past_rates`).
 
 `dep_time`, `dep_delay`, `arr_time`, `air_time` and `arr_delay` of the flight itself are answers, never features.
@@ -44,6 +44,9 @@ COLUMNS = {
     "airports": ("faa", "tzone"),
 }  # fmt: skip
 """The raw columns that are read, by table. Raw tables may have more; they are ignored."""
+
+KNOWN_AFTER = pd.Timedelta(hours=2)
+"""From the start of an hour of weather to the first scheduled hour whose flights may know it."""
 
 HOME_ZONE = "America/New_York"
 CRUISE_MILES_PER_MINUTE = 8.0
@@ -104,9 +107,13 @@ def utc_offset(moments: pd.Series, zones: pd.Series) -> pd.Series:
 
 
 def add_weather(rows: pd.DataFrame, weather: pd.DataFrame) -> pd.DataFrame:
-    """WEATHER and WEATHER_6H as last observed at the origin one to three hours before the scheduled hour."""
+    """WEATHER and WEATHER_6H at the origin, of the last of the hours two to four before the scheduled hour.
+
+    What is filed under an hour was measured up to 51 minutes past it, and gusts and rain are those of that whole time:
+    it is known when the hour is over, and used from one hour after that.
+    """
     seen = weather[list(COLUMNS["weather"])].copy()
-    seen["hour"] = pd.to_datetime(seen["time_hour"], utc=True) + pd.Timedelta(hours=1)  # the hour it may be used from
+    seen["hour"] = pd.to_datetime(seen["time_hour"], utc=True) + KNOWN_AFTER  # the hour it may be used from
     seen = seen.drop(columns="time_hour").drop_duplicates(["origin", "hour"]).sort_values("hour")
     for name, (column, how) in WEATHER_6H.items():
         window = seen.set_index("hour").groupby("origin")[column].rolling("6h").agg(how)

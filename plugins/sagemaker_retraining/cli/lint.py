@@ -13,6 +13,7 @@ from sagemaker_retraining.config import (
     ConfigError,
     ModelConfig,
     environment_names,
+    load_environment,
     load_model,
     model_folder,
     model_names,
@@ -80,6 +81,7 @@ def model_problems(model: str, environment: str, root: Path) -> list[str]:
     try:
         config = load_model(model, root, environment)
         warn(model, environment, metric_warnings(config, model_folder(model, root)))
+        warn(model, environment, shared_names(config, model, environment, root))
         requests = preview(model, environment, Period.parse(config.first_period), root)
     except ConfigError as error:
         return error.problems
@@ -118,6 +120,25 @@ def metric_warnings(config: ModelConfig, folder: Path) -> Iterator[str]:
             yield f"{'.'.join(key)}: {less} {metric} is better, and this refuses it; is it meant as a {other}?"
         elif key[1] == "minimum" and known.get(metric) and config.quality_gate.minimum[metric] > 1:
             yield f"{'.'.join(key)}: {metric} is at most 1, got {config.quality_gate.minimum[metric]:g}: nothing passes"
+
+
+def shared_names(config: ModelConfig, model: str, environment: str, root: Path) -> Iterator[str]:
+    """Groups and endpoints that environments of one account and region have in common, and would mix up."""
+    here = load_environment(environment, root)
+    for other in environment_names(root):
+        try:
+            there, their = load_environment(other, root), load_model(model, root, other)
+        except ConfigError:
+            continue
+        if other == environment or (here.account, here.region) != (there.account, there.region):
+            continue
+        for key, ours, theirs in (
+            ("register.group", config.group, their.group),
+            ("deploy.endpoint", config.endpoint, their.endpoint),
+        ):
+            name = ours.replace("{env}", environment)
+            if name == theirs.replace("{env}", other):
+                yield f"{key}: {name} is environment {other}'s, too: one takes the other's for its own; add {{env}}"
 
 
 def syntax_problems(model: str, root: Path) -> Iterator[str]:

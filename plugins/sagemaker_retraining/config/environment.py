@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sagemaker_retraining.config.rules import (
     AccountId,
@@ -20,6 +20,9 @@ from sagemaker_retraining.config.rules import (
     TagText,
 )
 from sagemaker_retraining.config.section import Section
+
+RUN_TAGS = ("project", "model", "env", "team", "owner", "pipeline", "run_id", "period", "git_sha", "cost_center")
+"""The tags of everything a run makes."""
 
 
 class Vpc(Section):
@@ -84,6 +87,17 @@ class EnvironmentConfig(Section):
     def key_prefix(self) -> str:
         """What comes before every key: `dev/`, or nothing."""
         return f"{self.prefix}/" if self.prefix else ""
+
+    @field_validator("tags", mode="after")
+    @classmethod
+    def free_to_use(cls, tags: dict[str, str]) -> dict[str, str]:
+        """A run's own tags would win over them; AWS keeps the names that begin with aws: for itself."""
+        for key in tags:
+            if key in RUN_TAGS:
+                raise ValueError(f"{key}: is set by every run, like {', '.join(RUN_TAGS)}; choose another name")
+            if key.lower().startswith("aws:"):
+                raise ValueError(f"{key}: names that start with aws: are reserved by AWS; choose another name")
+        return tags
 
     @model_validator(mode="after")
     def role_of_account(self) -> Self:

@@ -101,7 +101,7 @@ def load_model(name: str, root: Path | None = None, environment: str | None = No
         *_metric_problems(config, source, folder),
         *_network_problems(config, source, where),
     ]
-    uri, image_problem = _image_uri(config, source, where.region, root)
+    uri, image_problem = _image_uri(config, source, where, root)
     if problems := problems + image_problem:
         raise ConfigError(problems)
     return config.model_copy(update={"image": config.image.model_copy(update={"uri": uri})})
@@ -175,18 +175,22 @@ def _network_problems(config: ModelConfig, source: Source, environment: Environm
     ]
 
 
-def _image_uri(config: ModelConfig, source: Source, region: str, root: Path) -> tuple[str, list[str]]:
+def _image_uri(
+    config: ModelConfig, source: Source, environment: EnvironmentConfig, root: Path
+) -> tuple[str, list[str]]:
     image = config.image
     if image.uri:
         return image.uri, []
     lock = f"{_shown(root)}/{LOCK_FILE}"
     found = read_yaml(root / LOCK_FILE, lock).data
-    for key, value in (("framework", image.framework), ("version", image.version), ("region", region)):
+    for key, value in (("framework", image.framework), ("version", image.version), ("region", environment.region)):
         if value not in found:
-            place = source.place(("image", key))
+            place, name = source.place(("image", key)), f"image.{key}"
+            if key == "region":
+                place, name = environment_source(environment.environment, root).place((key,)), key
             have = ", ".join(sorted(map(str, found))) or "none"
             fix = "add it with `python include/lock_images.py`, or give the image's uri"
-            return "", [f"{place}: image.{key}: {value!r} is not in {lock} (there: {have}); {fix}"]
+            return "", [f"{place}: {name}: {value!r} is not in {lock} (there: {have}); {fix}"]
         found = found[value]
     return str(found), []
 

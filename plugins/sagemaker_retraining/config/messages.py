@@ -31,7 +31,8 @@ def explain(error: ValidationError, cls: type[BaseModel], source: Source) -> lis
         by_key.setdefault(_key_of(item, source), []).append(item)
     messages = []
     for key, items in by_key.items():
-        place, text = source.place(key), _sentence(key, items, cls)
+        place = source.place(key)
+        text = _sentence(key, items, cls, place.text)
         messages.append((place.file, place.line, f"{place}: {dotted(key)}: {text}" if key else f"{place}: {text}"))
     return [text for _, _, text in sorted(messages)]
 
@@ -39,10 +40,11 @@ def explain(error: ValidationError, cls: type[BaseModel], source: Source) -> lis
 def did_you_mean(value: str, known: Iterable[str], otherwise: str) -> str:
     """`did you mean 'a'?`, or `otherwise` and the list of what there is."""
     names = sorted(known)
-    close = difflib.get_close_matches(value, names, n=1, cutoff=0.6) or [
-        name for name in names if name.startswith(value)
+    by_letters = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(value.lower(), by_letters, n=1, cutoff=0.6) or [
+        letters for letters in by_letters if letters.startswith(value.lower())
     ]
-    return f"did you mean {close[0]!r}?" if close else f"{otherwise} {', '.join(names) or 'none'}"
+    return f"did you mean {by_letters[close[0]]!r}?" if close else f"{otherwise} {', '.join(names) or 'none'}"
 
 
 def _key_of(item: ErrorDetails, source: Source) -> Key:
@@ -59,7 +61,7 @@ def _key_of(item: ErrorDetails, source: Source) -> Key:
     return key
 
 
-def _sentence(key: Key, items: list[ErrorDetails], cls: type[BaseModel]) -> str:
+def _sentence(key: Key, items: list[ErrorDetails], cls: type[BaseModel], written: str | None) -> str:
     """What is wrong with one key. A union has said once for each member what it expected."""
     item = items[0]
     kind, value = item["type"], item["input"]
@@ -70,10 +72,21 @@ def _sentence(key: Key, items: list[ErrorDetails], cls: type[BaseModel]) -> str:
     if kind == "value_error":
         text: str = item["ctx"]["error"].args[0]
         return text.removeprefix(f"{key[-1]}: ").removeprefix(f"{dotted(key[-2:])}: ") if key else text
+    if odd := _odd(item):
+        return odd
     expected = [_expected(one) for one in items]
     if all(expected):
-        return f"expected {' or '.join(dict.fromkeys(expected))}, got {_shown(value, expected)}"
+        return f"expected {' or '.join(dict.fromkeys(expected))}, got {_shown(value, expected, written)}"
     return f"{item['msg'][0].lower()}{item['msg'][1:]}, got {value!r}"
+
+
+def _odd(item: ErrorDetails) -> str:
+    """Of a key that is no text, and of a list that is too short."""
+    if item["loc"][-1:] == ("[key]",):
+        return f"the key {item['input']!r} is no text; a number is written with a point, not with a comma"
+    if item["type"] == "too_short":
+        return f"expected at least {item['ctx']['min_length']} of them, got {item['input']!r}"
+    return ""
 
 
 def _expected(item: ErrorDetails) -> str:
@@ -82,12 +95,12 @@ def _expected(item: ErrorDetails) -> str:
     return _EXPECTED.get(item["type"], "")
 
 
-def _shown(value: Any, expected: list[str]) -> str:
+def _shown(value: Any, expected: list[str], written: str | None) -> str:
     """The value as the file has it; YAML made a number, a date or a switch of what was meant as text."""
     if value is None:
         return "nothing"
     if "text" in expected and not isinstance(value, dict | list):
-        text = str(value).lower() if isinstance(value, bool) else str(value)
+        text = written or str(value)  # 0017 is 15 in YAML, and yes is true
         return f'{text}; write it in quotes: "{text}"'
     return repr(value)
 

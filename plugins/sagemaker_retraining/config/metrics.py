@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -37,9 +38,26 @@ def known_metrics(problem: Problem) -> dict[str, Direction]:
 
 
 def not_in_scripts(names: Iterable[str], folder: Path) -> set[str]:
-    """Which of the metrics no Python file of the model's folder names: what no script names, evaluate cannot write."""
+    """Which of the metrics no Python file of the model's folder names in its code: those evaluate cannot write.
+
+    A file that is not Python names them all: what is wrong with it is said elsewhere.
+    """
     left = set(names)
     for path in folder.rglob("*.py") if left else ():
-        text = path.read_text(encoding="utf-8", errors="replace")
-        left = {name for name in left if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)}
+        try:
+            words = set(_words(ast.parse(path.read_bytes())))
+        except (SyntaxError, ValueError):
+            return set()
+        left -= words
     return left
+
+
+def _words(tree: ast.AST) -> Iterator[str]:
+    """The words in the texts of a module, docstrings left out, and the names of keyword arguments."""
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            yield from re.findall(r"[\w.:-]+", node.value)
+            yield from re.findall(r"\w+", node.value)
+        elif isinstance(node, ast.keyword) and node.arg:
+            yield node.arg

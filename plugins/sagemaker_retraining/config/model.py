@@ -69,7 +69,7 @@ class Data(Section):
 
     history_months: Literal["all"] | int = Field(
         default="all",
-        description="Calendar months before the run's month that the model learns from: a number from 1, or all.",
+        description="Calendar months before the run's month that the model learns from: 1 to 1200, or all.",
     )
     raw_uri: S3Prefix | None = Field(
         default=None,
@@ -79,10 +79,10 @@ class Data(Section):
 
     @field_validator("history_months", mode="after")
     @classmethod
-    def at_least_one(cls, value: Any) -> Any:
+    def a_century_at_most(cls, value: Any) -> Any:
         """A model that learns from no month cannot be trained."""
-        if value != "all" and value < 1:
-            raise ValueError(f"must be at least 1, or all; got {value}")
+        if value != "all" and not 1 <= value <= 1200:
+            raise ValueError(f"must be 1 to 1200, or all; got {value}")
         return value
 
 

@@ -45,7 +45,10 @@ Region = Annotated[str, Rule(r"[a-z]{2}(?:-[a-z]+)+-[0-9]", "an AWS region such 
 AccountId = Annotated[str, Rule(r"[0-9]{12}", "an AWS account id: 12 digits, in quotes")]
 BucketName = Annotated[
     str,
-    Rule(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket name: 3 to 63 of a-z, 0-9, . and -, without s3:// or a path"),
+    Rule(
+        r"(?!.*\.\.)(?![0-9]+(?:\.[0-9]+){3}$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+        "a bucket name: 3 to 63 of a-z, 0-9, . and -, without s3:// or a path",
+    ),
 ]
 KeyPrefix = Annotated[
     str,

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """A mapping in the YAML: unknown keys are errors, nothing is converted, nothing changes after loading."""
+    """A mapping in the YAML: unknown keys are errors, nothing is converted, every number is finite, nothing
+    changes after loading."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)

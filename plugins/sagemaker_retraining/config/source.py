@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 Key = tuple[str | int, ...]
+MOST_KEYS = 20_000
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -23,10 +24,11 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class Place:
-    """A line of a file, as messages show it."""
+    """A line of a file, as messages show it; `text` is what was written there as a value, None of more than a word."""
 
     file: str
     line: int
+    text: str | None = None
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
@@ -71,15 +73,9 @@ def read_yaml(path: Path, file: str) -> Source:
     except (UnicodeDecodeError, OSError, yaml.YAMLError) as error:
         raise ConfigError([f"{file}: cannot be read: {error}"]) from error
     try:
-        root = loader.get_single_node()
-        if root is None:
-            raise ConfigError([f"{file}: is empty; see docs/configuration.md for what it needs"])
-        if not isinstance(root, yaml.MappingNode):
-            raise ConfigError([f"{file}:{root.start_mark.line + 1}: expected `key: value` lines at the top level"])
-        places: dict[Key, Place] = {}
-        if problems := _collect(root, (), file, places):
-            raise ConfigError(problems)
-        return Source(file, loader.construct_document(root), places)
+        return _source(loader, file)
+    except RecursionError as error:
+        raise ConfigError([f"{file}: is nested too deeply to be a configuration"]) from error
     except yaml.MarkedYAMLError as error:
         raise ConfigError([_syntax_message(file, error)]) from error
     except yaml.YAMLError as error:
@@ -92,22 +88,48 @@ def read_yaml(path: Path, file: str) -> Source:
         loader.dispose()
 
 
-def _collect(node: yaml.Node, key: Key, file: str, places: dict[Key, Place]) -> list[str]:
-    """Note the place of every key below `node`; return messages about keys given twice."""
+def _source(loader: Any, file: str) -> Source:
+    root = loader.get_single_node()
+    if root is None:
+        raise ConfigError([f"{file}: is empty; see docs/configuration.md for what it needs"])
+    if not isinstance(root, yaml.MappingNode):
+        raise ConfigError([f"{file}:{root.start_mark.line + 1}: expected `key: value` lines at the top level"])
+    places: dict[Key, Place] = {}
+    if problems := _collect(root, (), file, places):
+        raise ConfigError(problems)
+    return Source(file, loader.construct_document(root), places)
+
+
+def _collect(
+    node: yaml.Node, key: Key, file: str, places: dict[Key, Place], above: tuple[yaml.Node, ...] = ()
+) -> list[str]:
+    """Note the place of every key below `node`; return messages about keys given twice, and aliases that never end.
+
+    `above` are the nodes that `node` stands in. Raises ConfigError for aliases that multiply into too many keys.
+    """
+    if any(node is other for other in above):
+        return [f"{places[key]}: {dotted(key)}: is an alias of what it stands in itself; write out what is meant"]
+    if len(places) > MOST_KEYS:
+        raise ConfigError([f"{file}: has more than {MOST_KEYS} keys, aliases counted each time; write fewer"])
     problems: list[str] = []
+    above = (*above, node)
     if isinstance(node, yaml.MappingNode):
         for name, value in node.value:
             path = (*key, str(name.value))
-            place = Place(file, name.start_mark.line + 1)
+            place = Place(file, name.start_mark.line + 1, _text(value))
             if path in places:
                 problems.append(f"{place}: {dotted(path)}: is given twice, first in line {places[path].line}; keep one")
             places[path] = place
-            problems += _collect(value, path, file, places)
+            problems += _collect(value, path, file, places, above)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            places[(*key, index)] = Place(file, value.start_mark.line + 1)
-            problems += _collect(value, (*key, index), file, places)
+            places[(*key, index)] = Place(file, value.start_mark.line + 1, _text(value))
+            problems += _collect(value, (*key, index), file, places, above)
     return problems
+
+
+def _text(node: yaml.Node) -> str | None:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else None
 
 
 def dotted(key: Key) -> str:

@@ -28,7 +28,8 @@ class Check:
 class Decision:
     """Whether the challenger may be registered, why, and the numbers: `{metric: value}` of both models.
 
-    `comparison` is that of `metric`; `on_failure` is what a refusal does (`fail`, `skip`, `register_rejected`).
+    `comparison` is that of `metric`; `not_compared` says why a champion that there is was not compared with;
+    `on_failure` is what a refusal does (`fail`, `skip`, `register_rejected`).
     """
 
     passed: bool
@@ -38,6 +39,7 @@ class Decision:
     challenger: dict[str, float]
     champion: dict[str, float] | None
     comparison: Comparison | None
+    not_compared: str | None
     checks: tuple[Check, ...]
     warnings: tuple[str, ...]
 
@@ -63,7 +65,8 @@ def decide(document: Any, config: Mapping[str, Any], uri: str = "evaluation.json
     metric = config["metric"]
     needed = {metric, *config["minimum"], *config["maximum"]}
     evaluation = read_evaluation(document, problem=config["problem"], metric=metric, needed=needed, uri=uri)
-    check, compared, warnings = against_champion(evaluation, config)
+    why = not_compared(evaluation, config)
+    check, compared, warnings = against_champion(evaluation, config, why)
     checks = [*thresholds(evaluation, config), *([check] if check else [])]
     failures = [check.said for check in checks if not check.met]
     passing = "all thresholds met" if config["minimum"] or config["maximum"] else "no thresholds set"
@@ -77,6 +80,7 @@ def decide(document: Any, config: Mapping[str, Any], uri: str = "evaluation.json
         challenger=evaluation.challenger,
         champion=evaluation.champion,
         comparison=evaluation.comparison,
+        not_compared=why,
         checks=tuple(checks),
         warnings=(*warnings, *evaluation.warnings),
     )
@@ -106,10 +110,15 @@ def not_measured(metric: str, value: float) -> Check:
     return Check(metric, f"{value}", "a finite number", False, f"{metric} is {value}: it was not measured")
 
 
-def against_champion(evaluation: Evaluation, config: Mapping[str, Any]) -> tuple[Check | None, str, list[str]]:
-    """The check of the comparison (None: there is nothing to check), a sentence about it, and warnings."""
+def against_champion(
+    evaluation: Evaluation, config: Mapping[str, Any], why: str | None
+) -> tuple[Check | None, str, list[str]]:
+    """The check of the comparison (None: there is nothing to check), a sentence about it, and warnings.
+
+    `why` is what `not_compared` says.
+    """
     metric, champion, comparison = config["metric"], evaluation.champion, evaluation.comparison
-    if why := not_compared(evaluation, config):
+    if why:
         said = f"not compared with the champion, the thresholds alone decide: {why}"
         return None, said, [said]
     if champion is None:

@@ -10,7 +10,7 @@ from sagemaker_retraining.plan.names import (
     tag_list,
     with_generation,
 )
-from sagemaker_retraining.plan.run import Champion, PlanError, RunPlan, build_plan
+from sagemaker_retraining.plan.run import Champion, PlanError, RunPlan, build_plan, raw_uri
 
 __all__ = [
     "Champion",
@@ -24,6 +24,7 @@ __all__ = [
     "on_demand",
     "ownership",
     "package_code",
+    "raw_uri",
     "short_hash",
     "tag_list",
     "with_generation",

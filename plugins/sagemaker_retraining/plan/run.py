@@ -81,7 +81,7 @@ class RunPlan:
     @property
     def raw_uri(self) -> str:
         """The prefix with `period=YYYY-MM/`."""
-        return self.model.data.raw_uri or self.uri(f"{self.model.model}/raw/")
+        return raw_uri(self.model, self.environment)
 
     def job_name(self, step: str) -> str:
         """The name of a step's job."""
@@ -157,6 +157,11 @@ class RunPlan:
             "tags": self.tags,
             "champion": self.champion.to_dict() if self.champion else None,
         }
+
+
+def raw_uri(model: ModelConfig, environment: EnvironmentConfig) -> str:
+    """The prefix with `period=YYYY-MM/`: every run of the model reads there."""
+    return model.data.raw_uri or f"s3://{environment.bucket}/{environment.key_prefix}{model.model}/raw/"
 
 
 def build_plan(

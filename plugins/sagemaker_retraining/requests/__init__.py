@@ -8,7 +8,7 @@ from typing import Any
 from sagemaker_retraining.plan import RunPlan, ownership
 from sagemaker_retraining.requests.alarms import alarm_names
 from sagemaker_retraining.requests.hosting import VARIANT, deploy_templates, deployment_requests, update_request
-from sagemaker_retraining.requests.processing import RAW_MANIFEST, evaluate_request, preprocess_request
+from sagemaker_retraining.requests.processing import ARTIFACT_GONE, RAW_MANIFEST, evaluate_request, preprocess_request
 from sagemaker_retraining.requests.registry import (
     RunResults,
     complete_package,
@@ -54,7 +54,7 @@ def build_requests(plan: RunPlan) -> dict[str, Any]:
             "tolerance": model.quality_gate.tolerance,
             "on_failure": model.quality_gate.on_failure,
             "champion": plan.champion.arn if plan.champion else None,
-            "champion_error": "its model.tar.gz is gone" if plan.champion and not plan.champion.artifact else None,
+            "champion_error": ARTIFACT_GONE if plan.champion and not plan.champion.artifact else None,
         },
         "register": {"group": group_request(plan), "package": package_request(plan)},
         **_serve(plan),

@@ -17,6 +17,7 @@ OUTPUT = "/opt/ml/processing/output"
 RAW_MANIFEST = "raw.manifest"
 # What evaluate leaves in its outputs `evaluation` (the first two) and `report`.
 EVALUATION, SAMPLE, REPORT = "evaluation.json", "sample.jsonl", "report.html"
+ARTIFACT_GONE = "its model.tar.gz is gone"
 
 
 def preprocess_request(plan: RunPlan) -> dict[str, Any]:
@@ -56,6 +57,8 @@ def evaluate_request(plan: RunPlan) -> dict[str, Any]:
         "BOOTSTRAP_SAMPLES": str(gate.samples),
         "BOOTSTRAP_SEED": str(gate.seed),
     }
+    if plan.champion and not plan.champion.artifact:
+        bootstrap["CHAMPION_ERROR"] = ARTIFACT_GONE
     return _request(plan, "evaluate", step, step.script, inputs, outputs=outputs, variables=bootstrap)
 
 

@@ -28,9 +28,10 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
 
     `config` is the plan's `data_ready`: `bucket, raw_prefix, period, success_key, history_months (None for all),
     manifest_uri`. With `timeout_seconds=0` it does not wait. A month without `_SUCCESS` is not read: within
-    `history_months` that is an error, unless all earlier months lack it too; of all months it is a warning. Returns
-    `{manifest_uri, months, missing, objects, bytes, fingerprint}`; the fingerprint is a SHA-256 over the names and
-    ETags of all objects, so equal data gives an equal value.
+    `history_months` that is an error, unless all earlier months lack it too; of all months it is a warning.
+
+    Returns `{manifest_uri, months, missing, objects, bytes, fingerprint}`; the fingerprint is a SHA-256 over the names
+    and ETags of all objects, so equal data gives an equal value.
     """
 
     aws_hook_class = RetrainingHook
