@@ -29,6 +29,7 @@ environment: prod
 region: eu-west-1
 account: "123456789012"
 bucket: demo-bucket
+prefix: risk/prod
 role_arn: arn:aws:iam::123456789012:role/jobs
 aws_conn_id: aws_prod
 project: demo
@@ -115,6 +116,7 @@ class ExampleProject:
         (self.root / "environments").mkdir()
         for script in SCRIPTS:
             (self.folder / script).write_text(f'"""{script}"""\n')
+        (self.folder / "evaluate.py").write_text('METRICS = ("auc", "rmse", "my_profit")\n')
         (self.root / "images.lock.yaml").write_text(LOCK)
         self.write_model(MODEL)
         self.write_environment(ENVIRONMENT)

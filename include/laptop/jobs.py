@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from include.laptop.aws import client
 from include.laptop.layout import Addresses
 from sagemaker_retraining.requests.hosting import CHALLENGER
+from sagemaker_retraining.s3_uri import split_s3_uri
 
 JOB_STEPS = {"preprocess": "processing", "train": "training", "evaluate": "processing"}
 
@@ -73,13 +73,13 @@ class SageMaker:
         capture = self.api.describe_endpoint(EndpointName=endpoint).get("DataCaptureConfig")
         if not capture:
             return 0
-        bucket, prefix = bucket_and_key(capture["DestinationS3Uri"].rstrip("/") + f"/{endpoint}/")
+        bucket, prefix = split_s3_uri(capture["DestinationS3Uri"].rstrip("/") + f"/{endpoint}/")
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return sum(page["KeyCount"] for page in pages)
 
     def read(self, uri: str) -> bytes:
         """An object of S3."""
-        bucket, key = bucket_and_key(uri)
+        bucket, key = split_s3_uri(uri)
         return bytes(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
 
     def sample_row(self, uri: str) -> dict[str, Any]:
@@ -91,12 +91,6 @@ class SageMaker:
 def interruptions(job: dict[str, Any]) -> int:
     """How often Spot took the machine away from a described training job."""
     return sum(change["Status"] == "Interrupted" for change in job.get("SecondaryStatusTransitions", []))
-
-
-def bucket_and_key(uri: str) -> tuple[str, str]:
-    """`s3://bucket/key` → (bucket, key)."""
-    parts = urlsplit(uri)
-    return parts.netloc, parts.path.lstrip("/")
 
 
 def request_names(plan: dict[str, Any]) -> Callable[[str], str | None]:

@@ -45,6 +45,13 @@ def parse(arguments: list[str] | None) -> Settings:
     """The settings of the command line; raises StartError for a state directory or interpreter that cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m include.sagemaker_local", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="IP address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a host name by which programs reach it, beside localhost and addresses; repeatable",
+    )
     parser.add_argument("--port", type=int, default=5005, help="port of all AWS services (default: %(default)s)")
     parser.add_argument(
         "--state", type=Path, default=Path(".local/sagemaker"), help="directory that keeps everything (%(default)s)"
@@ -79,6 +86,7 @@ def parse(arguments: list[str] | None) -> Settings:
         interpreter(options.python),
         stop_grace_seconds=options.stop_grace_seconds,
         serverless_idle_seconds=options.serverless_idle_seconds,
+        allow_hosts=tuple(options.allow_host),
     )
 
 

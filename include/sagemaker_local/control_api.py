@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from include.sagemaker_local import __version__
 from include.sagemaker_local.faults import Faults
+from include.sagemaker_local.guard import ROOT
 from include.sagemaker_local.job_pages import JOBS, answer_page
 from include.sagemaker_local.object_pages import OBJECTS, answer_object
 from include.sagemaker_local.packages import PackageValidation
@@ -16,8 +17,8 @@ from include.sagemaker_local.registry_pages import MODELS, answer_models_page
 from include.sagemaker_local.service import Context
 from include.sagemaker_local.web import Reply
 
-ROOT = "/_local/"
 HEALTH, SPOT, FAULTS, PACKAGES = f"{ROOT}health", f"{ROOT}spot", f"{ROOT}faults", f"{ROOT}packages"
+SWITCHES = (HEALTH, SPOT, FAULTS, PACKAGES)
 PAGES = ((JOBS, answer_page), (MODELS, answer_models_page), (OBJECTS, answer_object))
 Body = dict[str, Any]
 
@@ -44,6 +45,7 @@ class ControlApi:
 
     def answer(self, path: str, method: str, body: bytes) -> Reply:
         """The reply to one request: `PAGES` are for people, the rest is JSON; what is wrong is a JSON `error`."""
+        method = "GET" if method == "HEAD" else method  # its body is left out where replies are sent
         for root, answer in PAGES:
             if path == root or path.startswith(f"{root}/"):
                 return answer(self._context, path) if method == "GET" else _wrong_method(path, method, "GET")
@@ -76,7 +78,7 @@ def _switch(switches: Switches, path: str, method: str, body: bytes) -> Reply:
         return _wrong_method(path, method, "GET or PUT")
     try:
         settings = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return _json(400, {"error": f"the body is not JSON: {error}"})
     if not isinstance(settings, dict):
         return _json(400, {"error": "the body must be a JSON object of settings"})

@@ -13,6 +13,7 @@ from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Sh
 
 from include.sagemaker_local import operations  # noqa: F401  (registers every operation)
 from include.sagemaker_local.errors import AwsError, unsupported_operation
+from include.sagemaker_local.protocol_errors import error_reply
 from include.sagemaker_local.service import OPERATIONS, Context
 from include.sagemaker_local.validation import validate
 from include.sagemaker_local.web import Reply
@@ -41,16 +42,24 @@ def answer(context: Context, operation: str, body: bytes) -> Reply:
 
 def _perform(context: Context, operation: str, body: bytes) -> dict[str, Any]:
     model = _operation_model(operation)
-    try:
-        request = json.loads(body or b"{}")
-    except ValueError as error:
-        raise AwsError("SerializationException", f"The request body is not JSON: {error}") from error
-    validate(request, model.input_shape)
+    request = _parsed(body, model)
     function = OPERATIONS.get(operation)
     if function is None:
         raise unsupported_operation(operation)
     response = function(context, _without_nulls(request))
     return _filtered(response, model.output_shape) if model.output_shape else {}
+
+
+def _parsed(body: bytes, model: OperationModel) -> dict[str, Any]:
+    """The request, checked. Raises AwsError."""
+    try:
+        request: dict[str, Any] = json.loads(body or b"{}")
+        validate(request, model.input_shape)
+    except ValueError as error:
+        raise AwsError("SerializationException", f"The request body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise AwsError("SerializationException", "The request body is nested too deeply.") from error
+    return request
 
 
 def _operation_model(operation: str) -> OperationModel:
@@ -86,14 +95,6 @@ def internal_failure() -> AwsError:
     """What the caller sees of a bug; the log has the rest."""
     message = "The request processing has failed because of an unknown error; the log of the local SageMaker has it."
     return AwsError("InternalFailure", message, status=500)
-
-
-def error_reply(error: AwsError) -> Reply:
-    """An error in AWS JSON 1.1 (the header also serves REST-JSON clients)."""
-    status, headers, body = _reply(
-        error.status, {"__type": error.code, "message": error.message, "Message": error.message, **error.fields}
-    )
-    return status, [*headers, ("x-amzn-ErrorType", error.code)], body
 
 
 def _reply(status: int, content: dict[str, Any]) -> Reply:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import random
 import threading
 from collections import Counter
@@ -42,15 +41,8 @@ _SHARES = (
 )
 
 
-class NoAnswerError(ConnectionAbortedError):
-    """The connection is to be closed without an answer.
-
-    cheroot takes this errno for a client that went away: it closes the connection, kept alive or not, writes nothing
-    to it and logs nothing.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(errno.ECONNABORTED, "no answer, on purpose: see /_local/faults")
+class NoAnswerError(Exception):
+    """The connection is to be closed without an answer, kept alive or not."""
 
 
 class Faults:

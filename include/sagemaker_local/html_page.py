@@ -41,7 +41,7 @@ p { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; } .failure { bord
 """
 WIDE = 40
 """Characters above which a value does not fit beside others."""
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
 class Markup(str):

@@ -12,7 +12,7 @@ from include.sagemaker_local.web import Reply
 
 OBJECTS = "/_local/objects"
 # A report brings its styles and pictures with it; it has no business with scripts or other addresses.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
 
 
 def answer_object(context: Context, path: str) -> Reply:

@@ -5,26 +5,31 @@ from __future__ import annotations
 import fcntl
 import logging
 import re
-import threading
-from collections.abc import Callable, Iterable
-from http.client import responses
-from typing import IO, Any
+from typing import IO
 
-from include.sagemaker_local.control_api import ROOT, ControlApi
-from include.sagemaker_local.control_plane import TARGET, answer, error_reply, internal_failure
+from include.sagemaker_local.asgi_app import Front, Lane
+from include.sagemaker_local.control_api import SWITCHES, ControlApi
+from include.sagemaker_local.control_plane import TARGET, answer, internal_failure
+from include.sagemaker_local.endpoints.invoke import MAX_BODY_BYTES
 from include.sagemaker_local.endpoints.runner import EndpointRunner
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.faults import Faults, NoAnswerError
+from include.sagemaker_local.guard import ROOT, Guard
+from include.sagemaker_local.http_server import HttpServer
 from include.sagemaker_local.identity import ACCESS_KEY, access_key
 from include.sagemaker_local.jobs.runner import JobRunner
 from include.sagemaker_local.moto_app import MotoApp
 from include.sagemaker_local.operations.roles import create_default_role
+from include.sagemaker_local.protocol_errors import error_reply, signing_service
 from include.sagemaker_local.service import Context, Settings
 from include.sagemaker_local.store import Store
-from include.sagemaker_local.web import Clients, Environ, Reply, read_body, web_server
+from include.sagemaker_local.web import Clients, Environ, Reply
 
 log = logging.getLogger(__name__)
+MAX_CALL_BYTES = 16 * 1024 * 1024
+"""Of a call of SageMaker's API or the control API. AWS's own limit is not documented; no valid request comes near."""
 _INVOCATION = re.compile(r"/endpoints/([^/]+)/(async-)?invocations")
+_RECEIVES = re.compile(rb"(^|&)Action=ReceiveMessage(&|$)")
 
 
 class Server:
@@ -35,17 +40,18 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._lock_file = _lock(settings)
-        self._web = web_server(settings.host, settings.port, self._app)
+        front = Front(Guard(settings.allow_hosts), self._answer, lane_of)
+        self._web = HttpServer(settings.host, settings.port, front)
         try:
             self._set_up(settings)
         except BaseException:
-            self._web.stop()  # its threads would keep the process alive
+            self._web.stop()
             raise
 
     def _set_up(self, settings: Settings) -> None:
         self._moto = MotoApp(settings.state / "aws")
         store = Store(settings.state / "sagemaker.sqlite")
-        self.context = Context(settings, store, Clients(settings.url, settings.region, self._app))
+        self.context = Context(settings, store, Clients(settings.url, settings.region, self._answer))
         create_default_role(self.context)
         self.context.jobs = JobRunner(self.context)
         self._faults = Faults()
@@ -54,7 +60,7 @@ class Server:
 
     def start(self) -> None:
         """Answer requests, in threads of their own."""
-        threading.Thread(target=self._web.serve, name="web", daemon=True).start()
+        self._web.start()
 
     def stop(self) -> None:
         """End jobs and endpoints, save everything, stop answering."""
@@ -65,21 +71,17 @@ class Server:
         self.context.store.close()
         self._lock_file.close()
 
-    def _app(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def _answer(self, environ: Environ) -> Reply:
+        """The reply to a request whose body is a seekable file. Raises NoAnswerError when there is to be none."""
         try:
-            with read_body(environ) as body:
-                status, headers, content = self._dispatch(environ, body)
+            return self._dispatch(environ, environ["wsgi.input"])
         except NoAnswerError:
             raise
         except AwsError as error:
-            status, headers, content = error_reply(error)
+            return error_reply(error)
         except Exception:
             log.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-            status, headers, content = error_reply(internal_failure())
-        if not any(name.lower() == "content-length" for name, _ in headers):
-            headers = [*headers, ("Content-Length", str(len(content)))]
-        start_response(f"{status} {responses.get(status, 'Unknown')}", headers)
-        return [content]
+            return error_reply(internal_failure())
 
     def _dispatch(self, environ: Environ, body: IO[bytes]) -> Reply:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
@@ -87,23 +89,45 @@ class Server:
         if target.startswith(TARGET):
             ACCESS_KEY.set(access_key(environ.get("HTTP_AUTHORIZATION", "")))
             operation = target.removeprefix(TARGET)
-            return self._faults.around(operation, lambda: answer(self.context, operation, body.read()))
+            return self._faults.around(operation, lambda: answer(self.context, operation, _call_body(body)))
         if path.startswith(ROOT):
-            return self._control_api.answer(path, environ["REQUEST_METHOD"], body.read())
+            return self._control_api.answer(path, environ["REQUEST_METHOD"], _call_body(body))
         invocation = _INVOCATION.fullmatch(path)
-        if invocation and signing_service(environ) == "sagemaker":
-            content = body.read()
-            body.seek(0)
+        service = signing_service(environ)
+        if invocation and service == "sagemaker":
+            content = body.read(MAX_BODY_BYTES + 1)
             endpoints = self.context.endpoints
             invoke = endpoints.invoke_async if invocation[2] else endpoints.invoke
             return invoke(environ, invocation[1], content)
-        return self._moto.answer(environ, signing_service(environ))
+        return self._moto.answer(environ, service)
 
 
-def signing_service(environ: Environ) -> str:
-    """The service a request was signed for (`s3`, `sagemaker`, …), "" when it is not signed."""
-    scope = re.search(r"Credential=[^/]*/\d+/[^/]*/([^/]+)/aws4_request", environ.get("HTTP_AUTHORIZATION", ""))
-    return scope[1].lower() if scope else ""
+def lane_of(environ: Environ) -> Lane:
+    """The threads that answer a request: what waits for something else must not hold those that answer the rest."""
+    path = environ["PATH_INFO"]
+    if path in SWITCHES:
+        return Lane.CONTROL
+    if path.endswith("/invocations") and _INVOCATION.fullmatch(path):
+        return Lane.INVOCATIONS
+    return Lane.WAITS if _receives_messages(environ) else Lane.ANSWERS
+
+
+def _receives_messages(environ: Environ) -> bool:
+    """Whether it is SQS's ReceiveMessage, which may wait 20 s, in either of its protocols."""
+    if "urlencoded" in environ.get("CONTENT_TYPE", ""):
+        body: IO[bytes] = environ["wsgi.input"]
+        start = body.read(1024)
+        body.seek(0)
+        return bool(_RECEIVES.search(start))
+    return environ.get("HTTP_X_AMZ_TARGET") == "AmazonSQS.ReceiveMessage"
+
+
+def _call_body(body: IO[bytes]) -> bytes:
+    content = body.read(MAX_CALL_BYTES + 1)
+    if len(content) > MAX_CALL_BYTES:
+        message = f"The request has more than {MAX_CALL_BYTES} bytes."
+        raise AwsError("RequestEntityTooLargeException", message, status=413)
+    return content
 
 
 def _lock(settings: Settings) -> IO[str]:

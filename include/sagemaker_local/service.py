@@ -45,6 +45,7 @@ class Settings:
     """How this local SageMaker runs. `python` is the interpreter of the job environment (the "container image").
 
     `stop_grace_seconds` is the time a job has between SIGTERM and SIGKILL when it is stopped; AWS gives 120.
+    `allow_hosts` are names under which it answers beside localhost and every address.
     `serverless_idle_seconds` is how long a serverless variant keeps a container that is not asked; AWS does not say.
     """
 
@@ -56,6 +57,7 @@ class Settings:
     region: str = "us-east-1"
     stop_grace_seconds: float = 120
     serverless_idle_seconds: float = 300
+    allow_hosts: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:

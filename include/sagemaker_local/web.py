@@ -1,9 +1,10 @@
-"""HTTP: the web server in front of the application, and boto3 clients that call the application without a socket."""
+"""Requests as the application sees them, and boto3 clients that call the application without a socket."""
 
 from __future__ import annotations
 
 import io
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable
@@ -14,31 +15,58 @@ import boto3
 import urllib3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
-from cheroot import wsgi
 from moto.core.request import PRESERVED_HEADER_NAMES_ENVIRON_KEY, should_preserve_original_header_name
 
-from include.sagemaker_local.errors import AwsError
+from include.sagemaker_local.kept.content import Content
 
 Environ = dict[str, Any]
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 Headers = list[tuple[str, str]]
 Reply = tuple[int, Headers, bytes]
+"""Status, headers and body; the body may be a Content, which is on disk."""
 
-THREADS = 32
 SPOOL_BYTES = 8 * 1024 * 1024
 """Request bodies above this size wait on disk, not in memory."""
 
 
-class Gateway(wsgi.Gateway_10):
-    """Adds to the environ what moto needs to see: the path before it was decoded, metadata names with underscores."""
+def asgi_environ(scope: dict[str, Any]) -> Environ:
+    """The WSGI environ of an ASGI request, still without its body (`wsgi.input`, `CONTENT_LENGTH`).
 
-    def get_environ(self) -> Environ:  # type: ignore[override]
-        """The WSGI environ of the request."""
-        environ: Environ = super().get_environ()  # type: ignore[no-untyped-call]
-        environ["RAW_URI"] = environ["REQUEST_URI"]
-        names = (key.decode("latin-1") for key in self.req.inheaders)
-        environ[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = _preserved(names)
-        return environ
+    Adds what moto needs to see: the path before it was decoded, and metadata names with underscores. Other headers with
+    underscores are left out: WSGI could not tell them from those with dashes.
+    """
+    query = scope["query_string"].decode("latin-1")
+    path = scope["raw_path"].decode("latin-1")
+    environ = _basic_environ(scope["method"], path, query, scope["server"] or ("", 0))
+    names = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    environ[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = preserved = _preserved(name for name, _ in names)
+    for name, value in names:
+        key = _environ_key(name)
+        if "_" not in name or key in preserved:
+            environ[key] = f"{environ[key]},{value}" if key in environ else value
+    environ.pop("HTTP_TRANSFER_ENCODING", None)
+    environ.pop("CONTENT_LENGTH", None)
+    return environ
+
+
+def _basic_environ(method: str, path: str, query: str, server: tuple[str, int]) -> Environ:
+    return {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(path or "/").decode("latin-1"),
+        "QUERY_STRING": query,
+        "RAW_URI": path + (f"?{query}" if query else ""),
+        "SERVER_NAME": server[0],
+        "SERVER_PORT": str(server[1]),
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
 
 
 def _preserved(names: Iterable[str]) -> dict[str, str]:
@@ -51,41 +79,6 @@ def _environ_key(name: str) -> str:
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
 
 
-def web_server(host: str, port: int, app: WsgiApp) -> wsgi.Server:
-    """A server that listens already (so that a port in use is an OSError here) but does not answer yet."""
-    server = wsgi.Server((host, port), app, numthreads=THREADS, request_queue_size=128, timeout=60, shutdown_timeout=1)
-    server.gateway = Gateway
-    server.keep_alive_conn_limit = 256
-    try:
-        server.prepare()
-    except OSError as error:
-        raise OSError(
-            f"port {port} of {host} is not free: stop what listens there (`ss -ltnp 'sport = :{port}'` shows it) or "
-            f"choose another one with --port"
-        ) from error
-    return server
-
-
-def read_body(environ: Environ) -> IO[bytes]:
-    """Take the whole request body off the connection, as a seekable file; replaces `wsgi.input`.
-
-    Raises AwsError when the client goes away in the middle: half an object must not become an object.
-    """
-    body = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES))  # noqa: SIM115  (the caller closes it)
-    length = environ.get("CONTENT_LENGTH")
-    if length or environ.get("wsgi.input_terminated"):
-        shutil.copyfileobj(environ["wsgi.input"], body, 1 << 20)
-    if length and body.tell() < int(length):
-        message = f"The body has {body.tell()} bytes, not the {length} of its Content-Length."
-        body.close()
-        raise AwsError("IncompleteBody", message)
-    environ["CONTENT_LENGTH"] = str(body.tell())
-    environ.pop("HTTP_TRANSFER_ENCODING", None)
-    body.seek(0)
-    environ["wsgi.input"] = body
-    return body
-
-
 def call(app: WsgiApp, environ: Environ) -> Reply:
     """Run a WSGI application to its end."""
     start: list[Any] = []
@@ -96,7 +89,8 @@ def call(app: WsgiApp, environ: Environ) -> Reply:
 
     chunks = app(environ, start_response)
     try:
-        body = b"".join(chunks)
+        parts = list(chunks)
+        body = parts[0] if len(parts) == 1 else b"".join(parts)  # one part may be a content that is on disk
     finally:
         if close := getattr(chunks, "close", None):
             close()
@@ -109,10 +103,10 @@ class Clients:
     No socket and no server thread is used, so an operation may call other services however busy the server is.
     """
 
-    def __init__(self, url: str, region: str, app: WsgiApp) -> None:
+    def __init__(self, url: str, region: str, answer: Callable[[Environ], Reply]) -> None:
         self._url = url
         self._session = boto3.Session("local", "local", region_name=region)
-        self._app = app
+        self._answer = answer
         self._lock = threading.Lock()
         self._clients: dict[str, Any] = {}
 
@@ -130,9 +124,10 @@ class Clients:
         return client
 
     def _send(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
-        status, headers, body = call(self._app, _environ(request))
+        with _body(request) as body:
+            status, headers, content = self._answer(_environ(request, body))
         raw = urllib3.HTTPResponse(
-            io.BytesIO(body),
+            io.BytesIO(content.read() if isinstance(content, Content) else content),
             urllib3.HTTPHeaderDict(headers),
             status,
             preload_content=False,
@@ -141,35 +136,33 @@ class Clients:
         return AWSResponse(request.url, status, cast("Any", raw.headers), raw)
 
 
-def _environ(request: AWSPreparedRequest) -> Environ:
+def _body(request: AWSPreparedRequest) -> IO[bytes]:
+    """The request's body as a file of its own: what the caller gave may be a stream that can be read once."""
+    body = request.body or b""
+    if isinstance(body, str | bytes | bytearray):
+        return io.BytesIO(body.encode() if isinstance(body, str) else body)
+    file = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES))  # noqa: SIM115  (the caller closes it)
+    shutil.copyfileobj(cast("IO[bytes]", body), file, 1 << 20)
+    return file
+
+
+def _environ(request: AWSPreparedRequest, body: IO[bytes]) -> Environ:
     url = urlsplit(request.url)
-    target = url.path + (f"?{url.query}" if url.query else "")
     headers = {
         name: value.decode("latin-1") if isinstance(value, bytes) else str(value)
         for name, value in request.headers.items()
     }
-    body = request.body or b""
-    if isinstance(body, str):
-        body = body.encode()
-    environ: Environ = {
-        "REQUEST_METHOD": request.method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(url.path or "/").decode("latin-1"),
-        "QUERY_STRING": url.query,
-        "RAW_URI": target,
-        "SERVER_NAME": url.hostname,
-        "SERVER_PORT": str(url.port),
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "HTTP_HOST": url.netloc,
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": url.scheme,
-        "wsgi.input": io.BytesIO(body) if isinstance(body, bytes | bytearray) else body,
-        "wsgi.input_terminated": True,
-        "wsgi.errors": io.StringIO(),
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-        PRESERVED_HEADER_NAMES_ENVIRON_KEY: _preserved(headers),
-    }
+    environ = _basic_environ(request.method, url.path, url.query, (url.hostname or "", url.port or 0))
     environ.update({_environ_key(name): value for name, value in headers.items()})
+    body.seek(0, io.SEEK_END)
+    environ.update(
+        {
+            "HTTP_HOST": url.netloc,
+            "CONTENT_LENGTH": str(body.tell()),
+            "wsgi.input": body,
+            PRESERVED_HEADER_NAMES_ENVIRON_KEY: _preserved(headers),
+        }
+    )
+    body.seek(0)
+    environ.pop("HTTP_TRANSFER_ENCODING", None)
     return environ

@@ -6,7 +6,6 @@ import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.providers.amazon.aws.hooks.logs import AwsLogsHook
@@ -16,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining.registry import is_not_found
+from sagemaker_retraining.s3_uri import split_s3_uri
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -222,11 +222,3 @@ class RetrainingHook(SageMakerHook):
                 return None
             raise
         return response
-
-
-def split_s3_uri(uri: str) -> tuple[str, str]:
-    """`s3://bucket/some/key` → `("bucket", "some/key")`. Raises ValueError for anything else."""
-    parts = urlsplit(uri)
-    if parts.scheme != "s3" or not parts.netloc:
-        raise ValueError(f"{uri!r} is not an S3 URI; expected s3://<bucket>/<key>")
-    return parts.netloc, parts.path.lstrip("/")

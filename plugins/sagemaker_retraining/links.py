@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.execution_time.xcom import XCom
+
+from sagemaker_retraining.s3_uri import split_s3_uri
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -67,8 +69,8 @@ def job_addresses(hook: RetrainingHook, kind: JobKind, job: str) -> dict[str, st
 
 def report_address(hook: RetrainingHook, uri: str) -> str:
     """Where a browser shows an object: S3's console (*Open*), or the local SageMaker; the URI where neither is."""
-    parts = urlsplit(uri)
-    bucket, key = parts.netloc, quote(parts.path.lstrip("/"))
+    bucket, key = split_s3_uri(uri)
+    key = quote(key)
     endpoint: Any = hook.conn_config.endpoint_url
     if endpoint:
         return f"{endpoint.rstrip('/')}/_local/objects/{bucket}/{key}"

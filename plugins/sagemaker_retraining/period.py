@@ -51,6 +51,10 @@ class Period:
         year, month = divmod(self.year * 12 + self.month - 1 + months, 12)
         return Period(year, month + 1)
 
+    def since(self, first: Period) -> list[Period]:
+        """The months from `first` to the one before this one, oldest first."""
+        return self.months_before((self.year - first.year) * 12 + self.month - first.month)
+
     def months_before(self, count: int) -> list[Period]:
         """The `count` months before this one, oldest first."""
         return [self.add(-back) for back in range(count, 0, -1)]

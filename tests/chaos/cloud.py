@@ -12,8 +12,9 @@ import boto3
 import httpx
 from botocore.config import Config
 
-from include.laptop.jobs import JOB_STEPS, bucket_and_key
+from include.laptop.jobs import JOB_STEPS
 from include.laptop.layout import REGION, Addresses
+from sagemaker_retraining.s3_uri import split_s3_uri
 
 NO_FAULTS: dict[str, Any] = {"throttle_percent": 0, "error_percent": 0, "drop_percent": 0, "lose_answer": []}
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -141,14 +142,14 @@ class Cloud:
 
     def objects(self, uri: str) -> dict[str, tuple[str, str]]:
         """Key → (ETag, time of the last change) of everything under an S3 URI."""
-        bucket, prefix = bucket_and_key(uri)
+        bucket, prefix = split_s3_uri(uri)
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         found = [item for page in pages for item in page.get("Contents", [])]
         return {item["Key"]: (item["ETag"], item["LastModified"].isoformat()) for item in found}
 
     def predictions(self, sample_uri: str) -> list[float]:
         """What the evaluation computed for the sample."""
-        bucket, key = bucket_and_key(sample_uri)
+        bucket, key = split_s3_uri(sample_uri)
         lines = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read().splitlines()
         return [json.loads(line)["prediction"] for line in lines]
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
-from sagemaker_retraining.sensors.raw_data import RawDataSensor, select_months
+from sagemaker_retraining.period import Period
+from sagemaker_retraining.sensors.raw_data import History, RawDataSensor
 from tests.conftest import LocalSageMaker
 
 pytestmark = pytest.mark.usefixtures("aws_connection")
@@ -57,6 +58,7 @@ def test_the_manifest_names_the_history_and_the_month(sagemaker_local: LocalSage
     assert head == {"prefix": f"s3://{sagemaker_local.bucket}/{raw['raw_prefix']}"}
     assert names == ["period=2013-01/a.csv", "period=2013-02/a.csv", "period=2013-02/b.csv", "period=2013-03/a.csv"]
     assert result["objects"] == len(names)
+    assert result["missing"] == []
 
 
 def test_later_months_and_a_short_history_stay_out(sagemaker_local: LocalSageMaker, raw: dict[str, Any]) -> None:
@@ -88,6 +90,53 @@ def test_a_month_without_history_cannot_be_learned(raw: dict[str, Any]) -> None:
         sensor({**raw, "period": "2013-01"}).execute({})
 
 
-def test_select_months_leaves_out_what_is_not_complete() -> None:
-    names = ["period=2013-01/_SUCCESS", "period=2013-02/x", "period=2013-03/_SUCCESS"]
-    assert select_months(names, "2013-03", None) == ["2013-01", "2013-03"]
+@pytest.mark.parametrize(
+    ("complete", "period", "asked", "read", "missing"),
+    [
+        # The history is calendar months: years back is not "the last three".
+        ("2013-11 2013-12 2018-04", "2018-05", 3, "2018-04", "2018-02 2018-03"),
+        ("2013-11 2013-12", "2018-05", 3, "", "2018-02 2018-03 2018-04"),
+        ("2013-11 2013-12 2018-02 2018-03 2018-04", "2018-05", 3, "2018-02 2018-03 2018-04", ""),
+        # A model's first months: there is less, and nothing is missing.
+        ("2018-04", "2018-05", 3, "2018-04", ""),
+        ("2018-03 2018-04", "2018-05", 12, "2018-03 2018-04", ""),
+        ("", "2018-05", 3, "", ""),
+        # A hole, also with all months; and over the turn of a year.
+        ("2018-01 2018-02 2018-04", "2018-05", 3, "2018-02 2018-04", "2018-03"),
+        ("2017-12 2018-02", "2018-03", None, "2017-12 2018-02", "2018-01"),
+        ("2017-11 2017-12 2018-01", "2018-01", None, "2017-11 2017-12", ""),
+    ],
+)
+def test_the_history_is_calendar_months(complete: str, period: str, asked: int | None, read: str, missing: str) -> None:
+    names = [f"period={month}/_SUCCESS" for month in complete.split()]
+    names += [f"period={period}/_SUCCESS", "period=2018-03/half.csv", "period=backup/_SUCCESS"]
+    found = History.of(names, Period.parse(period), asked)
+    assert " ".join(map(str, found.months)) == read
+    assert " ".join(map(str, found.missing)) == missing
+
+
+def test_a_hole_in_the_asked_history_is_refused_with_the_way_out(
+    sagemaker_local: LocalSageMaker, raw: dict[str, Any]
+) -> None:
+    """A month of which there are no data is said to be complete; and of all months the hole is told."""
+    s3, prefix = sagemaker_local.client("s3"), raw["raw_prefix"]
+    for month in ("2013-05", "2013-06"):
+        s3.put_object(Bucket=sagemaker_local.bucket, Key=f"{prefix}period={month}/a.csv", Body=b"x")
+        s3.put_object(Bucket=sagemaker_local.bucket, Key=f"{prefix}period={month}/_SUCCESS", Body=b"")
+    june = {**raw, "period": "2013-06"}
+    said = r"history_months: 2 of 2013-06 lacks 2013-04, and there are earlier months: .* period=2013-04/_SUCCESS"
+    with pytest.raises(AirflowFailException, match=said):
+        sensor({**june, "history_months": 2}).execute({})
+    result = sensor(june).execute({})
+    assert (result["months"][-3:], result["missing"]) == (["2013-03", "2013-05", "2013-06"], ["2013-04"])
+    s3.delete_object(Bucket=sagemaker_local.bucket, Key=f"{prefix}period=2013-04/half.csv")
+    s3.put_object(Bucket=sagemaker_local.bucket, Key=f"{prefix}period=2013-04/_SUCCESS", Body=b"")
+    result = sensor({**june, "history_months": 2}).execute({})
+    assert (result["months"], result["missing"]) == (["2013-04", "2013-05", "2013-06"], [])
+
+
+def test_a_history_that_is_years_away_is_none(sagemaker_local: LocalSageMaker, raw: dict[str, Any]) -> None:
+    key = f"{raw['raw_prefix']}period=2018-05/_SUCCESS"
+    sagemaker_local.client("s3").put_object(Bucket=sagemaker_local.bucket, Key=key, Body=b"")
+    with pytest.raises(AirflowFailException, match="before 2018-05 to learn from within history_months: 3"):
+        sensor({**raw, "period": "2018-05", "history_months": 3}).execute({})

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sagemaker_retraining.config.metrics import known_metrics
 from sagemaker_retraining.gate import decide, fill_report
 from tests.models import flight_delay_kit as kit
 
@@ -58,6 +59,8 @@ print(json.dumps({"auc": m.roc_auc_score(late, p), "average_precision": m.averag
         trained / "model", sets / "test",
     )  # fmt: skip
     found = evaluation(compared)["binary_classification_metrics"]
+    values = {name for name, entry in found.items() if "value" in entry}
+    assert values <= set(known_metrics("binary_classification")), "the gate knows their direction"
     confusion = expected.pop("confusion")
     assert [[found["confusion_matrix"][was][said] for said in "01"] for was in "01"] == confusion
     for name, value in expected.items():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sagemaker_retraining.cli.main import main
-from tests.project import MODEL, ExampleProject
+from tests.project import ENVIRONMENT, MODEL, ExampleProject
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
 
@@ -67,6 +67,58 @@ class TestLint:
         assert [line.split(": is missing")[0] for line in lines] == [
             f"include/environments/test.yaml:1: {key}" for key in ("account", "bucket", "region", "role_arn")
         ]
+
+    @pytest.mark.parametrize(
+        ("gate", "warning"),
+        [
+            ("minimum: {f2: 0.5}", "quality_gate.minimum.f2: no script of the model names f2: does evaluate write it?"),
+            (
+                "maximum: {auc: 0.9}",
+                "quality_gate.maximum.auc: more auc is better, and this refuses it; is it meant",
+            ),
+            ("minimum: {auc: 60}", "quality_gate.minimum.auc: auc is at most 1, got 60: nothing passes"),
+        ],
+    )
+    def test_a_gate_that_may_not_be_meant_is_a_warning(
+        self, project: ExampleProject, capsys: pytest.CaptureFixture[str], gate: str, warning: str
+    ) -> None:
+        project.write_model(MODEL + f"quality_gate: {{{gate}}}\n")
+        assert main(["lint", "--env", "test"]) == 0
+        [line] = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"warning: demo_model in test: {warning}")
+
+    @pytest.mark.parametrize(
+        ("here", "there", "message"),
+        [
+            ("", "", "test.yaml:4: bucket: 'demo-bucket' is the place of include/environments/dev.yaml:4 too"),
+            (
+                "a/b",
+                "a/b",
+                "test.yaml:6: prefix: 'a/b' of 'demo-bucket' is the place of include/environments/dev",
+            ),
+            ("", "demo_model", "dev.yaml:6: prefix: 'demo_model' lies among the files that model demo_model has"),
+            ("x", "x/demo_model/runs", "dev.yaml:6: prefix: 'x/demo_model/runs' lies among the files that model demo"),
+        ],
+    )
+    def test_environments_that_share_places_are_both_named_once(
+        self, project: ExampleProject, capsys: pytest.CaptureFixture[str], here: str, there: str, message: str
+    ) -> None:
+        for name, prefix in (("test", here), ("dev", there)):
+            text = ENVIRONMENT.replace("environment: test", f"environment: {name}")
+            project.write_environment(text + (f"prefix: {prefix}\n" if prefix else ""), name)
+        assert main(["lint"]) == 1
+        [line] = capsys.readouterr().out.splitlines()
+        assert line.startswith(f"include/environments/{message}")
+        assert main(["lint", "--env", "dev"]) == 1
+        assert capsys.readouterr().out.splitlines() == [line]
+        assert main(["lint", "--env", "prod"]) == 0
+
+    @pytest.mark.parametrize(("here", "there"), [("", "dev"), ("test", "dev"), ("x", "x/dev"), ("dev", "dev2")])
+    def test_prefixes_that_keep_environments_apart(self, project: ExampleProject, here: str, there: str) -> None:
+        for name, prefix in (("test", here), ("dev", there)):
+            text = ENVIRONMENT.replace("environment: test", f"environment: {name}")
+            project.write_environment(text + (f"prefix: {prefix}\n" if prefix else ""), name)
+        assert main(["lint"]) == 0
 
     def test_the_repositorys_own_models(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("RETRAINING_HOME", raising=False)

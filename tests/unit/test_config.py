@@ -61,10 +61,33 @@ class TestGood:
         assert there.preprocess.instance_type == "ml.m5.4xlarge"
         assert there.preprocess.max_runtime_seconds == here.preprocess.max_runtime_seconds
 
-    def test_regression_is_better_when_less(self, project: ExampleProject) -> None:
-        project.write_model(MODEL.replace("binary_classification", "regression"))
+    @pytest.mark.parametrize(
+        ("problem", "gate", "metric", "direction"),
+        [
+            ("binary_classification", "", "auc", "maximize"),
+            ("binary_classification", "metric: log_loss", "log_loss", "minimize"),
+            ("binary_classification", "metric: log_loss, direction: minimize", "log_loss", "minimize"),
+            ("binary_classification", "metric: brier", "brier", "minimize"),
+            ("binary_classification", "metric: false_positive_rate", "false_positive_rate", "minimize"),
+            ("binary_classification", "metric: f2", "f2", "maximize"),
+            ("multiclass_classification", "", "accuracy", "maximize"),
+            ("multiclass_classification", "metric: log_loss", "log_loss", "minimize"),
+            ("regression", "", "rmse", "minimize"),
+            ("regression", "metric: r2", "r2", "maximize"),
+            ("regression", "metric: my_profit, direction: maximize", "my_profit", "maximize"),
+            ("regression", "metric: my_profit, direction: minimize", "my_profit", "minimize"),
+        ],
+    )
+    def test_a_metric_knows_its_direction(
+        self, project: ExampleProject, problem: str, gate: str, metric: str, direction: str
+    ) -> None:
+        project.write_model(MODEL.replace("binary_classification", problem) + f"quality_gate: {{{gate}}}\n")
         model = load_model("demo_model", project.root, "test")
-        assert (model.gate_metric, model.gate_direction) == ("rmse", "minimize")
+        assert (model.gate_metric, model.gate_direction) == (metric, direction)
+
+    def test_thresholds_may_be_of_the_models_own_metrics(self, project: ExampleProject) -> None:
+        project.write_model(MODEL + "quality_gate: {minimum: {my_profit: 5, f1: 0.5}, maximum: {log_loss: 1}}\n")
+        assert load_model("demo_model", project.root, "test").quality_gate.minimum["my_profit"] == 5
 
     def test_nothing_changes_after_loading(self, project: ExampleProject) -> None:
         model = load_model("demo_model", project.root, "test")
@@ -102,6 +125,17 @@ BAD_MODELS = {
     f"deploy: {{endpoint: '{'x' * 48}{{env}}-y'}}": "5: deploy.endpoint: 'xxx",
     "register: {content_types: []}": "5: register.content_types: ",
     "register: {content_types: csv}": "5: register.content_types: expected a list (`[a, b]`), got 'csv'",
+    "quality_gate: {metric: acu}": "5: quality_gate.metric: 'acu' is not a known metric of binary_classification: did "
+    "you mean 'auc'?; with a metric of your own, say `direction: maximize` or `minimize`",
+    "quality_gate: {metric: rmse}": "5: quality_gate.metric: 'rmse' is not a known metric of binary_classification:",
+    "quality_gate: {metric: my_profit}": "5: quality_gate.metric: 'my_profit' is not a known metric",
+    "quality_gate: {metric: log_loss, direction: maximize}": "5: quality_gate.direction: less log_loss is better, got",
+    "quality_gate: {direction: minimize}": "5: quality_gate.direction: more auc is better, got minimize; leave the key",
+    "quality_gate: {metric: my_proft, direction: maximize}": "5: quality_gate.metric: 'my_proft' is not a known metric "
+    "of binary_classification, and no script of include/models/demo_model names it; known are accuracy, auc",
+    "quality_gate:\n  minimum:\n    acu: 0.6": "7: quality_gate.minimum.acu: 'acu' is not a known metric of "
+    "binary_classification, and no script of include/models/demo_model names it; did you mean 'auc'?",
+    "quality_gate: {maximum: {logloss_: 1}}": "5: quality_gate.maximum.logloss_: 'logloss_' is not a known metric",
     "preprocess: {script: prep.py}": "5: preprocess.script: there is no prep.py in include/models/demo_model; did",
     "preprocess: {script: ../x.py}": "5: preprocess.script: '../x.py' is not the name of a .py file",
     "model: demo_model": "5: model: is given twice, first in line 1; keep one",
@@ -187,6 +221,10 @@ BAD_ENVIRONMENTS = [
     ('"123456789012"', "123456789012", '3: account: expected text, got 123456789012; write it in quotes: "1234'),
     ("eu-west-1", "Ireland", "2: region: 'Ireland' is not an AWS region"),
     ("environment: test", "environment: tset", "1: environment: 'tset' differs from the file's name 'test'"),
+    ("demo-bucket", "demo-bucket\nprefix: /dev/", "5: prefix: '/dev/' is not a key prefix: at most 200 of"),
+    ("demo-bucket", "demo-bucket\nprefix: dev/", "5: prefix: 'dev/' is not a key prefix"),
+    ("demo-bucket", "demo-bucket\nprefix: a/../b", "5: prefix: 'a/../b' is not a key prefix"),
+    ("demo-bucket", "demo-bucket\nprefix: s3://x/dev", "5: prefix: 's3://x/dev' is not a key prefix"),
     ("bucket:", "buckt:", "4: buckt: unknown key; did you mean 'bucket'?"),
 ]
 

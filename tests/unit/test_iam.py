@@ -15,7 +15,7 @@ from botocore import xform_name
 from sagemaker_retraining.hooks import JOB_KINDS, RetrainingHook
 from sagemaker_retraining.requests import build_requests, complete_package, deployment_requests, metric_sources
 from sagemaker_retraining.requests.registry import refusal_request
-from tests.iam import ACCOUNT, BUCKET, FOLDER, JOB_ROLE, REGION, Ask, Call, allows, asks, policy
+from tests.iam import ACCOUNT, BUCKET, FOLDER, JOB_ROLE, PLACEHOLDERS, REGION, Ask, Call, allows, asks, policy
 from tests.project import RESULTS, ExampleProject
 
 PACKAGE = Path(__file__).parents[2] / "plugins" / "sagemaker_retraining"
@@ -128,6 +128,19 @@ def test_the_approver_decides_and_reads() -> None:
 )
 def test_what_nobody_here_needs_is_not_allowed(ask: Ask) -> None:
     assert [name for name in ("dag-role", "job-role", "approver") if allows(policy(name), ask)] == []
+
+
+def test_a_prefix_in_s3_keeps_environments_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3_PREFIX is what environments set that share a bucket."""
+    monkeypatch.setitem(PLACEHOLDERS, "S3_PREFIX", "dev/")
+    bucket = f"arn:aws:s3:::{BUCKET}"
+    for role in ("dag-role", "job-role"):
+        for action in ("s3:GetObject", "s3:PutObject"):
+            assert allows(policy(role), Ask(action, f"{bucket}/dev/demo_model/raw/period=2013-11/x.csv"))
+            assert not allows(policy(role), Ask(action, f"{bucket}/prod/demo_model/raw/period=2013-11/x.csv"))
+    for place, allowed in (("dev", True), ("prod", False)):
+        report = f"{bucket}/{place}/demo_model/runs/2013-11/0a1b2c3d/report/report.html"
+        assert allows(policy("approver"), Ask("s3:GetObject", report)) is allowed
 
 
 def test_prefixes_keep_models_apart() -> None:

@@ -14,7 +14,10 @@ import pytest
 
 from sagemaker_retraining.cli.main import main
 from sagemaker_retraining.cli.new import SKELETON
+from sagemaker_retraining.cli.plan import preview
+from sagemaker_retraining.config.metrics import known_metrics
 from sagemaker_retraining.gate import decide, fill_report
+from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import code_files
 from tests.conftest import JOBS_PYTHON, REPOSITORY
 from tests.project import ExampleProject
@@ -124,6 +127,7 @@ def test_its_scripts_work(project: ExampleProject, tmp_path: Path) -> None:
     evaluation = jobs.evaluate("out")
     challenger, champion = evaluation["binary_classification_metrics"], evaluation["champion"]
     assert min(challenger["auc"]["value"], champion["binary_classification_metrics"]["auc"]["value"]) > 0.75
+    assert set(challenger) <= set(known_metrics("binary_classification")), "the gate knows their direction"
     assert challenger["auc"]["standard_deviation"] > evaluation["comparison"]["auc"]["standard_deviation"] > 0
     low, high = evaluation["comparison"]["auc"]["confidence_interval"]
     assert low < evaluation["comparison"]["auc"]["difference"] < high
@@ -144,6 +148,20 @@ def test_its_scripts_work(project: ExampleProject, tmp_path: Path) -> None:
     assert (evaluation["champion"], evaluation["comparison"]) == (None, None)
     assert evaluation["champion_error"].startswith("ReadError: ")
     assert evaluation["binary_classification_metrics"] == challenger
+
+
+def test_a_worse_log_loss_is_refused(project: ExampleProject) -> None:
+    """The skeleton writes it beside the AUC, and less of it is better: nobody has to say so."""
+    main(["new", "churn"])
+    file = project.root / "models/churn/model.yaml"
+    file.write_text(file.read_text().replace("  tolerance:", "  metric: log_loss\n  tolerance:"))
+    gate = preview("churn", "test", Period(2013, 3), project.root)["quality_gate"]
+
+    def evaluation(loss: float) -> dict[str, Any]:
+        return {"binary_classification_metrics": {"auc": {"value": 0.7}, "log_loss": {"value": loss}}}
+
+    assert not decide({**evaluation(0.60), "champion": evaluation(0.50)}, gate).passed
+    assert decide({**evaluation(0.50), "champion": evaluation(0.60)}, gate).passed
 
 
 def test_its_metrics_are_those_of_scikit_learn(project: ExampleProject) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import tarfile
 from pathlib import Path
@@ -23,7 +24,7 @@ from sagemaker_retraining.plan import (
 )
 from sagemaker_retraining.plan.names import job_name
 from sagemaker_retraining.requests import build_requests
-from tests.project import MODEL, ExampleProject
+from tests.project import ENVIRONMENT, MODEL, ExampleProject
 
 JOB_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 TAG_VALUE = re.compile(r"[\w .:/=+\-@]{0,256}")
@@ -103,6 +104,35 @@ class TestRun:
 
     def test_environments_of_one_account_share_no_job_names(self, project: ExampleProject) -> None:
         assert project.plan("test").job_name("train") != project.plan("prod").job_name("train")
+
+    def test_environments_of_one_bucket_share_no_run_even_where_nobody_ran_lint(self, project: ExampleProject) -> None:
+        project.write_environment(ENVIRONMENT.replace("environment: test", "environment: dev"), "dev")
+        one, other = project.plan("test"), project.plan("dev")
+        assert one.run_key != other.run_key
+        assert one.prefix != other.prefix
+        assert one.checkpoints_uri != other.checkpoints_uri
+
+    @pytest.mark.parametrize("kind", ["", "deploy: {asynchronous: {}}\n", "deploy: {kind: batch}\n"])
+    def test_a_prefix_comes_before_everything(self, project: ExampleProject, kind: str) -> None:
+        project.write_environment(ENVIRONMENT + "prefix: teams/dev\n")
+        project.write_model(MODEL + kind)
+        requests = json.dumps(build_requests(project.plan()))
+        places = re.findall(r"s3://demo-bucket/([^\"]*)", requests)
+        assert len(places) > 10
+        assert {place.split("/demo_model/")[0] for place in places} == {"teams/dev"}
+        ready = json.loads(requests)["data_ready"]
+        assert ready["raw_prefix"] == "teams/dev/demo_model/raw/"
+        assert ready["success_key"] == "teams/dev/demo_model/raw/period=2013-11/_SUCCESS"
+        assert json.loads(requests)["prefix"].startswith("teams/dev/demo_model/runs/2013-11/")
+
+    def test_raw_data_may_be_another_environments(self, project: ExampleProject) -> None:
+        raw = "s3://demo-bucket/shared #1?/raw/"
+        project.write_environment(
+            ENVIRONMENT + f"prefix: dev\nmodels: {{demo_model: {{data: {{raw_uri: '{raw}'}}}}}}\n"
+        )
+        ready = build_requests(project.plan())["data_ready"]
+        assert (ready["bucket"], ready["raw_prefix"]) == ("demo-bucket", "shared #1?/raw/")
+        assert ready["manifest_uri"].startswith("s3://demo-bucket/dev/demo_model/runs/")
 
     def test_a_retry_in_another_month_goes_on_from_its_own_runs_checkpoints(self, project: ExampleProject) -> None:
         assert project.plan().checkpoints_uri == f"s3://demo-bucket/demo_model/checkpoints/{project.plan().run_key}/"

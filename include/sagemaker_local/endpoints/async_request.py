@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.jobs.transfers import join, split_s3
+from include.sagemaker_local.jobs.transfers import join
+from include.sagemaker_local.s3_uri import split_s3
 from include.sagemaker_local.service import Context
 
 MAX_INLINE_BYTES = 128_000

@@ -20,7 +20,7 @@ from include.sagemaker_local.endpoints.deployment import Deployment
 from include.sagemaker_local.endpoints.invoke import TIMED_OUT, Call, Invoker, content_type
 from include.sagemaker_local.endpoints.model_server import NoAnswerError, Serving
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.jobs.transfers import split_s3
+from include.sagemaker_local.s3_uri import split_s3
 from include.sagemaker_local.service import Context
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
 
+from include.sagemaker_local.s3_uri import split_s3
 from include.sagemaker_local.service import Context
 
 log = logging.getLogger(__name__)
@@ -97,14 +97,13 @@ class Spool:
     """An open file of events that will become one object. Its first line says where the object goes."""
 
     def __init__(self, directory: Path, config: CaptureConfig, stream: str, at: datetime) -> None:
-        address = urlsplit(config.destination)
-        prefix = address.path.strip("/")
+        bucket, prefix = split_s3(config.destination)
         name = f"{at:%Y/%m/%d/%H/%M-%S}-{at.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
-        key = "/".join(part for part in (prefix, stream, name) if part)
+        key = "/".join(part for part in (prefix.strip("/"), stream, name) if part)
         self.hour = (at.date(), at.hour)
         self.path = directory / f"{uuid.uuid4()}.jsonl"
         self._file: IO[bytes] = self.path.open("wb", buffering=0)
-        self.write(json.dumps({"Bucket": address.netloc, "Key": key, "KmsKeyId": config.kms_key}).encode() + b"\n")
+        self.write(json.dumps({"Bucket": bucket, "Key": key, "KmsKeyId": config.kms_key}).encode() + b"\n")
 
     def write(self, line: bytes) -> None:
         """Append, past Python's own buffers, so that the line outlives this process."""

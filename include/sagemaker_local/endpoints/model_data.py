@@ -8,7 +8,7 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 
 from include.sagemaker_local.jobs import archives
-from include.sagemaker_local.jobs.transfers import split_s3
+from include.sagemaker_local.s3_uri import split_s3
 from include.sagemaker_local.service import Context
 
 

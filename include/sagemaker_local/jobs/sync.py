@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from include.sagemaker_local.jobs.transfers import files_in, join, split_s3, upload
+from include.sagemaker_local.jobs.transfers import files_in, join, upload
+from include.sagemaker_local.s3_uri import split_s3
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from include.sagemaker_local.jobs import archives
 from include.sagemaker_local.jobs.errors import JobError
+from include.sagemaker_local.s3_uri import split_s3
 
 IN_PARTS_BYTES = 16 * 1024 * 1024
 
@@ -31,12 +32,6 @@ class NoObjectsError(Exception):
 
 class BadGzipError(JobError):
     """An object that is to be decompressed is not gzip."""
-
-
-def split_s3(url: str) -> tuple[str, str]:
-    """Bucket and key of `s3://bucket/key`; the key may be empty."""
-    bucket, _, key = url.partition("://")[2].partition("/")
-    return bucket, key
 
 
 def objects_of(s3: Any, data_type: str, url: str) -> list[Fetch]:

@@ -34,6 +34,7 @@ from include.sagemaker_local.jobs.transfers import (
 )
 from include.sagemaker_local.jobs.transform_data import Batch, DataError, batches, parse_processing
 from include.sagemaker_local.jobs.transform_settings import BatchSettings, container_environment
+from include.sagemaker_local.s3_uri import split_s3
 from include.sagemaker_local.service import Context
 
 HEALTHY_SECONDS = 1800
@@ -46,7 +47,7 @@ def no_objects(url: str, region: str, role: str) -> str:
     return (
         f'No S3 objects found under S3 URL "{url}" given in input data source. Please ensure that the bucket exists in '
         f'the selected region ({region}), that objects exist under that S3 prefix, and that the role "{role}" has '
-        f'"s3:ListBucket" permissions on bucket "{url.partition("://")[2].partition("/")[0]}".'
+        f'"s3:ListBucket" permissions on bucket "{split_s3(url)[0]}".'
     )
 
 

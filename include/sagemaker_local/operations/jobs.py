@@ -11,6 +11,7 @@ from include.sagemaker_local.errors import AwsError, validation_error
 from include.sagemaker_local.jobs.record import PREFIX, JobRecord
 from include.sagemaker_local.operations.roles import require_role
 from include.sagemaker_local.operations.tags import check_tags, delete_all_tags, save_tags
+from include.sagemaker_local.s3_uri import split_s3
 from include.sagemaker_local.service import Context, Request
 
 DEFAULT_RUNTIME_SECONDS = 86_400
@@ -36,7 +37,7 @@ def check_instances(kind: str, cluster: dict[str, Any]) -> None:
 
 def check_bucket(context: Context, member: str, url: str) -> None:
     """Raise ValidationException unless the bucket of an output address exists."""
-    bucket = url.partition("://")[2].partition("/")[0]
+    bucket, _ = split_s3(url)
     try:
         context.client("s3").head_bucket(Bucket=bucket)
     except (ClientError, ParamValidationError) as error:

@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError, ParamValidationError
 
 from include.sagemaker_local.errors import AwsError, validation_error
-from include.sagemaker_local.jobs.transfers import split_s3
+from include.sagemaker_local.s3_uri import split_s3
 from include.sagemaker_local.service import Context
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from sagemaker_retraining.cli.plan import preview
 from sagemaker_retraining.config import (
     ConfigError,
+    ModelConfig,
     environment_names,
-    load_environment,
     load_model,
     model_folder,
     model_names,
     project_root,
+    shared_places,
 )
+from sagemaker_retraining.config.metrics import known_metrics, not_in_scripts
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import code_files
 from sagemaker_retraining.requests import RequestError, serve_requests, validate
@@ -66,18 +68,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def environment_problems(name: str, root: Path) -> list[str]:
-    """What is wrong with an environment's file."""
+    """What is wrong with an environment's file, by itself and beside the others."""
     try:
-        load_environment(name, root)
+        return shared_places(name, root)
     except ConfigError as error:
         return error.problems
-    return []
 
 
 def model_problems(model: str, environment: str, root: Path) -> list[str]:
     """What is wrong with a model's YAML, and with the requests it leads to."""
     try:
         config = load_model(model, root, environment)
+        warn(model, environment, metric_warnings(config, model_folder(model, root)))
         requests = preview(model, environment, Period.parse(config.first_period), root)
     except ConfigError as error:
         return error.problems
@@ -91,11 +93,31 @@ def model_problems(model: str, environment: str, root: Path) -> list[str]:
         *serve_requests(requests, arn),
     ]:
         try:
-            for warning in validate(operation, request, service):
-                sys.stderr.write(f"warning: {model} in {environment}: {warning}\n")
+            warn(model, environment, validate(operation, request, service))
         except RequestError as error:
             problems += [f"{model} in {environment}: {problem}" for problem in error.problems]
     return problems
+
+
+def warn(model: str, environment: str, warnings: Iterable[str]) -> None:
+    """What need not be wrong, on standard error."""
+    for warning in warnings:
+        sys.stderr.write(f"warning: {model} in {environment}: {warning}\n")
+
+
+def metric_warnings(config: ModelConfig, folder: Path) -> Iterator[str]:
+    """What the quality gate is told and may not be meant."""
+    missing = not_in_scripts(config.gate_metrics.values(), folder)
+    known = known_metrics(config.problem)
+    for key, metric in config.gate_metrics.items():
+        if metric in missing:
+            yield f"{'.'.join(key)}: no script of the model names {metric}: does evaluate write it?"
+        bad = {"minimum": "minimize", "maximum": "maximize"}.get(key[1])
+        if bad and known.get(metric) == bad:
+            less, other = ("less", "maximum") if bad == "minimize" else ("more", "minimum")
+            yield f"{'.'.join(key)}: {less} {metric} is better, and this refuses it; is it meant as a {other}?"
+        elif key[1] == "minimum" and known.get(metric) and config.quality_gate.minimum[metric] > 1:
+            yield f"{'.'.join(key)}: {metric} is at most 1, got {config.quality_gate.minimum[metric]:g}: nothing passes"
 
 
 def syntax_problems(model: str, root: Path) -> Iterator[str]:

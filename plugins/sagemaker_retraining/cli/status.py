@@ -11,6 +11,7 @@ from typing import Any
 from sagemaker_retraining import registry
 from sagemaker_retraining.cli.registry_client import group_of, sagemaker_client
 from sagemaker_retraining.config import ModelConfig, load_model
+from sagemaker_retraining.config.metrics import known_metrics
 from sagemaker_retraining.requests.decision import PENDING, decision_of, transitions
 
 EPILOG = """\
@@ -24,9 +25,6 @@ examples:
   %(prog)s flight_delay --metric average_precision
   %(prog)s flight_delay --json | jq -r '.[] | select(.best).model_package_arn'
 """
-LESS_IS_BETTER = frozenset(
-    {"mae", "mse", "rmse", "log_loss", "brier_score", "false_positive_rate", "false_negative_rate"}
-)
 COLUMNS = ("", "version", "month", "status", "metric", "when", "from", "by", "why")
 
 
@@ -67,13 +65,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def direction_of(model: ModelConfig, metric: str) -> str:
-    """`maximize` or `minimize`: what the gate says of the metric, else what the metric is."""
-    gate = model.quality_gate
+    """`maximize` or `minimize`: of an unknown metric, what a threshold of the gate makes likely."""
     if metric == model.gate_metric:
         return model.gate_direction
-    if metric in gate.maximum or (metric in LESS_IS_BETTER and metric not in gate.minimum):
-        return "minimize"
-    return "maximize"
+    unknown = "minimize" if metric in model.quality_gate.maximum else "maximize"
+    return known_metrics(model.problem).get(metric, unknown)
 
 
 def require_metric(packages: Sequence[registry.Package], metric: str) -> None:

@@ -11,6 +11,7 @@ from sagemaker_retraining.config.load import (
     project_root,
 )
 from sagemaker_retraining.config.model import ModelConfig
+from sagemaker_retraining.config.places import shared_places
 from sagemaker_retraining.config.source import ConfigError
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "model_folder",
     "model_names",
     "project_root",
+    "shared_places",
 ]

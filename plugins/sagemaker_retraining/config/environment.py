@@ -10,6 +10,7 @@ from sagemaker_retraining.config.rules import (
     AccountId,
     BucketName,
     EnvironmentName,
+    KeyPrefix,
     KmsKey,
     ModelName,
     Region,
@@ -49,6 +50,11 @@ class EnvironmentConfig(Section):
     region: Region = Field(description="AWS region.")
     account: AccountId = Field(description="AWS account id, in quotes.")
     bucket: BucketName = Field(description="Bucket of everything a run reads and writes.")
+    prefix: KeyPrefix | None = Field(
+        default=None,
+        description="What all keys in the bucket begin with, such as dev; needed where another environment has the "
+        "same bucket.",
+    )
     role_arn: RoleArn = Field(description="Execution role of jobs and models.")
     aws_conn_id: str = Field(default="aws_default", min_length=1, description="Airflow connection for all AWS calls.")
     approver_conn_id: str | None = Field(
@@ -73,6 +79,11 @@ class EnvironmentConfig(Section):
     models: dict[ModelName, dict[str, Any]] = Field(
         default_factory=dict, description="Per model, what differs here from its model.yaml, in the same shape."
     )
+
+    @property
+    def key_prefix(self) -> str:
+        """What comes before every key: `dev/`, or nothing."""
+        return f"{self.prefix}/" if self.prefix else ""
 
     @model_validator(mode="after")
     def role_of_account(self) -> Self:

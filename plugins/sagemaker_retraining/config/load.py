@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from sagemaker_retraining.config.environment import EnvironmentConfig
 from sagemaker_retraining.config.messages import did_you_mean, explain
+from sagemaker_retraining.config.metrics import known_metrics, not_in_scripts
 from sagemaker_retraining.config.model import ModelConfig
 from sagemaker_retraining.config.section import Section
 from sagemaker_retraining.config.source import ConfigError, Source, read_yaml
@@ -66,7 +67,7 @@ def load_environment(name: str | None = None, root: Path | None = None) -> Envir
     """`include/environments/<name>.yaml`, by default that of `RETRAINING_ENV`. Raises ConfigError."""
     root = root or project_root()
     name = name or environment_name()
-    source = _environment_source(name, root)
+    source = environment_source(name, root)
     environment = _parse(EnvironmentConfig, source)
     problems = []
     if environment.environment != name:
@@ -91,12 +92,13 @@ def load_model(name: str, root: Path | None = None, environment: str | None = No
     root = root or project_root()
     folder = model_folder(name, root)
     where = load_environment(environment, root)
-    overrides = _environment_source(where.environment, root).below(("models", name))
+    overrides = environment_source(where.environment, root).below(("models", name))
     source = read_yaml(folder / "model.yaml", f"{_shown(folder, root)}/model.yaml").overlay(overrides)
     config = _parse(ModelConfig, source)
     problems = [
         *_name_problems(config, source, folder.name, where.environment),
         *_script_problems(config, source, folder),
+        *_metric_problems(config, source, folder),
         *_network_problems(config, source, where),
     ]
     uri, image_problem = _image_uri(config, source, where.region, root)
@@ -105,7 +107,8 @@ def load_model(name: str, root: Path | None = None, environment: str | None = No
     return config.model_copy(update={"image": config.image.model_copy(update={"uri": uri})})
 
 
-def _environment_source(name: str, root: Path) -> Source:
+def environment_source(name: str, root: Path) -> Source:
+    """The environment's file, parsed. Raises ConfigError."""
     path = root / "environments" / f"{name}.yaml"
     if name not in environment_names(root):
         hint = did_you_mean(name, environment_names(root), "there are")
@@ -148,6 +151,18 @@ def _script_problems(config: ModelConfig, source: Source, folder: Path) -> list[
                 f"{did_you_mean(script, others, 'scripts there:')}"
             )
     return problems
+
+
+def _metric_problems(config: ModelConfig, source: Source, folder: Path) -> list[str]:
+    """Metrics that are neither known nor written by the model: found here, not after all jobs of a run."""
+    known = known_metrics(config.problem)
+    unknown = not_in_scripts((metric for metric in config.gate_metrics.values() if metric not in known), folder)
+    return [
+        f"{source.place(key)}: {'.'.join(key)}: {metric!r} is not a known metric of {config.problem}, and no script of "
+        f"{source.file.rpartition('/')[0]} names it; {did_you_mean(metric, known, 'known are')}"
+        for key, metric in config.gate_metrics.items()
+        if metric in unknown
+    ]
 
 
 def _network_problems(config: ModelConfig, source: Source, environment: EnvironmentConfig) -> list[str]:

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from sagemaker_retraining.config.messages import did_you_mean
+from sagemaker_retraining.config.metrics import DEFAULT_METRICS, Direction, Problem, known_metrics
 from sagemaker_retraining.config.rules import (
     ContentTypes,
     EndpointName,
@@ -26,7 +28,6 @@ from sagemaker_retraining.config.rules import (
 from sagemaker_retraining.config.section import Section
 from sagemaker_retraining.config.serving import Deploy, Verify
 
-Problem = Literal["binary_classification", "multiclass_classification", "regression"]
 RetryOutcome = Literal[
     "spot_timeout",
     "runtime_limit",
@@ -38,11 +39,6 @@ RetryOutcome = Literal[
     "client_error",
 ]
 WORTH_ANOTHER_TRY: tuple[RetryOutcome, ...] = ("spot_timeout", "capacity", "throttled", "service_fault")
-DEFAULT_METRICS: dict[str, str] = {
-    "binary_classification": "auc",
-    "multiclass_classification": "accuracy",
-    "regression": "rmse",
-}
 # What a processing argument or an environment variable of a job may hold, in characters (CreateProcessingJob).
 LONGEST_ARGUMENT = 256
 
@@ -72,10 +68,12 @@ class Data(Section):
     """The raw months a run reads."""
 
     history_months: Literal["all"] | int = Field(
-        default="all", description="Months before the run's month that the model learns from: a number from 1, or all."
+        default="all",
+        description="Calendar months before the run's month that the model learns from: a number from 1, or all.",
     )
     raw_uri: S3Prefix | None = Field(
-        default=None, description="S3 prefix that holds `period=YYYY-MM/`; default `s3://<bucket>/<model>/raw/`."
+        default=None,
+        description="S3 prefix that holds `period=YYYY-MM/`; default `s3://<bucket>/<prefix>/<model>/raw/`.",
     )
     timeout_hours: int = Field(default=72, ge=1, le=720, description="Hours to wait for the month's `_SUCCESS`.")
 
@@ -245,8 +243,10 @@ class QualityGate(Section):
     metric: MetricName | None = Field(
         default=None, description="Metric compared with the champion; default auc, accuracy or rmse, by problem."
     )
-    direction: Literal["maximize", "minimize"] | None = Field(
-        default=None, description="Whether more of it is better; default minimize for regression, else maximize."
+    direction: Direction | None = Field(
+        default=None,
+        description="Of metric, when it is one of your own: maximize when more of it is better, else minimize. That of "
+        "the usual metrics is known.",
     )
     require: Literal["not_worse", "better", "nothing"] = Field(
         default="not_worse",
@@ -350,6 +350,29 @@ class ModelConfig(Section):
         return self.quality_gate.metric or DEFAULT_METRICS[self.problem]
 
     @property
-    def gate_direction(self) -> str:
-        """`maximize` or `minimize`."""
-        return self.quality_gate.direction or ("minimize" if self.problem == "regression" else "maximize")
+    def gate_metrics(self) -> dict[tuple[str, ...], str]:
+        """Every metric that the gate looks at, by its key."""
+        gate = self.quality_gate
+        named: dict[tuple[str, ...], str] = {("quality_gate", "metric"): self.gate_metric}
+        named |= {("quality_gate", "minimum", metric): metric for metric in gate.minimum}
+        return named | {("quality_gate", "maximum", metric): metric for metric in gate.maximum}
+
+    @property
+    def gate_direction(self) -> Direction:
+        """`maximize` or `minimize`, of `gate_metric`."""
+        return self.quality_gate.direction or known_metrics(self.problem)[self.gate_metric]
+
+    @model_validator(mode="after")
+    def direction_is_known(self) -> Self:
+        """A metric taken the wrong way round lets worse models pass."""
+        metric, known, said = self.gate_metric, known_metrics(self.problem), self.quality_gate.direction
+        if metric not in known and said is None:
+            raise ValueError(
+                f"quality_gate.metric: {metric!r} is not a known metric of {self.problem}: "
+                f"{did_you_mean(metric, known, 'those are')}; with a metric of your own, say "
+                "`direction: maximize` or `minimize` as well"
+            )
+        if said and known.get(metric, said) != said:
+            more = "more" if known[metric] == "maximize" else "less"
+            raise ValueError(f"quality_gate.direction: {more} {metric} is better, got {said}; leave the key out")
+        return self

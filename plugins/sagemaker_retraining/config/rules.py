@@ -47,6 +47,13 @@ BucketName = Annotated[
     str,
     Rule(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket name: 3 to 63 of a-z, 0-9, . and -, without s3:// or a path"),
 ]
+KeyPrefix = Annotated[
+    str,
+    Rule(
+        r"(?=.{1,200}$)(?!\.{1,2}(?:/|$))[a-zA-Z0-9_.=-]+(?:/(?!\.{1,2}(?:/|$))[a-zA-Z0-9_.=-]+)*",
+        "a key prefix: at most 200 of a-z, A-Z, 0-9, _ . = - and / in between, such as dev or teams/risk/dev",
+    ),
+]
 S3Prefix = Annotated[
     str,
     Rule(

@@ -251,7 +251,7 @@ class Batch(Section):
     input_uri: S3Prefix | None = Field(
         default=None,
         description="S3 prefix of what is scored, with {period} for the month; default "
-        "`s3://<bucket>/<model>/scoring/period={period}/`.",
+        "`s3://<bucket>/<prefix>/<model>/scoring/period={period}/`.",
     )
     content_type: ContentType | None = Field(
         default=None, description="Content type of the files; default the first of register.content_types."

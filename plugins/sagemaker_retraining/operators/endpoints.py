@@ -8,10 +8,11 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import ClientError
 
-from sagemaker_retraining.hooks import RetrainingHook, split_s3_uri
+from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.plan import ownership
 from sagemaker_retraining.requests.hosting import CHALLENGER, VARIANT
 from sagemaker_retraining.requests.rollout import watched_alarms
+from sagemaker_retraining.s3_uri import split_s3_uri
 
 Description = Mapping[str, Any]
 

@@ -9,7 +9,8 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
 
-from sagemaker_retraining.hooks import RetrainingHook, split_s3_uri
+from sagemaker_retraining.hooks import RetrainingHook
+from sagemaker_retraining.s3_uri import split_s3_uri
 
 # InvokeEndpoint's limit; a serverless endpoint takes 4 MB, which SageMaker says itself.
 LARGEST_BODY = 6_291_456

@@ -13,7 +13,14 @@ from urllib.parse import urlencode
 from airflow.sdk.exceptions import AirflowFailException
 
 from sagemaker_retraining import registry
-from sagemaker_retraining.config import ConfigError, load_environment, load_model, model_folder, project_root
+from sagemaker_retraining.config import (
+    ConfigError,
+    load_environment,
+    load_model,
+    model_folder,
+    project_root,
+    shared_places,
+)
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.period import Period, resolve_period
 from sagemaker_retraining.plan import Champion, PlanError, RunPlan, build_plan, package_code
@@ -31,6 +38,8 @@ def create_plan(name: str, context: Mapping[str, Any]) -> dict[str, Any]:
     try:
         model, environment = load_model(name), load_environment()
         period = period_of(context)
+        if shared := shared_places(environment.environment, project_root()):
+            raise ConfigError(shared)
     except (ConfigError, ValueError) as error:
         raise AirflowFailException(str(error)) from error
     hook = RetrainingHook(aws_conn_id=environment.aws_conn_id, region_name=environment.region)

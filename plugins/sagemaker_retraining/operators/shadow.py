@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sagemaker_retraining.captured import Event, hourly_prefixes, read_event
-from sagemaker_retraining.hooks import RetrainingHook, split_s3_uri
+from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.requests.decision import short_name
 from sagemaker_retraining.requests.hosting import CHALLENGER, VARIANT
 from sagemaker_retraining.requests.processing import REPORT
+from sagemaker_retraining.s3_uri import split_s3_uri
 from sagemaker_retraining.shadow import compare, pair_up, shadow_report
 
 COMPARISON = "comparison.json"

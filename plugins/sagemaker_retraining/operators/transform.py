@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTransformOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from sagemaker_retraining.hooks import TRANSFORM, split_s3_uri
+from sagemaker_retraining.hooks import TRANSFORM
 from sagemaker_retraining.operators.approved import require_approved
 from sagemaker_retraining.operators.jobs import ResumableJobMixin
 from sagemaker_retraining.outcomes import transform_result
 from sagemaker_retraining.requests.transform import transform_requests
 from sagemaker_retraining.requests.validation import validate
+from sagemaker_retraining.s3_uri import split_s3_uri
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -19,7 +19,7 @@ from sagemaker_retraining.config import (
     load_model,
     model_folder,
 )
-from sagemaker_retraining.hooks import RetrainingHook, split_s3_uri
+from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators.approved import require_approved
 from sagemaker_retraining.operators.endpoints import challenger_model, pending_config, served_model, version_of
 from sagemaker_retraining.operators.plan import git_sha
@@ -33,6 +33,7 @@ from sagemaker_retraining.requests.promotion import promoted_package
 from sagemaker_retraining.requests.registry import group_request
 from sagemaker_retraining.requests.served import PROMOTION, ROLLBACK, is_noted, served_line, served_request
 from sagemaker_retraining.requests.validation import RequestError, validate
+from sagemaker_retraining.s3_uri import split_s3_uri
 from sagemaker_retraining.triggers.endpoint import MOVING
 
 Package = Mapping[str, Any]

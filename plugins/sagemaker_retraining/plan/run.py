@@ -47,21 +47,26 @@ class RunPlan:
 
     @cached_property
     def run_key(self) -> str:
-        """Short hash of (dag_id, run_id)."""
-        return short_hash(self.dag_id, self.run_id)
+        """Short hash of the run: of its place, environment, DAG and run id.
+
+        A scheduled run has the same ids in every environment, and environments may share an account, in which names of
+        jobs are unique, or a bucket.
+        """
+        where = self.environment
+        return short_hash(where.environment, where.bucket, where.key_prefix, self.dag_id, self.run_id)
 
     @property
     def prefix(self) -> str:
         """Key prefix of everything this run writes."""
-        return f"{self.model.model}/runs/{self.period}/{self.run_key}/"
+        return f"{self.environment.key_prefix}{self.model.model}/runs/{self.period}/{self.run_key}/"
 
-    def uri(self, key: str) -> str:
-        """`s3://<bucket>/<key>`"""
-        return f"s3://{self.environment.bucket}/{key}"
+    def uri(self, path: str) -> str:
+        """`s3://<bucket>/<the environment's prefix>/<path>`"""
+        return f"s3://{self.environment.bucket}/{self.environment.key_prefix}{path}"
 
     def run_uri(self, path: str) -> str:
         """The URI of a path of this run, such as `plan.json` or `preprocess/train/`."""
-        return self.uri(self.prefix + path)
+        return f"s3://{self.environment.bucket}/{self.prefix}{path}"
 
     @property
     def checkpoints_uri(self) -> str:
@@ -79,13 +84,8 @@ class RunPlan:
         return self.model.data.raw_uri or self.uri(f"{self.model.model}/raw/")
 
     def job_name(self, step: str) -> str:
-        """The name of a step's job.
-
-        The environment is part of the hash: a scheduled run has the same ids in every environment, and two
-        environments may share an account, in which names of jobs are unique.
-        """
-        run_hash = short_hash(self.environment.environment, self.environment.bucket, self.dag_id, self.run_id)
-        return job_name(self.model.slug, step, self.period, run_hash)
+        """The name of a step's job."""
+        return job_name(self.model.slug, step, self.period, self.run_key)
 
     @property
     def model_artifact(self) -> str:

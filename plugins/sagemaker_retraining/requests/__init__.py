@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from sagemaker_retraining.plan import RunPlan, ownership
 from sagemaker_retraining.requests.alarms import alarm_names
@@ -20,6 +19,7 @@ from sagemaker_retraining.requests.registry import (
 from sagemaker_retraining.requests.training import train_request
 from sagemaker_retraining.requests.transform import transform_requests, transform_templates
 from sagemaker_retraining.requests.validation import RequestError, validate
+from sagemaker_retraining.s3_uri import split_s3_uri
 
 __all__ = [
     "RequestError",
@@ -119,11 +119,10 @@ def serve_requests(requests: Mapping[str, Any], model_package_arn: str) -> list[
 
 def _data_ready(plan: RunPlan) -> dict[str, Any]:
     """Where the raw months are; `history_months` is None for all. The manifest goes into the run's own bucket."""
-    raw = urlsplit(plan.raw_uri)
-    prefix = raw.path.lstrip("/")
+    bucket, prefix = split_s3_uri(plan.raw_uri)
     history = plan.model.data.history_months
     return {
-        "bucket": raw.netloc,
+        "bucket": bucket,
         "raw_prefix": prefix,
         "period": str(plan.period),
         "success_key": f"{prefix}period={plan.period}/_SUCCESS",

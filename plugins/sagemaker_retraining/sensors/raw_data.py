@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
@@ -12,6 +13,7 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowFailException
 
 from sagemaker_retraining.hooks import RetrainingHook
+from sagemaker_retraining.period import Period
 from sagemaker_retraining.triggers.s3_object import S3ObjectTrigger
 
 if TYPE_CHECKING:
@@ -24,9 +26,10 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
     """Waits for `_SUCCESS` of the run's month, then writes the manifest that preprocess reads.
 
     `config` is the plan's `data_ready`: `bucket, raw_prefix, period, success_key, history_months (None for all),
-    manifest_uri`. With `timeout_seconds=0` it does not wait. A month without `_SUCCESS` is not read. Returns
-    `{manifest_uri, months, objects, bytes, fingerprint}`; the fingerprint is a SHA-256 over the names and ETags of all
-    objects, so equal data gives an equal value.
+    manifest_uri`. With `timeout_seconds=0` it does not wait. A month without `_SUCCESS` is not read: within
+    `history_months` that is an error, unless all earlier months lack it too; of all months it is a warning. Returns
+    `{manifest_uri, months, missing, objects, bytes, fingerprint}`; the fingerprint is a SHA-256 over the names and
+    ETags of all objects, so equal data gives an equal value.
     """
 
     aws_hook_class = RetrainingHook
@@ -75,6 +78,23 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
         months = complete_months(names)
         return f"complete months are {months[0]} to {months[-1]}" if months else "no month is complete"
 
+    def check(self, history: History) -> None:
+        """Refuse a history that is not what model.yaml asks for, and say what is missing from all there is."""
+        place, period = f"s3://{self.config['bucket']}/{self.config['raw_prefix']}", self.config["period"]
+        asked, gaps = self.config["history_months"], ", ".join(map(str, history.missing))
+        if not history.months:
+            window = f" within history_months: {asked}" if asked and history.missing else ""
+            raise AirflowFailException(f"{place}: no complete month before {period} to learn from{window}")
+        if gaps and asked:
+            raise AirflowFailException(
+                f"{place}: history_months: {asked} of {period} lacks {gaps}, and there are earlier months: deliver "
+                f"them, or put {SUCCESS} alone where a month has no data, such as period={history.missing[0]}/{SUCCESS}"
+            )
+        if gaps:
+            self.log.warning(
+                "Raw data of %s: between the first month and this one there is no complete %s", period, gaps
+            )
+
     def write_manifest(self) -> dict[str, Any]:
         """List the months' objects and write them as a SageMaker ManifestFile.
 
@@ -82,13 +102,12 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
         """
         bucket, prefix = self.config["bucket"], self.config["raw_prefix"]
         objects = self.hook.list_objects(bucket, f"{prefix}period=")
-        months = select_months(
-            [item["Key"].removeprefix(prefix) for item in objects], self.config["period"], self.config["history_months"]
+        period = Period.parse(self.config["period"])
+        history = History.of(
+            [item["Key"].removeprefix(prefix) for item in objects], period, self.config["history_months"]
         )
-        if len(months) < 2:
-            raise AirflowFailException(
-                f"s3://{bucket}/{prefix}: no complete month before {self.config['period']} to learn from"
-            )
+        self.check(history)
+        months = [*history.months, period]
         chosen = [
             (item["Key"].removeprefix(prefix), item)
             for item in objects
@@ -100,7 +119,8 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
         names = "\n".join(f"{name} {item['ETag']}" for name, item in chosen)
         result = {
             "manifest_uri": manifest_uri,
-            "months": months,
+            "months": [str(month) for month in months],
+            "missing": [str(month) for month in history.missing],
             "objects": len(chosen),
             "bytes": sum(item["Size"] for _, item in chosen),
             "fingerprint": hashlib.sha256(names.encode()).hexdigest(),
@@ -109,17 +129,35 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
         return result
 
 
-def month_of(name: str) -> str:
-    """`period=2013-11/flights.parquet` → `2013-11`."""
-    return name.split("/", 1)[0].removeprefix("period=")
+def month_of(name: str) -> Period | None:
+    """`period=2013-11/flights.parquet` → 2013-11; None for a folder that is no month."""
+    try:
+        return Period.parse(name.split("/", 1)[0].removeprefix("period="))
+    except ValueError:
+        return None
 
 
-def complete_months(names: list[str]) -> list[str]:
+def complete_months(names: list[str]) -> list[Period]:
     """The months with `_SUCCESS`, sorted."""
-    return sorted({month_of(name) for name in names if name.endswith(f"/{SUCCESS}")})
+    return sorted({month for name in names if name.endswith(f"/{SUCCESS}") and (month := month_of(name))})
 
 
-def select_months(names: list[str], period: str, history_months: int | None) -> list[str]:
-    """The complete months a run reads: the last `history_months` (None: all) before the period, and the period."""
-    history = [month for month in complete_months(names) if month < period]
-    return [*(history if history_months is None else history[-history_months:]), period]
+@dataclass(frozen=True)
+class History:
+    """The months before the period: those that are read, and those missing among them although there are earlier ones.
+
+    The time before the first complete month is not missing: a model's first runs have less to learn from.
+    """
+
+    months: list[Period]
+    missing: list[Period]
+
+    @classmethod
+    def of(cls, names: list[str], period: Period, history_months: int | None) -> History:
+        """The complete ones of the last `history_months` calendar months (None: of all) before the period."""
+        complete = [month for month in complete_months(names) if month < period]
+        if not complete:
+            return cls([], [])
+        first = complete[0] if history_months is None else max(complete[0], period.add(-history_months))
+        months = [month for month in complete if month >= first]
+        return cls(months, [month for month in period.since(first) if month not in months])

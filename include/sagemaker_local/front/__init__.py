@@ -1,0 +1,1 @@
+"""What is answered, or prepared, in front of moto because moto does it not at all or not as AWS does."""

@@ -1,0 +1,16 @@
+"""Addresses in S3."""
+
+from __future__ import annotations
+
+_SCHEME = "s3://"
+
+
+def split_s3_uri(uri: str) -> tuple[str, str]:
+    """`s3://bucket/some/key` → `("bucket", "some/key")`. Raises ValueError for anything else.
+
+    Not a job for urllib: of a key nothing is a query or a fragment, so `#` and `?` belong to it.
+    """
+    bucket, _, key = uri.removeprefix(_SCHEME).partition("/")
+    if not uri.startswith(_SCHEME) or not bucket:
+        raise ValueError(f"{uri!r} is not an S3 URI; expected s3://<bucket>/<key>")
+    return bucket, key
