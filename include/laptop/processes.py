@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from include.laptop.environment import MARKER
 from include.laptop.layout import LOCAL, LOGS, ROOT
 
 PR_SET_PDEATHSIG = 1
+STARTER = "RETRAINING_STARTER"
+"""Every process that `start` starts, and every child of it, carries this variable."""
+OURS = uuid.uuid4().hex
+"""Its value: another one in each process that starts a stack, of which one folder may see several at once."""
 
 
 def end_with_parent() -> None:
@@ -33,7 +38,7 @@ def start(component: Component, environment: dict[str, str]) -> subprocess.Popen
     with (LOGS / component.log_name).open("wb") as log:
         return subprocess.Popen(
             component.command,
-            env=environment,
+            env={**environment, STARTER: OURS},
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -44,7 +49,10 @@ def start(component: Component, environment: dict[str, str]) -> subprocess.Popen
 
 
 def stop(running: list[tuple[Component, subprocess.Popen[bytes]]]) -> None:
-    """Ask all groups at once, wait as long as each may take, kill what is left and whatever carries the mark."""
+    """Ask all groups at once, wait as long as each may take, kill what is left of them and of what they started.
+
+    What somebody else started stays, also in the same folder: a test or a benchmark must not end a `make up`.
+    """
     asked = time.monotonic()
     for component, process in running:
         if process.poll() is None:
@@ -56,21 +64,28 @@ def stop(running: list[tuple[Component, subprocess.Popen[bytes]]]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    kill(marked_processes())
+    kill(with_variable(STARTER, OURS))
 
 
 def marked_processes() -> list[psutil.Process]:
-    """Every process of this folder's stack but this one and its parents, found by the variable they all inherit."""
+    """Every process of this folder's stack, whoever started it: for those who hold the folder, and `make down`."""
+    return with_variable(MARKER, str(LOCAL))
+
+
+def with_variable(name: str, value: str) -> list[psutil.Process]:
+    """Every process that carries the variable, but this one and its parents.
+
+    Other users' processes do not tell, and do not matter.
+    """
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    return [process for process in psutil.process_iter() if process.pid not in own and is_marked(process)]
 
+    def carries(process: psutil.Process) -> bool:
+        try:
+            return bool(process.status() != psutil.STATUS_ZOMBIE and process.environ().get(name) == value)
+        except (psutil.Error, OSError):
+            return False
 
-def is_marked(process: psutil.Process) -> bool:
-    """Whether the process carries this stack's mark; other users' processes do not tell, and do not matter."""
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARKER) == str(LOCAL))
-    except (psutil.Error, OSError):
-        return False
+    return [process for process in psutil.process_iter() if process.pid not in own and carries(process)]
 
 
 def kill(processes: Iterable[psutil.Process]) -> None:

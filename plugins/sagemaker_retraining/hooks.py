@@ -62,7 +62,24 @@ TRANSFORM = JobKind("Transform", "/aws/sagemaker/TransformJobs")
 JOB_KINDS = {kind.name: kind for kind in (PROCESSING, TRAINING, TRANSFORM)}
 
 
-class RetrainingHook(SageMakerHook):
+class Patient:
+    """What the hooks of this package do before a provider's hook does it: their clients repeat a call for longer."""
+
+    @property
+    def config(self) -> Config:
+        """The client's configuration: what the connection or the operator says, and patience where they say nothing."""
+        return PATIENT.merge(super().config)  # type: ignore[misc] # of the provider's hook that follows
+
+
+class PatientS3Hook(Patient, S3Hook):
+    """The provider's S3Hook."""
+
+
+class PatientLogsHook(Patient, AwsLogsHook):
+    """The provider's AwsLogsHook."""
+
+
+class RetrainingHook(Patient, SageMakerHook):
     """The provider's SageMakerHook with its S3 and Logs hooks in the same region and with the same configuration.
 
     The provider builds them from `aws_conn_id` alone, so `region_name="eu-west-1"` would read logs in the
@@ -77,13 +94,8 @@ class RetrainingHook(SageMakerHook):
             "verify": self._verify,
             "config": self._config,
         }
-        self.s3_hook = S3Hook(**shared)
-        self.logs_hook = AwsLogsHook(**shared)
-
-    @property
-    def config(self) -> Config:
-        """The client's configuration: what the connection or the operator says, and patience where they say nothing."""
-        return PATIENT.merge(super().config)
+        self.s3_hook = PatientS3Hook(**shared)
+        self.logs_hook = PatientLogsHook(**shared)
 
     @property
     def api(self) -> Any:
@@ -130,7 +142,7 @@ class RetrainingHook(SageMakerHook):
         try:
             getattr(self.api, kind.method("stop"))(**{kind.name_key: name})
         except ClientError as error:
-            if error.response["Error"]["Code"] != "ValidationException":
+            if not has_ended(error):
                 raise
             self.log.info("Nothing to stop: %s", error.response["Error"]["Message"])
 
@@ -160,6 +172,11 @@ class RetrainingHook(SageMakerHook):
         """Put an object; `tags` is a URL-encoded tag set."""
         bucket, key = split_s3_uri(uri)
         self.s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, Tagging=tags)
+
+    def delete(self, uri: str) -> None:
+        """Delete the object at this `s3://` URI, if there is one."""
+        bucket, key = split_s3_uri(uri)
+        self.s3.delete_object(Bucket=bucket, Key=key)
 
     def exists(self, uri: str) -> bool:
         """Whether there is an object at this `s3://` URI."""
@@ -222,3 +239,8 @@ class RetrainingHook(SageMakerHook):
                 return None
             raise
         return response
+
+
+def has_ended(error: ClientError) -> bool:
+    """Whether a Stop call was refused because the job has ended already, or is not there."""
+    return bool(error.response["Error"]["Code"] == "ValidationException")

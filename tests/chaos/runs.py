@@ -88,6 +88,12 @@ class Run:
         """A task's XCom."""
         return self.api.xcom(self.dag_id, self.id, task)
 
+    def registered(self) -> str | None:
+        """The ARN of the run's model version, once there is one. Raises NotHeld when a task has failed instead."""
+        self.tasks()
+        result = self.returned("register")
+        return result and str(result["model_package_arn"])
+
     def task(self, task_id: str) -> Task:
         """A task's state and tries."""
         return self.api.tasks(self.dag_id, self.id)[task_id]
@@ -105,11 +111,15 @@ class Run:
 
     def has_come_to(self, state: str) -> bool:
         """Whether train is in this state. Raises NotHeld when a task has failed instead."""
+        return self.tasks()["train"].state == state
+
+    def tasks(self) -> dict[str, Task]:
+        """All tasks. Raises NotHeld when one has failed."""
         tasks = self.api.tasks(self.dag_id, self.id)
         for name, task in tasks.items():
             if task.state == "failed":
                 raise NotHeld(f"{name} failed:\n{self.log(name)}")
-        return tasks["train"].state == state
+        return tasks
 
     def end(self, seconds: float = RUN_SECONDS) -> str:
         """The state in which the run ends; its model version is approved as soon as it is there."""

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,6 +127,21 @@ class Stack:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+    def second(self, alias: str, name: str) -> None:
+        """Call the component that runs by an alias, and start another one of it under its name."""
+        self.running[alias] = self.running.pop(name)
+        self.start(name)
+
+    @contextlib.contextmanager
+    def stalled(self, name: str) -> Iterator[None]:
+        """SIGSTOP to a component and all its children, SIGCONT at the end of the block."""
+        _, process = self.running[name]
+        os.killpg(process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGCONT)
 
     def wait_for(self, *names: str) -> None:
         """Until these components say that they are well. Raises NotHeld when one has ended instead."""

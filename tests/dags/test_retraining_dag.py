@@ -72,6 +72,12 @@ def test_waiting_tasks_are_deferrable(dag: DAG) -> None:
     assert all(dag.get_task(task).deferrable for task in ("preprocess", "train", "evaluate"))
 
 
+def test_preprocess_reads_the_manifest_that_was_written(dag: DAG) -> None:
+    """Its name follows the data; the plan cannot know it."""
+    pulled = "{{ ti.xcom_pull(task_ids='data_ready')['manifest_uri'] }}"
+    assert dag.get_task("preprocess").s3_uris == {"raw": pulled}
+
+
 def test_a_run_by_hand_may_name_its_month(dag: DAG) -> None:
     assert dag.params["period"] is None
     for good in (None, "2013-11"):

@@ -68,10 +68,19 @@ class Serving:
         self.project.write_model(model + (f"verify: {{{verify}}}\n" if verify else ""))
         return json.loads(json.dumps(build_requests(self.project.plan(**changes))))
 
-    def version(self, number: int, *, approved: bool = True, archive: bytes = b"", **model: Any) -> str:
+    def version(
+        self,
+        number: int,
+        *,
+        approved: bool = True,
+        archive: bytes = b"",
+        answers: str = "text/csv",
+        period: str | None = None,
+        **model: Any,
+    ) -> str:
         """ARN of a new version of a model that multiplies by `factor`, with a sample of what it answers.
 
-        `archive` is the model.tar.gz of another model.
+        `archive` is the model.tar.gz of another model, which answers in the content type `answers`.
         """
         prefix = f"serving/{self.name}/{number}/"
         body = archive or model_archive(**{"factor": number, **model})
@@ -87,40 +96,48 @@ class Serving:
             InferenceSpecification={
                 "Containers": [{"Image": IMAGE, "ModelDataUrl": f"{uri}model.tar.gz", "Environment": INFERENCE}],
                 "SupportedContentTypes": ["text/csv"],
-                "SupportedResponseMIMETypes": ["text/csv"],
+                "SupportedResponseMIMETypes": [answers],
             },
             ModelMetrics={
                 "ModelQuality": {
                     "Statistics": {"ContentType": "application/json", "S3Uri": f"{uri}evaluation.json"},
                 }
             },
-            CustomerMetadataProperties={"period": f"2013-{number + 1:02}"},
+            CustomerMetadataProperties={"period": period or f"2013-{number + 1:02}"},
             ModelApprovalStatus="PendingManualApproval",
         )["ModelPackageArn"]
         if approved:
             decide(self.sagemaker, arn, "Approved", by="jane", door=CLI, reason="good", settle_seconds=0)
         return arn
 
-    def deploy_operator(self, arn: str, plan: dict[str, Any]) -> DeployEndpointOperator:
+    def deploy_operator(self, arn: str, plan: dict[str, Any], **options: Any) -> DeployEndpointOperator:
         """The task."""
-        return DeployEndpointOperator(task_id="deploy", config=plan["deploy"], model_package_arn=arn, poll_seconds=0.1)
+        return DeployEndpointOperator(
+            task_id="deploy", config=plan["deploy"], model_package_arn=arn, poll_seconds=0.1, **options
+        )
 
-    def deploy(self, arn: str, plan: dict[str, Any] | None = None) -> dict[str, Any]:
+    def deploy(self, arn: str, plan: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
         """Deploy as a task of its own; its XCom."""
         self.store = StateStore()
-        result: dict[str, Any] = finished(self.deploy_operator(arn, plan or self.plan()), self.context())
+        operator = self.deploy_operator(arn, plan or self.plan(), **options)
+        result: dict[str, Any] = finished(operator, self.context())
         return result
 
-    def verify(self, number: int, deployment: dict[str, Any], plan: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Verify with the sample of a version."""
-        operator = VerifyEndpointOperator(
+    def verify_operator(
+        self, number: int, deployment: dict[str, Any], plan: dict[str, Any] | None = None
+    ) -> VerifyEndpointOperator:
+        """The task, with the sample of a version."""
+        return VerifyEndpointOperator(
             task_id="verify",
             config=(plan or self.plan())["verify"],
             deployment=deployment,
             sample_uri=f"s3://{self.server.bucket}/serving/{self.name}/{number}/sample.jsonl",
             poll_seconds=0.1,
         )
-        result: dict[str, Any] = finished(operator, self.context())
+
+    def verify(self, number: int, deployment: dict[str, Any], plan: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Verify with the sample of a version."""
+        result: dict[str, Any] = finished(self.verify_operator(number, deployment, plan), self.context())
         return result
 
     def context(self) -> dict[str, Any]:

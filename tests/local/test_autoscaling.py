@@ -34,16 +34,34 @@ def test_a_variant_follows_its_invocations_and_the_policy_survives_a_restart(mak
         TargetTrackingScalingPolicyConfiguration=tracking,
     )
 
-    def instances() -> int:
-        variant = kit.sagemaker.describe_endpoint(EndpointName="as-scaled")["ProductionVariants"][0]
-        assert variant["CurrentInstanceCount"] == variant["DesiredInstanceCount"]
-        return int(variant["DesiredInstanceCount"])
+    def scaling_to() -> int:
+        endpoint = kit.sagemaker.describe_endpoint(EndpointName="as-scaled")
+        variant = endpoint["ProductionVariants"][0]
+        if endpoint["EndpointStatus"] == "InService":
+            assert variant["CurrentInstanceCount"] == variant["DesiredInstanceCount"]
+            assert "VariantStatus" not in variant
+            return 0
+        assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("Updating", "as-scaled")
+        assert "PendingDeploymentSummary" not in endpoint
+        [stage] = variant["VariantStatus"]
+        wanted = variant["DesiredInstanceCount"]
+        assert (stage["Status"], stage["StatusMessage"]) == (
+            "Updating",
+            f"Scaling out desired instance count to {wanted}.",
+        )
+        return int(wanted)
 
-    wait_for(lambda: instances() == 2, "the minimum", 120)
+    wait_for(lambda: scaling_to() == 2, "the minimum", 120)
+    kit.config("as-scaled-ab", variants={"A": 1, "B": 1})
+    with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
+        kit.sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName="as-scaled", DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredWeight": 1}]
+        )
     for _ in range(60):
         kit.invoke("as-scaled")
-    wait_for(lambda: instances() == 4, "the maximum", 120)
-    kit.config("as-scaled-ab", variants={"A": 1, "B": 1})
+    assert kit.settled("as-scaled")["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+    wait_for(lambda: scaling_to() == 4, "the maximum", 120)
+    assert kit.settled("as-scaled")["ProductionVariants"][0]["CurrentInstanceCount"] == 4
     with pytest.raises(ClientError, match=r'variant\(s\) \["AllTraffic"\] must be deregistered as scalable targets'):
         kit.update("as-scaled", "as-scaled-ab")
     kit.config("as-scaled-next")

@@ -91,6 +91,57 @@ def test_a_month_is_scored_once_and_names_its_version(batch: Batch) -> None:
     assert json.loads(batch.predictions(month)["_SUCCESS"])["version"] == second
 
 
+def test_a_month_that_is_scored_again_is_not_marked_while_it_is_overwritten(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    month = "2014-11"
+    batch.put(month, {"a.csv": "1,2\n"})
+    arn, plan = batch.version(1, archive=SUMS), batch.batch_plan(month)
+    batch.score(arn, plan)
+    mark = batch.predictions(month)["_SUCCESS"]
+    while_it_runs: list[bool] = []
+    follow = ResumableTransformOperator.follow
+
+    async def look(self: ResumableTransformOperator, trigger: Any) -> dict[str, Any]:
+        while_it_runs.append("_SUCCESS" in batch.predictions(month))
+        return await follow(self, trigger)
+
+    monkeypatch.setattr(ResumableTransformOperator, "follow", look)
+    again = batch.score(arn, plan, deferrable=False)  # a cleared task
+    assert again["name"].endswith("-g1")
+    assert while_it_runs == [False]
+    assert json.loads(batch.predictions(month)["_SUCCESS"])["job"] == again["name"] != json.loads(mark)["job"]
+
+
+def test_a_month_whose_job_is_refused_stays_marked(batch: Batch) -> None:
+    month = "2014-12"
+    batch.put(month, {"a.csv": "1,2\n"})
+    arn, plan = batch.version(1, archive=SUMS), batch.batch_plan(month)
+    batch.score(arn, plan)
+    mark = batch.predictions(month)["_SUCCESS"]
+    operator = ResumableTransformOperator(task_id="transform", config=plan, model_package_arn=arn)
+    with pytest.raises(JobClientError):
+        operator.create({**operator.request(), "ModelName": "nobody", "TransformJobName": "refused"})
+    assert batch.predictions(month)["_SUCCESS"] == mark
+
+
+def test_a_mark_that_cannot_be_written_costs_no_second_job(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    month = "2015-01"
+    batch.put(month, {"a.csv": "1,2\n"})
+    arn, plan = batch.version(1, archive=SUMS), batch.batch_plan(month)
+
+    def fail(*_: Any) -> None:
+        raise ConnectionError("S3 is away")
+
+    with monkeypatch.context() as away, pytest.raises(ConnectionError):
+        away.setattr(ResumableTransformOperator, "mark", fail)
+        batch.score(arn, plan)
+    before = batch.made()
+    result = batch.score(arn, plan)
+    assert batch.made() == before
+    assert json.loads(batch.predictions(month)["_SUCCESS"])["job"] == result["name"]
+
+
 def test_a_version_that_is_not_approved_scores_nothing(batch: Batch) -> None:
     month = "2014-07"
     batch.put(month, {"a.csv": "1,2\n"})

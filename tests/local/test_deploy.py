@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from botocore.exceptions import ClientError
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators.cleanup import CleanUpOperator
 from sagemaker_retraining.operators.endpoints import not_wanted, served_version
+from sagemaker_retraining.operators.guards import prepare_alarms
 from sagemaker_retraining.operators.transform import ResumableTransformOperator
 from tests.conftest import LocalSageMaker
 from tests.local.endpoint_kit import wait_for
@@ -322,17 +324,80 @@ def test_the_clean_up_keeps_what_is_used(serving: Serving) -> None:
     assert serving.answer() == 6.0
 
 
+def test_the_clean_up_keeps_models_of_configs_that_others_made(serving: Serving) -> None:
+    plan = serving.plan("keep: 1")
+    deployed = [serving.deploy(serving.version(number), plan) for number in (1, 2)]
+    theirs = f"{serving.name}-theirs"
+    variants = serving.sagemaker.describe_endpoint_config(EndpointConfigName=deployed[0]["endpoint_config"])[
+        "ProductionVariants"
+    ]
+    serving.sagemaker.create_endpoint_config(EndpointConfigName=theirs, ProductionVariants=variants)
+    serving.sagemaker.create_endpoint(EndpointName=theirs, EndpointConfigName=theirs)
+    result = CleanUpOperator(task_id="cleanup", config=plan["cleanup"]).execute({})
+    assert (result["configs"], result["models"]) == ([deployed[0]["endpoint_config"]], [])
+    assert serving.sagemaker.describe_model(ModelName=deployed[0]["model"])
+
+
+def test_the_clean_up_asks_again_before_it_deletes(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = serving.plan("keep: 1")
+    first = serving.deploy(serving.version(1), plan)
+    serving.deploy(serving.version(2), plan)
+    operator = CleanUpOperator(task_id="cleanup", config=plan["cleanup"])
+    look = operator.configs_in_use
+
+    def before_a_rollback() -> set[str]:
+        used = look()
+        serving.sagemaker.update_endpoint(EndpointName=serving.name, EndpointConfigName=first["endpoint_config"])
+        return used
+
+    monkeypatch.setattr(operator, "configs_in_use", before_a_rollback)
+    assert operator.execute({})["configs"] == []
+    wait_for(lambda: serving.endpoint()["EndpointStatus"] == "InService", "the rollback")
+    assert first["endpoint_config"] in serving.configs()
+
+
 @pytest.mark.usefixtures("as_dag_role")
-def test_the_clean_up_ends_alarms_of_earlier_roll_outs(serving: Serving) -> None:
+def test_the_clean_up_ends_alarms_of_earlier_roll_outs(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     cloudwatch = serving.server.client("cloudwatch")
     old = serving.plan(f"alarms: [{{metric: error_rate, above: 0.5}}], {CANARY}")["deploy"]["alarms"][0]
     plan = serving.plan(f"alarms: [{{metric: error_rate, above: 0.05}}], {CANARY}")
     by_hand = {**old, "AlarmName": f"{serving.name}-error-rate-of-mine"}
     for alarm in (old, by_hand, *plan["deploy"]["alarms"]):
         cloudwatch.put_metric_alarm(**alarm)
-    assert CleanUpOperator(task_id="cleanup", config=plan["cleanup"]).execute({})["alarms"] == [old["AlarmName"]]
+    operator = CleanUpOperator(task_id="cleanup", config=plan["cleanup"])
+    assert operator.execute({})["alarms"] == [], "another run may have made them for the update it is about to begin"
+    monkeypatch.setattr("sagemaker_retraining.operators.cleanup.NEW", timedelta(0))
+    assert operator.execute({})["alarms"] == [old["AlarmName"]]
     left = cloudwatch.describe_alarms(AlarmNamePrefix=serving.name)["MetricAlarms"]
     assert len(left) == 2
+
+
+def test_the_clean_up_ends_no_alarm_while_a_roll_out_watches_it(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving.deploy(serving.version(1))
+    other = serving.plan(f"alarms: [{{metric: error_rate, above: 0.5}}], {CANARY}")
+    with pytest.raises(TaskDeferred):
+        serving.deploy_operator(serving.version(2), other).execute(serving.context())
+    monkeypatch.setattr("sagemaker_retraining.operators.cleanup.NEW", timedelta(0))
+    mine = serving.plan(f"alarms: [{{metric: error_rate, above: 0.05}}], {CANARY}")["cleanup"]
+    assert CleanUpOperator(task_id="cleanup", config=mine).execute({})["alarms"] == []
+    assert serving.server.client("cloudwatch").describe_alarms(AlarmNamePrefix=serving.name)["MetricAlarms"]
+
+
+def test_an_alarm_that_is_used_again_is_new_again(serving: Serving) -> None:
+    cloudwatch = serving.server.client("cloudwatch")
+    plan = serving.plan(f"alarms: [{{metric: error_rate, above: 0.5}}], {CANARY}")
+    [alarm] = plan["deploy"]["alarms"]
+
+    def put() -> Any:
+        [found] = cloudwatch.describe_alarms(AlarmNames=[alarm["AlarmName"]])["MetricAlarms"]
+        return found["AlarmConfigurationUpdatedTimestamp"]
+
+    prepare_alarms(RetrainingHook(), plan["deploy"])
+    before = put()
+    prepare_alarms(RetrainingHook(), plan["deploy"])
+    assert put() > before
 
 
 def test_nothing_to_score_is_said_before_a_job_is_made(serving: Serving) -> None:

@@ -73,6 +73,17 @@ def test_the_fingerprint_follows_the_data(sagemaker_local: LocalSageMaker, raw: 
     assert first == again != sensor(raw).execute({})["fingerprint"]
 
 
+def test_the_manifest_is_named_after_the_data(sagemaker_local: LocalSageMaker, raw: dict[str, Any]) -> None:
+    """A run that was deleted and comes back with corrected data must not adopt the jobs of the old data."""
+    first, again = (sensor(raw).execute({})["manifest_uri"] for _ in range(2))
+    assert first == again
+    assert first.startswith(raw["manifest_uri"].removesuffix(".manifest"))
+    key = f"{raw['raw_prefix']}period=2013-01/a.csv"
+    sagemaker_local.client("s3").put_object(Bucket=sagemaker_local.bucket, Key=key, Body=b"corrected")
+    assert sensor(raw).execute({})["manifest_uri"] != first
+    assert manifest(sagemaker_local, first), "the earlier one stays"
+
+
 def test_a_month_that_is_not_complete_is_waited_for(raw: dict[str, Any]) -> None:
     with pytest.raises(TaskDeferred):
         sensor({**raw, "period": "2013-04"}).execute({})

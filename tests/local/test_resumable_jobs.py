@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, TaskDeferralTimeout, TaskDeferred
+from botocore.exceptions import ClientError
 
 from sagemaker_retraining.hooks import PROCESSING
 from sagemaker_retraining.operators.job_log import JobLog
@@ -19,6 +21,7 @@ from sagemaker_retraining.operators.jobs import (
 from sagemaker_retraining.outcomes import AlgorithmError, JobClientError
 from sagemaker_retraining.requests.validation import RequestError
 from tests.conftest import LocalSageMaker
+from tests.local.job_kit import Jobs
 
 pytestmark = pytest.mark.usefixtures("aws_connection")
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.0-5"
@@ -88,6 +91,24 @@ def test_a_cleared_task_does_it_again(sagemaker_local: LocalSageMaker, context: 
     request = config(sagemaker_local, "again", "print('hello')")
     names = [operator(request).execute(context)["name"] for _ in range(3)]
     assert names == ["again", "again-g1", "again-g2"]
+
+
+@pytest.mark.usefixtures("as_dag_role")
+def test_a_retry_after_a_record_that_failed_half_way_pays_for_no_second_job(
+    sagemaker_local: LocalSageMaker, context: dict[str, Any]
+) -> None:
+    """The worker died, or Airflow failed, after the task had noted the generation and before its XCom was there."""
+    request = config(sagemaker_local, "half-way", "print('hello')")
+    context["ti"] = TaskInstance("running")
+    first = operator(request).execute(context)
+    context["ti"] = TaskInstance("running", try_number=2)
+    assert operator(request).execute(context) == first
+    assert jobs(sagemaker_local, "half-way") == ["half-way"]
+    # A person who clears the task has it done again, and a try of that which fails half-way does not pay twice either.
+    for try_number in (3, 4):
+        context["ti"] = TaskInstance("running", try_number, max_tries=5)
+        assert operator(request).execute(context)["name"] == "half-way-g1"
+    assert jobs(sagemaker_local, "half-way") == ["half-way", "half-way-g1"]
 
 
 def test_a_failed_job_gets_the_next_generation(sagemaker_local: LocalSageMaker, context: dict[str, Any]) -> None:
@@ -161,13 +182,79 @@ def test_a_cleared_task_writes_beside_what_it_wrote_before(
 
 @pytest.mark.usefixtures("as_dag_role")
 def test_the_log_of_a_job_that_is_waited_for_on_the_worker(
-    sagemaker_local: LocalSageMaker, context: dict[str, Any], caplog: pytest.LogCaptureFixture
+    sagemaker_local: LocalSageMaker, context: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    request = config(sagemaker_local, "chatty", "print('line one'); print('line two')")
+    script = "import time; print('line one', flush=True); time.sleep(2); print('line two')"
+    request = config(sagemaker_local, "chatty", script)
     operator(request).execute(context)
+    assert re.findall(r"\| (line \w+)", capsys.readouterr().out) == ["line one", "line two"], "each once"
     log = JobLog(operator(request).sagemaker, PROCESSING, "chatty")
     assert [line for line in log.new_lines() if line.startswith("line")] == ["line one", "line two"]
     assert list(log.new_lines()) == []
+
+
+def test_trouble_with_the_log_is_no_trouble_with_the_job(
+    sagemaker_local: LocalSageMaker, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: JobLog) -> list[str]:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "DescribeLogStreams")
+
+    monkeypatch.setattr(JobLog, "new_lines", refuse)
+    request = config(sagemaker_local, "silent", "print('hello')")
+    assert operator(request).execute(context)["status"] == "Completed"
+
+
+def test_all_clients_are_patient(sagemaker_local: LocalSageMaker) -> None:
+    hook = operator(config(sagemaker_local, "patient", "")).sagemaker
+    clients = (hook.api, hook.s3, hook.logs_hook.conn, hook.client("cloudwatch"))
+    assert [client.meta.config.retries for client in clients] == [{"mode": "standard", "total_max_attempts": 10}] * 4
+
+
+TRAINING = """
+import argparse, os, pathlib, shutil
+parser = argparse.ArgumentParser()
+parser.add_argument("--rounds", type=int)
+parser.add_argument("--fail", type=int)
+arguments = parser.parse_args()
+folder = pathlib.Path("/opt/ml/checkpoints")
+done = max((int(file.name) for file in folder.iterdir()), default=0)
+print(f"from round {done}", flush=True)
+for number in range(done, arguments.rounds):
+    (folder / str(number + 1)).touch()
+    if number + 1 == arguments.fail:
+        raise SystemExit("a mistake")
+"""
+
+
+def training(server: LocalSageMaker, name: str, **hyperparameters: int) -> ResumableTrainingOperator:
+    """A task that trains with checkpoints, and fails after the round `fail`."""
+    request = Jobs(server).training_request(name, TRAINING)
+    request["CheckpointConfig"] = {"S3Uri": f"s3://{server.bucket}/{name}/checkpoints/"}
+    request["HyperParameters"] |= {key: str(value) for key, value in hyperparameters.items()}
+    return ResumableTrainingOperator(task_id="job", config=request, deferrable=False, poll_seconds=0.1)
+
+
+def starts(server: LocalSageMaker, name: str) -> list[str]:
+    """From which round a training job began, each time its container was started."""
+    lines = (line for stream in Jobs(server).log_streams("Training", name) for line in stream)
+    return [line for line in lines if line.startswith("from round ")]
+
+
+def test_the_next_generation_of_a_training_resumes(sagemaker_local: LocalSageMaker, context: dict[str, Any]) -> None:
+    same = training(sagemaker_local, "resumes", rounds=60, fail=30)
+    with pytest.raises(AlgorithmError):
+        same.execute(context)
+    assert same.execute(context)["name"] == "resumes-g1"
+    assert starts(sagemaker_local, "resumes-g1") == ["from round 30"]
+
+
+def test_a_corrected_training_does_not_resume_the_mistake(
+    sagemaker_local: LocalSageMaker, context: dict[str, Any]
+) -> None:
+    with pytest.raises(AlgorithmError):
+        training(sagemaker_local, "mistake", rounds=60, fail=30).execute(context)
+    assert training(sagemaker_local, "mistake", rounds=20, fail=0).execute(context)["name"] == "mistake-g1"
+    assert starts(sagemaker_local, "mistake-g1") == ["from round 0"]
 
 
 def spot_job(secondary: str, hours_ago: float = 0, spot: bool = True) -> dict[str, Any]:
@@ -206,17 +293,22 @@ def test_when_spot_is_left(after: int | None, hours: float | None, earlier: list
     attempt = training.attempt(request, len(earlier), 0, earlier)
     assert ("EnableManagedSpotTraining" in attempt) is ("MaxWaitTimeInSeconds" in attempt["StoppingCondition"])
     assert ("EnableManagedSpotTraining" in attempt) is not leaves
-    assert attempt["CheckpointConfig"]["S3Uri"] == "s3://b/run/"  # a retry resumes
+    first = training.attempt(request, 0, 0, [])
+    assert attempt["CheckpointConfig"] == first["CheckpointConfig"]  # a retry resumes
 
 
 class TaskInstance:
     """What on_kill asks of Airflow: the state the task is in, and how many tries are left."""
 
-    dag_id, task_id, run_id, map_index, max_tries = "d", "job", "r", -1, 2
+    dag_id, task_id, run_id, map_index = "d", "job", "r", -1
 
-    def __init__(self, state: str | None, try_number: int = 1) -> None:
+    def __init__(self, state: str | None, try_number: int = 1, max_tries: int = 2) -> None:
         self.state = state
         self.try_number = try_number
+        self.max_tries = max_tries
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        """Links; nobody looks."""
 
     def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
         if self.state == "unreachable":
@@ -229,6 +321,9 @@ class TaskInstance:
     [
         (TaskInstance("running"), True),  # a worker that is drained
         (TaskInstance("unreachable"), True),
+        (TaskInstance("up_for_retry"), True),  # a worker that was silent for too long
+        (TaskInstance("queued"), True),
+        (TaskInstance("deferred"), True),
         (TaskInstance("running", try_number=3), False),  # nobody is left to attach
         (TaskInstance("failed"), False),
         (TaskInstance("success"), False),

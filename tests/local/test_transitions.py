@@ -17,6 +17,7 @@ from sagemaker_retraining.operators.endpoints import served_version
 from sagemaker_retraining.operators.verify import VerifyEndpointOperator
 from sagemaker_retraining.requests.decision import transitions as decisions
 from tests.conftest import LocalSageMaker
+from tests.local.endpoint_kit import wait_for
 from tests.local.serving_kit import ENVIRONMENT, Serving, finished, short_name
 
 pytestmark = [pytest.mark.usefixtures("aws_connection"), pytest.mark.slow]
@@ -32,6 +33,16 @@ def serving(
     return Serving(sagemaker_local, tmp_path, short_name(request.node.name))
 
 
+def served(serving: Serving, *numbers: int, deploy: str = "") -> list[str]:
+    """ARNs of these versions, each deployed and verified in turn."""
+    arns = []
+    for number in numbers:
+        plan = serving.plan(deploy)
+        arns.append(serving.version(number))
+        serving.verify(number, serving.deploy(arns[-1], plan), plan)
+    return arns
+
+
 def form(**params: Any) -> dict[str, Any]:
     """The context of a run that a person started."""
     return {
@@ -45,7 +56,7 @@ def form(**params: Any) -> dict[str, Any]:
 def roll_back(serving: Serving, **params: Any) -> dict[str, Any]:
     """All tasks of the DAG; the plan."""
     plan: dict[str, Any] = json.loads(json.dumps(transitions.plan_rollback("demo_model", form(**params))))
-    deployed = serving.deploy(plan["model_package_arn"], plan)
+    deployed = serving.deploy(plan["model_package_arn"], plan, going_back=True)
     verify = VerifyEndpointOperator(
         task_id="verify",
         config=plan["verify"],
@@ -65,8 +76,8 @@ def metadata(serving: Serving, arn: str) -> dict[str, str]:
 
 
 def test_back_and_back_again_and_forward(serving: Serving) -> None:
-    versions = [serving.version(number) for number in (1, 2, 3)]
-    serving.deploy(versions[2], serving.plan(CANARY))
+    versions = [*served(serving, 1, 2), serving.version(3)]
+    serving.deploy(versions[2], serving.plan(CANARY.replace("60", "1")))
     first = roll_back(serving)
     assert (serving.answer(), served_version(RetrainingHook(), serving.name)) == (4.0, versions[1])
     assert "deployment" not in first["deploy"], "neither waits nor alarms on the way back"
@@ -78,6 +89,7 @@ def test_back_and_back_again_and_forward(serving: Serving) -> None:
     assert serving.answer() == 6.0
     lines = [text for key, text in sorted(metadata(serving, versions[1]).items()) if key.startswith("served.")]
     assert [line.split(" ", 1)[1] for line in lines] == [
+        f"1-2 by airflow from deploy: verified at {serving.name} as AllTraffic",
         "3-2 by jane from rollback: too many false alarms- again",
         "2-1 by jane from rollback: too many false alarms- again",
     ]
@@ -100,12 +112,12 @@ def test_a_challenger_is_taken_out(serving: Serving, kind: str, chosen: int | No
 
 
 def test_one_step_back_however_often_it_is_asked_for(serving: Serving) -> None:
-    versions = [serving.version(number) for number in (1, 2, 3)]
+    versions = [*served(serving, 1, 2), serving.version(3)]
     serving.deploy(versions[2])
     asked = form()
     plan = transitions.plan_rollback("demo_model", asked)
     assert plan["model_package_arn"] == versions[1]
-    serving.deploy(versions[1], plan)
+    serving.deploy(versions[1], plan, going_back=True)
     with pytest.raises(AirflowFailException, match=r"was changed at .* trigger the DAG again with the number"):
         transitions.plan_rollback("demo_model", asked)
     assert serving.answer() == 4.0
@@ -142,9 +154,56 @@ def test_going_back_to_a_version_that_answers_wrongly_is_taken_back(serving: Ser
     good = serving.version(2)
     serving.deploy(good)
     with pytest.raises(AirflowFailException, match="serves again"):
-        roll_back(serving)
+        roll_back(serving, version=1)
     assert serving.answer() == 4.0
     assert not any(key.startswith("served.") for key in metadata(serving, good))
+
+
+def test_only_what_has_served_is_gone_back_to_unasked(serving: Serving) -> None:
+    [first] = served(serving, 1)
+    serving.version(2)  # approved and never deployed: superseded, or kept for the record
+    bad = serving.deploy(serving.version(3, factor=9))
+    with pytest.raises(AirflowFailException, match="serves again"):
+        serving.verify(3, bad)
+    served(serving, 4)
+    assert transitions.plan_rollback("demo_model", form())["model_package_arn"] == first
+    roll_back(serving, version=2)
+    roll_back(serving)
+    with pytest.raises(AirflowFailException, match="no approved version older than version 1, which serves"):
+        transitions.plan_rollback("demo_model", form())
+
+
+def test_without_one_that_has_served_a_number_says_what_is_meant(serving: Serving) -> None:
+    serving.version(1)
+    serving.deploy(serving.version(2))
+    with pytest.raises(AirflowFailException, match=r"known to have served; .* have served: 1. Trigger .* number"):
+        transitions.plan_rollback("demo_model", form())
+    assert transitions.plan_rollback("demo_model", form(version=1))["model_package_arn"].endswith("/1")
+
+
+def test_a_version_of_a_month_before_the_first_is_gone_back_to(serving: Serving) -> None:
+    served(serving, 1, 2)
+    model = serving.project.root / "include/models/demo_model/model.yaml"
+    model.write_text(model.read_text().replace("first_period: 2013-02", "first_period: 2013-03"))
+    plan = transitions.plan_rollback("demo_model", form())
+    assert plan["model_package_arn"].endswith("/1")
+    assert {"Key": "period", "Value": "2013-02"} in plan["deploy"]["endpoint"]["Tags"]
+
+
+def test_a_version_that_cannot_be_verified_is_not_gone_back_to(serving: Serving) -> None:
+    served(serving, 1, 2)
+    serving.s3.delete_object(Bucket=serving.server.bucket, Key=f"serving/{serving.name}/1/sample.jsonl")
+    with pytest.raises(AirflowFailException, match=r"/1/sample.jsonl: there is no such object, so .*/1 cannot be"):
+        transitions.plan_rollback("demo_model", form())
+
+
+def test_an_empty_rollback_while_it_scales(serving: Serving) -> None:
+    scaling = "autoscaling: {max_instances: 3, invocations_per_instance: 0.1}"
+    [first, _] = served(serving, 1, 2, deploy=scaling)
+    wait_for(lambda: serving.endpoint()["EndpointStatus"] == "Updating", "the endpoint to scale")
+    assert transitions.plan_rollback("demo_model", form())["model_package_arn"] == first
+    with pytest.raises(AirflowFailException, match=r"serves .*/2 already"):
+        transitions.plan_rollback("demo_model", form(version=2))
 
 
 def test_promotion_copies_registers_and_waits_for_a_person(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,6 +233,12 @@ def test_promotion_copies_registers_and_waits_for_a_person(serving: Serving, mon
         plan(target="test")
     with pytest.raises(AirflowFailException, match=rf"test and shared share the model package group {serving.name},"):
         plan(target="shared")
+    sample = {"Bucket": server.bucket, "Key": f"serving/{serving.name}/1/sample.jsonl"}
+    rows = serving.s3.get_object(**sample)["Body"].read()
+    serving.s3.delete_object(**sample)
+    with pytest.raises(AirflowFailException, match=r"sample.jsonl: there is no such object, so .*/1 cannot be"):
+        plan()
+    serving.s3.put_object(**sample, Body=rows)
     with pytest.raises(AirflowFailException, match=r"evaluation.json: there is no such object; nothing was registered"):
         transitions.promote(plan())
     assert not serving.sagemaker.list_model_package_groups(NameContains=f"{serving.name}-prod")[
@@ -187,7 +252,8 @@ def test_promotion_copies_registers_and_waits_for_a_person(serving: Serving, mon
     package = serving.sagemaker.describe_model_package(ModelPackageName=promoted)
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
     container = package["InferenceSpecification"]["Containers"][0]
-    assert container["ModelDataUrl"].startswith("s3://production-bucket/demo_model/promoted/test/1/")
+    place = f"s3://production-bucket/demo_model/promoted/test/{serving.name}/1/"
+    assert container["ModelDataUrl"].startswith(place), "each group counts its versions from 1"
     notes = package["CustomerMetadataProperties"]
     assert (notes["source_version"], notes["source_environment"], notes["environment"]) == (arn, "test", "prod")
     assert "test-prod by jane from promotion" in notes["promoted"]

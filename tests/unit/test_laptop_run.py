@@ -101,6 +101,36 @@ def test_stop_ends_a_group_that_does_not_want_to_end(monkeypatch: pytest.MonkeyP
     assert not alive
 
 
+def test_stop_leaves_the_stack_of_somebody_else_in_the_same_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Such as that of a `make up`, while a test or a benchmark stops what it started itself."""
+    monkeypatch.setattr(processes, "LOGS", tmp_path)
+    sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+    leave_the_group = "import subprocess, sys, time; p = subprocess.Popen(sys.argv[1:], start_new_session=True); "
+    mine = Component(
+        "mine",
+        [sys.executable, "-c", f"{leave_the_group}print(p.pid, flush=True); time.sleep(600)", *sleep],
+        signal.SIGTERM,
+        patience=5,
+    )
+    marked = process_environment(Addresses(8080, 5005))
+    with subprocess.Popen(sleep, env=marked) as foreign:
+        try:
+            leader = processes.start(mine, marked)
+            log = tmp_path / "mine.log"
+            while not log.read_text().endswith("\n"):
+                assert leader.poll() is None
+            strayed = psutil.Process(int(log.read_text()))
+            assert {foreign.pid, strayed.pid} <= {process.pid for process in processes.marked_processes()}
+            processes.stop([(mine, leader)])
+            assert foreign.poll() is None
+            _, alive = psutil.wait_procs([strayed], timeout=10)
+            assert not alive
+        finally:
+            foreign.kill()
+
+
 def test_a_stale_stack_file_is_no_running_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Its process is alive but something else: the number was given to another program since."""
     monkeypatch.setattr(stack, "STACK_FILE", tmp_path / "stack.json")

@@ -75,15 +75,23 @@ class Jobs:
         self.model, self.work = model, work
 
     def run(self, script: str, *arguments: str, **environment: str) -> str:
-        command = [str(JOBS_PYTHON), str(self.model / script), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, check=False)
+        done = self.attempt(script, *arguments, **environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def attempt(self, script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [str(JOBS_PYTHON), str(self.model / script), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, check=False)
+
     def train(self, rounds: int) -> str:
+        done = self.try_to_train(rounds)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def try_to_train(self, rounds: int) -> subprocess.CompletedProcess[str]:
         channels = {f"SM_CHANNEL_{name.upper()}": str(self.work / "pre" / name) for name in ("train", "validation")}
         arguments = ["--num_round", str(rounds), "--checkpoints", str(self.work / "checkpoints")]
-        return self.run("train.py", *arguments, SM_MODEL_DIR=str(self.work / "model"), **channels)
+        return self.attempt("train.py", *arguments, SM_MODEL_DIR=str(self.work / "model"), **channels)
 
     def pack(self, folder: str) -> None:
         target = self.work / "evaluate-in" / folder / "model.tar.gz"
@@ -123,6 +131,9 @@ def test_its_scripts_work(project: ExampleProject, tmp_path: Path) -> None:
     assert "Training from round 20 to 60" in (log := jobs.train(60))
     assert "validation-auc:0." in log
     jobs.pack("model")
+    refused = jobs.try_to_train(40)
+    assert refused.returncode == 1
+    assert "a checkpoint of 60 rounds, but num_round is 40" in refused.stderr
     (jobs.work / "evaluate-in" / "test").symlink_to(jobs.work / "pre" / "test")
     evaluation = jobs.evaluate("out")
     challenger, champion = evaluation["binary_classification_metrics"], evaluation["champion"]

@@ -1,6 +1,7 @@
 """Application Auto Scaling of variants: target tracking on invocations per instance, as moto stores the policies.
 
 One container serves a variant however many instances it has, so scaling changes the counts that DescribeEndpoint shows.
+As on AWS the endpoint is Updating meanwhile, and takes no other change: from one look at the targets to the next.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ class Autoscaling:
         self._scaled_at: dict[str, float] = {}
 
     def apply(self) -> None:
-        """Look at every scalable target once."""
+        """End what the last look began, and look at every scalable target once."""
+        for body in filter(state.is_scaling, self._ctx.store.list("endpoint")):
+            state.set_status(self._ctx, body["EndpointName"], "InService", state.scaled)
         targets = scalable_targets(self._ctx)
         if not targets:
             return
@@ -82,7 +85,8 @@ class Autoscaling:
             if found["VariantName"] == variant and self._may_scale(
                 target, policy, found["DesiredInstanceCount"], wanted
             ):
-                self._ctx.store.update("endpoint", name, partial(state.scale, variant=variant, instances=wanted))
+                change = partial(state.scale, variant=variant, instances=wanted)
+                state.announce(self._ctx, self._ctx.store.update("endpoint", name, change))
                 self._scaled_at[target["ResourceId"]] = now
 
     def _may_scale(self, target: dict[str, Any], policy: dict[str, Any], present: int, wanted: int) -> bool:

@@ -233,6 +233,7 @@ class EndpointRunner:
                 self._in_background(self._restart, name)
 
     def _undo_update(self, name: str, body: state.Body) -> None:
+        state.scaled(body)
         if "_Pending" in body:
             self._builder.remove(name, body["_Pending"])
             state.rolled_back(body, state.RESTARTED)

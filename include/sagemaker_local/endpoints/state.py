@@ -24,6 +24,8 @@ INTERNAL_ERROR = "Request to service failed. If failure persists after retry, co
 RESTARTED = "The update was rolled back: the local SageMaker was restarted while it ran."
 ALARMS_TRIPPED = "The deployment was rolled back because auto-rollback alarm(s) are in ALARM state:"
 ROLLBACK_FAILED = "The rollback failed too: the endpoint is in service with a mix of the old and new configurations."
+SCALING = "Updating"
+"""The VariantStatus of autoscaling; a new deployment has others."""
 TIMED_OUT = "The deployment was rolled back because it exceeded MaximumExecutionTimeoutInSeconds of {} seconds."
 
 
@@ -100,13 +102,34 @@ def set_terminating(ctx: Context, name: str) -> None:
 
 
 def scale(body: Body, variant: str, instances: int) -> None:
-    """Give a variant of an endpoint that is still InService this many instances."""
+    """Begin to give a variant of an endpoint that is InService this many instances; as on AWS it is Updating then."""
     if body["EndpointStatus"] != "InService":
         return
+    now = time.time()
     for found in body["ProductionVariants"]:
         if found["VariantName"] == variant:
-            found["DesiredInstanceCount"] = found["CurrentInstanceCount"] = instances
-    body["LastModifiedTime"] = time.time()
+            way = "out" if instances > found["DesiredInstanceCount"] else "in"
+            message = f"Scaling {way} desired instance count to {instances}."
+            found["DesiredInstanceCount"] = instances
+            found["VariantStatus"] = [{"Status": SCALING, "StatusMessage": message, "StartTime": now}]
+    body["EndpointStatus"] = "Updating"
+    body["LastModifiedTime"] = now
+
+
+def is_scaling(body: Body) -> bool:
+    """Whether a variant is on its way to another number of instances."""
+    return any(_is_scaling(variant) for variant in body.get("ProductionVariants", ()))
+
+
+def scaled(body: Body) -> None:
+    """The variants have the instances that were asked for."""
+    for variant in filter(_is_scaling, body.get("ProductionVariants", ())):
+        variant["CurrentInstanceCount"] = variant["DesiredInstanceCount"]
+        del variant["VariantStatus"]
+
+
+def _is_scaling(variant: Body) -> bool:
+    return any(stage["Status"] == SCALING for stage in variant.get("VariantStatus", ()))
 
 
 def weights(body: Body) -> dict[str, float]:

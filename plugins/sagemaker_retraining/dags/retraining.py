@@ -79,6 +79,7 @@ def retraining_dag(name: str) -> DAG:
             preprocess = ResumableProcessingOperator(
                 task_id="preprocess",
                 config=plan["preprocess"],
+                s3_uris={"raw": result_of(data_ready, "manifest_uri")},
                 poll_seconds=poll.job,
                 deferrable=True,
                 **retry_arguments(model.preprocess.retry),
@@ -147,7 +148,13 @@ def retraining_dag(name: str) -> DAG:
                 served = [transform_task(environment, plan, arn)]
             else:
                 sample = f"{job_output(evaluate, 'evaluation')}{SAMPLE}"
-                served = deploy_and_verify(environment, plan, model_package_arn=arn, sample_uri=sample)
+                served = deploy_and_verify(
+                    environment,
+                    plan,
+                    model_package_arn=arn,
+                    sample_uri=sample,
+                    replace_newer="{{ params.replace_newer }}",
+                )
 
         chain(plan, data_ready, preprocess, train, evaluate, gate, register, approval, *served)
         register >> review  # asks; what follows depends on approval, which sees every door
@@ -169,8 +176,14 @@ def transform_task(environment: EnvironmentConfig, plan: Any, arn: Any) -> BaseO
 
 
 def job_output(operator: BaseOperator, name: str) -> str:
-    """The S3 URI of one output of an earlier processing job; an XComArg reaches only the first level of a result."""
-    return f"{{{{ ti.xcom_pull(task_ids={operator.task_id!r})['outputs'][{name!r}] }}}}"
+    """The S3 URI of one output of an earlier processing job."""
+    return result_of(operator, "outputs", name)
+
+
+def result_of(operator: BaseOperator, *keys: str) -> str:
+    """A member of an earlier task's result; an XComArg reaches only the first level, and that of multiple_outputs."""
+    members = "".join(f"[{key!r}]" for key in keys)
+    return f"{{{{ ti.xcom_pull(task_ids={operator.task_id!r}){members} }}}}"
 
 
 def plan_task(name: str) -> Any:

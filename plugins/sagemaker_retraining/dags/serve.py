@@ -13,7 +13,14 @@ from sagemaker_retraining.operators.verify import VerifyEndpointOperator
 
 
 def deploy_and_verify(
-    environment: EnvironmentConfig, plan: Any, *, model_package_arn: Any, sample_uri: Any, **hook: Any
+    environment: EnvironmentConfig,
+    plan: Any,
+    *,
+    model_package_arn: Any,
+    sample_uri: Any,
+    replace_newer: bool | str = False,
+    going_back: bool = False,
+    **hook: Any,
 ) -> list[BaseOperator]:
     """`deploy`, `verify` and `cleanup`, to be chained.
 
@@ -23,7 +30,13 @@ def deploy_and_verify(
     where = {"aws_conn_id": environment.aws_conn_id, "region_name": environment.region, **hook}
     poll = environment.poll_seconds.endpoint
     deploy = DeployEndpointOperator(
-        task_id="deploy", config=plan["deploy"], model_package_arn=model_package_arn, poll_seconds=poll, **where
+        task_id="deploy",
+        config=plan["deploy"],
+        model_package_arn=model_package_arn,
+        poll_seconds=poll,
+        replace_newer=replace_newer,
+        going_back=going_back,
+        **where,
     )
     verify = VerifyEndpointOperator(
         task_id="verify",

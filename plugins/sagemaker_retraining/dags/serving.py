@@ -40,7 +40,7 @@ def rollback_dag(name: str) -> DAG:
         plan = rollback_plan_task(name)()
         arn = plan["model_package_arn"]
         deploy, verify, cleanup = deploy_and_verify(
-            environment, plan, model_package_arn=arn, sample_uri=plan["sample_uri"]
+            environment, plan, model_package_arn=arn, sample_uri=plan["sample_uri"], going_back=True
         )
         chain(plan, deploy, verify, rollback_record_task()(plan))
         verify >> cleanup
@@ -78,7 +78,7 @@ def promotion_dag(name: str) -> DAG:
             **where,
         )
         deploy, verify, cleanup = deploy_and_verify(
-            environment, plan, model_package_arn=arn, sample_uri=plan["sample_uri"], **where
+            environment, plan, model_package_arn=arn, sample_uri=plan["sample_uri"], replace_newer=True, **where
         )
         chain(plan, arn, approval, deploy, verify, promotion_record_task()(plan, arn))
         verify >> cleanup

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException
@@ -9,7 +10,9 @@ from botocore.exceptions import ClientError
 
 from sagemaker_retraining import registry
 from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.requests.decision import APPROVED, decision_of, short_name
+from sagemaker_retraining.operators.endpoints import all_models, version_of
+from sagemaker_retraining.requests.decision import APPROVED, REJECTED, decision_of, short_name
+from sagemaker_retraining.succession import Version, superseding
 
 
 def require_approved(hook: RetrainingHook, arn: str) -> dict[str, Any]:
@@ -29,3 +32,34 @@ def require_approved(hook: RetrainingHook, arn: str) -> dict[str, Any]:
             f"another"
         )
     return package
+
+
+def require_newest(
+    hook: RetrainingHook, package: Mapping[str, Any], description: Mapping[str, Any], *, replace_newer: bool
+) -> None:
+    """Raise AirflowFailException when the described endpoint has a version that takes the place of this one.
+
+    By the rule of `succession`, which approval asked of the registry: what went live since then, while this version
+    waited, was retried or cleared, is not replaced by an older one. Shadows and challengers count.
+    """
+    version = registry.version_of(package)
+    for variant, other in served_packages(hook, description["EndpointConfigName"]):
+        found = registry.version_of(other)
+        if other["ModelPackageGroupName"] != package["ModelPackageGroupName"]:
+            found = Version(version.number, found.period)  # numbers of two groups say nothing about each other
+        if superseding(version, [found], replace_newer=replace_newer):
+            raise AirflowFailException(
+                f"{short_name(package['ModelPackageArn'])} of {version.period} is not deployed: "
+                f"{short_name(other['ModelPackageArn'])} of {found.period} is newer and serves as {variant} of "
+                f"{description['EndpointName']}, which stays as it is. To serve version {version.number} all the same, "
+                f"trigger the model's rollback DAG with its number"
+            )
+
+
+def served_packages(hook: RetrainingHook, config_name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(variant, described version) of an endpoint config; without what was deleted, and rejected since."""
+    for variant, model in all_models(hook, config_name).items():
+        arn = version_of(hook, model)
+        package = hook.describe_or_none("describe_model_package", ModelPackageName=arn) if arn else None
+        if package and package["ModelApprovalStatus"] != REJECTED:
+            yield variant, package

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
@@ -12,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from sagemaker_retraining import registry
 from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.operators.endpoints import pending_config
+from sagemaker_retraining.operators.endpoints import all_models, is_changing, pending_config
 from sagemaker_retraining.requests.alarms import METRIC_NAMES
 from sagemaker_retraining.requests.hosting import is_content_name
 from sagemaker_retraining.requests.rollout import watched_alarms
@@ -20,13 +21,17 @@ from sagemaker_retraining.requests.rollout import watched_alarms
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+NEW = timedelta(hours=1)
+"""An alarm is made right before the update that names it, of which DescribeEndpoint says nothing before its end."""
+
 
 class CleanUpOperator(AwsBaseOperator[RetrainingHook]):
     """Keeps the newest `keep` endpoint configs and models of an endpoint, and whatever is in use; deletes the rest.
 
     Only what has a name that deployments make (`<endpoint>-<10 hex digits>`) and the tags of this model and environment
-    is touched. In use is what any endpoint of the account serves or is on its way to, and the models of the configs
-    that stay. Alarms that were made for an earlier roll-out go too.
+    is touched. In use is what any endpoint of the account serves or is on its way to, and the models of these configs
+    and of those that stay. Alarms that were made for an earlier roll-out go too, at rest and when they are not new:
+    another run may be about to use them.
     `config` is the plan's `cleanup`. Returns `{configs, models, alarms}`: the names that were deleted.
     """
 
@@ -40,14 +45,15 @@ class CleanUpOperator(AwsBaseOperator[RetrainingHook]):
 
     def execute(self, context: Context) -> dict[str, list[str]]:
         """Configs first: what they refer to must outlive them."""
+        keep = self.config["keep"]
         configs = self.ours("list_endpoint_configs", "EndpointConfigs", "EndpointConfig")
-        old = configs[self.config["keep"] :]
-        used = self.configs_in_use() if old else set()
-        gone = self.delete((name for name in old if name not in used), "endpoint_config", "EndpointConfigName")
-        kept = [name for name in configs if name not in gone]
         models = self.ours("list_models", "Models", "Model")
-        served = self.models_of(kept) if models[self.config["keep"] :] else set()
-        unused = (name for name in models[self.config["keep"] :] if name not in served)
+        used = self.configs_in_use() if configs[keep:] or models[keep:] else set()
+        old = (name for name in configs[keep:] if name not in used and not self.in_use_now(name))
+        gone = self.delete(old, "endpoint_config", "EndpointConfigName")
+        kept = {name for name in configs if name not in gone}
+        served = self.models_of(kept | used) if models[keep:] else set()
+        unused = (name for name in models[keep:] if name not in served)
         result = {
             "configs": gone,
             "models": self.delete(unused, "model", "ModelName"),
@@ -78,19 +84,23 @@ class CleanUpOperator(AwsBaseOperator[RetrainingHook]):
         used: set[str] = set()
         for page in self.hook.api.get_paginator("list_endpoints").paginate():
             for summary in page["Endpoints"]:
-                description = self.hook.describe_or_none("describe_endpoint", EndpointName=summary["EndpointName"])
-                if description:
-                    used |= {description["EndpointConfigName"], pending_config(description) or ""}
+                used |= self.configs_of(summary["EndpointName"])
         return used
 
-    def models_of(self, configs: list[str]) -> set[str]:
+    def configs_of(self, endpoint: str) -> set[str]:
+        """What one endpoint serves or is on its way to."""
+        description = self.hook.describe_or_none("describe_endpoint", EndpointName=endpoint)
+        if description is None:
+            return set()
+        return {description["EndpointConfigName"], pending_config(description) or ""} - {""}
+
+    def in_use_now(self, name: str) -> bool:
+        """Asked right before a config is deleted: an endpoint whose config is gone takes no update any more."""
+        return name in self.configs_of(self.config["endpoint"])
+
+    def models_of(self, configs: set[str]) -> set[str]:
         """The models that these configs refer to."""
-        found: set[str] = set()
-        for name in configs:
-            config = self.hook.describe_or_none("describe_endpoint_config", EndpointConfigName=name) or {}
-            for variant in (*config.get("ProductionVariants", []), *config.get("ShadowProductionVariants", [])):
-                found.add(variant["ModelName"])
-        return found
+        return {model for name in configs for model in all_models(self.hook, name).values()}
 
     def delete(self, names: Iterator[str], noun: str, key: str) -> list[str]:
         """Delete each; one that another run has deleted is as good."""
@@ -106,7 +116,10 @@ class CleanUpOperator(AwsBaseOperator[RetrainingHook]):
         return deleted
 
     def delete_alarms(self) -> list[str]:
-        """Alarms of earlier roll-outs; those of the newest stay, it is what the endpoint was last updated with."""
+        """Alarms of earlier roll-outs; those of the newest stay, it is what the endpoint was last updated with.
+
+        None while the endpoint changes: what that roll-out watches is in LastDeploymentConfig only after it.
+        """
         if "alarms" not in self.config:
             return []
         endpoint = self.config["endpoint"]
@@ -114,10 +127,14 @@ class CleanUpOperator(AwsBaseOperator[RetrainingHook]):
         kinds = "|".join(name.replace("_", "-") for name in METRIC_NAMES)
         ours = re.compile(rf"{re.escape(endpoint)}-(?:{kinds})-[0-9a-f]{{10}}")
         description = self.hook.describe_or_none("describe_endpoint", EndpointName=endpoint) or {}
+        if description and is_changing(description):
+            return []
         keep = {*self.config["alarms"], *watched_alarms(description.get("LastDeploymentConfig"))}
         pages = client.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{endpoint}-")
-        names = [alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]]
-        old = [name for name in names if ours.fullmatch(name) and name not in keep]
+        since = datetime.now(UTC) - NEW
+        found = [alarm for page in pages for alarm in page["MetricAlarms"]]
+        settled = [alarm["AlarmName"] for alarm in found if alarm["AlarmConfigurationUpdatedTimestamp"] < since]
+        old = [name for name in settled if ours.fullmatch(name) and name not in keep]
         for start in range(0, len(old), 100):
             client.delete_alarms(AlarmNames=old[start : start + 100])
         return old

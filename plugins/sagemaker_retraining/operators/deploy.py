@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from sagemaker_retraining.config.serving import LONGEST_ROLLOUT_SECONDS
 from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.operators.approved import require_approved
+from sagemaker_retraining.operators.approved import require_approved, require_newest
 from sagemaker_retraining.operators.endpoints import (
     check_capture,
     check_capture_bucket,
@@ -20,17 +20,27 @@ from sagemaker_retraining.operators.endpoints import (
     pending_config,
     served_model,
 )
-from sagemaker_retraining.operators.guards import prepare_alarms, register_autoscaling, release_autoscaling
+from sagemaker_retraining.operators.guards import (
+    AUTOSCALED,
+    autoscaling_of,
+    prepare_alarms,
+    register_autoscaling,
+    release_autoscaling,
+    restore_autoscaling,
+)
 from sagemaker_retraining.requests.hosting import CHALLENGER, VARIANT, deployment_requests, update_request
 from sagemaker_retraining.requests.rollout import MARGIN_SECONDS, longest_seconds
 from sagemaker_retraining.requests.validation import RequestError, validate
 from sagemaker_retraining.triggers.endpoint import MOVING, EndpointTrigger
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow.sdk import Context
 
-# What the task remembers across its tries: the config before its own, which the endpoint itself forgets.
-PREVIOUS = "previous_endpoint_config"
+# What the task remembers across its tries: the config before its own, which the endpoint itself forgets, and its
+# autoscaling, which may have to end for the update.
+PREVIOUS, AUTOSCALING = "previous_endpoint_config", "previous_autoscaling"
 
 
 class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
@@ -39,20 +49,33 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
     `config` is the plan's `deploy`. Model and endpoint configuration are named after their content and created when
     absent, so that a retry after any partial step goes on. An update that SageMaker rolled back leaves the endpoint
     InService on its old configuration: that is a failed task here, with SageMaker's reason. What can be wrong is looked
-    at before anything is made: the version, the endpoint's owner, the bucket of data capture, the alarms.
-    Returns `{endpoint, endpoint_config, model, status, previous_endpoint_config, variant, shadow}`: the new version
-    is `variant`; as a shadow it does not answer.
+    at before anything is made: the version, the endpoint's owner, the bucket of data capture, the alarms. A version
+    newer than this one that serves is not replaced, by `succession`'s rule with the run's `replace_newer`; `going_back`
+    is for a DAG in which a person says which version is to serve instead of which.
+    Returns `{endpoint, endpoint_config, model, status, previous_endpoint_config, previous_autoscaling, variant,
+    shadow}`: the new version is `variant`; as a shadow it does not answer.
     """
 
     aws_hook_class = RetrainingHook
-    template_fields = aws_template_fields("config", "model_package_arn")
+    template_fields = aws_template_fields("config", "model_package_arn", "replace_newer")
     template_fields_renderers = {"config": "json"}  # noqa: RUF012 (Airflow's own spelling)
 
-    def __init__(self, *, config: dict[str, Any], model_package_arn: str, poll_seconds: float, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        config: dict[str, Any],
+        model_package_arn: str,
+        poll_seconds: float,
+        replace_newer: bool | str = False,
+        going_back: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.config = config
         self.model_package_arn = model_package_arn
         self.poll_seconds = poll_seconds
+        self.replace_newer = replace_newer
+        self.going_back = going_back
 
     @property
     def endpoint(self) -> str:
@@ -62,7 +85,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Make what is missing, start the change, wait deferred."""
-        require_approved(self.hook, self.model_package_arn)
+        package = require_approved(self.hook, self.model_package_arn)
         check_capture_bucket(self.hook, self.config["endpoint_config"])
         current = self.hook.describe_or_none("describe_endpoint", EndpointName=self.endpoint)
         if current:
@@ -70,6 +93,8 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         requests = self.requests(current)
         target = self.target(requests)
         wanted = target["endpoint_config"]
+        if current and wanted not in {current["EndpointConfigName"], pending_config(current)}:
+            self.require_newest(package, current)
         previous = self.previous_config(context, current, wanted)
         if current is None:
             self.create_missing(requests)
@@ -81,9 +106,9 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
             ours = pending_config(current) == wanted
         elif current["EndpointConfigName"] == wanted and current["EndpointStatus"] == "InService":
             self.log.info("Endpoint %s serves %s already", self.endpoint, wanted)
-            return self.finish(current, target, previous)
+            return self.finish(context, current, target, previous)
         else:
-            ours = self.update(current, requests)
+            ours = self.update(context, current, requests)
         self.wait(target, previous, start_over=not ours)
 
     def execute_complete(
@@ -101,13 +126,15 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
             return self.execute(context)  # another change was under way; now ours
         if description is None:
             raise AirflowFailException(f"{self.endpoint} was deleted while this task waited for it")
+        status = description["EndpointStatus"]
         if event["status"] == "timeout":
-            raise AirflowException(
-                f"{self.endpoint} is still {description['EndpointStatus']} after {self.longest_wait(start_over)} s"
-            )
-        if description["EndpointStatus"] != "InService" or description["EndpointConfigName"] != wanted:
+            raise AirflowException(f"{self.endpoint} is still {status} after {self.longest_wait(start_over)} s")
+        if status in MOVING:  # since the trigger saw it rest: it scales, or somebody changes it
+            self.wait(target, previous, start_over=start_over)
+        if status != "InService" or description["EndpointConfigName"] != wanted:
+            self.put_autoscaling_back(context, description, previous)
             raise not_wanted(self.hook, description, wanted, self.config.get("deployment", {}))
-        return self.finish(description, target, previous)
+        return self.finish(context, description, target, previous)
 
     def requests(self, current: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
         """`{operation: request}` of everything the deployment needs, in full and valid."""
@@ -142,16 +169,28 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         remembered = store.get(PREVIOUS)
         return str(remembered) if remembered else None
 
+    def require_newest(self, package: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+        """Nothing newer serves, unless a person goes back."""
+        if not self.going_back:
+            require_newest(self.hook, package, current, replace_newer=bool(self.replace_newer))
+
     def create_missing(self, requests: dict[str, dict[str, Any]]) -> None:
         """Model and endpoint configuration; their names are their content, so one that exists is the right one."""
         self.hook.create_unless_there("create_model", requests["CreateModel"])
         self.hook.create_unless_there("create_endpoint_config", requests["CreateEndpointConfig"])
 
-    def update(self, current: dict[str, Any], requests: dict[str, dict[str, Any]]) -> bool:
-        """Begin the update; False when another's is under way."""
+    def update(self, context: Context, current: dict[str, Any], requests: dict[str, dict[str, Any]]) -> bool:
+        """Begin the update; False when another's is under way, or was since `current` was described."""
         wanted = requests["CreateEndpointConfig"]["EndpointConfigName"]
         prepare_alarms(self.hook, self.config)
         self.create_missing(requests)
+        # UpdateEndpoint takes no condition: the last look stands as close to it as can be.
+        require_approved(self.hook, self.model_package_arn)
+        now = self.hook.describe_or_none("describe_endpoint", EndpointName=self.endpoint)
+        if now is None or state_of(now) != state_of(current):
+            return now is not None and pending_config(now) == wanted
+        if scaling := autoscaling_of(self.hook, current):
+            context["task_state_store"].set(AUTOSCALING, scaling)
         instance_type = requests["CreateEndpointConfig"]["ProductionVariants"][0].get("InstanceType")
         keep = release_autoscaling(self.hook, current, instance_type, wanted="autoscaling" in self.config)
         request = update_request(self.endpoint, wanted, deployment=self.config.get("deployment"), keep_instances=keep)
@@ -161,6 +200,18 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
             return True
         now = self.hook.describe_or_none("describe_endpoint", EndpointName=self.endpoint)
         return now is not None and pending_config(now) == wanted
+
+    def previous_autoscaling(self, context: Context) -> dict[str, Any] | None:
+        """What scaled the endpoint before this task's update, as `autoscaling_of` tells it."""
+        remembered = context["task_state_store"].get(AUTOSCALING)
+        return remembered if isinstance(remembered, dict) else None
+
+    def put_autoscaling_back(self, context: Context, description: dict[str, Any], previous: str | None) -> None:
+        """An update that SageMaker has undone must not leave what serves without its autoscaling."""
+        scaling = self.previous_autoscaling(context)
+        ended = AUTOSCALED not in self.hook.tags(description["EndpointArn"])
+        if scaling and ended and state_of(description) == (previous, "InService"):
+            restore_autoscaling(self.hook, description, scaling)
 
     def longest_wait(self, start_over: bool) -> int:
         """Seconds: the roll-out's own time, or the longest there is for another's."""
@@ -182,7 +233,9 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
             kwargs={"target": target, "previous": previous, "start_over": start_over},
         )
 
-    def finish(self, description: dict[str, Any], target: dict[str, Any], previous: str | None) -> dict[str, Any]:
+    def finish(
+        self, context: Context, description: dict[str, Any], target: dict[str, Any], previous: str | None
+    ) -> dict[str, Any]:
         """It serves: capture is on, autoscaling registered, the tags say which run did it. The XCom."""
         check_capture(description, self.config["endpoint_config"])
         register_autoscaling(self.hook, self.config, description)
@@ -198,6 +251,12 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
             "model": target["model"],
             "status": description["EndpointStatus"],
             "previous_endpoint_config": previous,
+            "previous_autoscaling": self.previous_autoscaling(context),
             "variant": target["variant"],
             "shadow": target["shadow"],
         }
+
+
+def state_of(description: Mapping[str, Any]) -> tuple[str, str]:
+    """(config, status): what an update is decided on."""
+    return description["EndpointConfigName"], description["EndpointStatus"]

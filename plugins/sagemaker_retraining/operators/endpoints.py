@@ -13,8 +13,12 @@ from sagemaker_retraining.plan import ownership
 from sagemaker_retraining.requests.hosting import CHALLENGER, VARIANT
 from sagemaker_retraining.requests.rollout import watched_alarms
 from sagemaker_retraining.s3_uri import split_s3_uri
+from sagemaker_retraining.triggers.endpoint import MOVING
 
 Description = Mapping[str, Any]
+SCALING = frozenset({"Updating", "SystemUpdating"})
+"""Without a PendingDeploymentSummary, which only a new config has: autoscaling's and AWS's own changes, which end.
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html"""
 
 
 def check_owner(hook: RetrainingHook, description: Description, tags: list[dict[str, str]]) -> None:
@@ -67,11 +71,23 @@ def check_capture(description: Description, config: Description) -> None:
 
 
 def pending_config(description: Description) -> str | None:
-    """The config an endpoint is on its way to."""
-    if description["EndpointStatus"] == "Creating":
-        return str(description["EndpointConfigName"])
+    """The config an endpoint is on its way to; its own while it only scales or is patched, None when it rests."""
     name: str | None = description.get("PendingDeploymentSummary", {}).get("EndpointConfigName")
+    if name is None and description["EndpointStatus"] in {"Creating", *SCALING}:
+        return str(description["EndpointConfigName"])
     return name
+
+
+def serves(description: Description, config: str) -> bool:
+    """Whether this config answers and nothing is under way to replace it: the endpoint rests, or only scales."""
+    resting = description["EndpointStatus"] in {"InService", *SCALING}
+    return resting and description["EndpointConfigName"] == config and not is_changing(description)
+
+
+def is_changing(description: Description) -> bool:
+    """Whether what the endpoint serves is under way to another config, or to none; not while it only scales."""
+    scales = description["EndpointStatus"] in SCALING and not description.get("PendingDeploymentSummary")
+    return description["EndpointStatus"] in MOVING and not scales
 
 
 def variants(hook: RetrainingHook, config_name: str) -> dict[str, dict[str, Any]]:
@@ -96,9 +112,14 @@ def served_version(hook: RetrainingHook, endpoint: str) -> str | None:
 
 def challenger_model(hook: RetrainingHook, config_name: str) -> str | None:
     """The model of a config that stands beside the main variant's, in its shadow or with traffic of its own."""
+    return all_models(hook, config_name).get(CHALLENGER)
+
+
+def all_models(hook: RetrainingHook, config_name: str) -> dict[str, str]:
+    """`{variant: model}` of a config, shadows too; none when it has been deleted."""
     config = hook.describe_or_none("describe_endpoint_config", EndpointConfigName=config_name) or {}
     found = (*config.get("ProductionVariants", []), *config.get("ShadowProductionVariants", []))
-    return next((variant["ModelName"] for variant in found if variant["VariantName"] == CHALLENGER), None)
+    return {variant["VariantName"]: variant["ModelName"] for variant in found}
 
 
 def version_of(hook: RetrainingHook, model: str | None) -> str | None:

@@ -16,10 +16,17 @@ from sagemaker_retraining.requests.rollout import watched_alarms
 
 # On the endpoint itself, so that only endpoints that scale need permissions for Application Auto Scaling.
 AUTOSCALED = "autoscaled"
+_OF_A_TARGET = ("MinCapacity", "MaxCapacity")
+_OF_A_POLICY = (
+    "PolicyName",
+    "PolicyType",
+    "TargetTrackingScalingPolicyConfiguration",
+    "StepScalingPolicyConfiguration",
+)
 
 
 def prepare_alarms(hook: RetrainingHook, deploy: Mapping[str, Any]) -> None:
-    """Create the alarms that are missing; `deploy` is the plan's.
+    """Put the described alarms, also those that are there: what is new, no clean-up deletes. `deploy` is the plan's.
 
     Raises AirflowFailException for a named alarm that does not exist, AirflowException (worth another try) when one is
     on already: SageMaker would go back as soon as it began.
@@ -31,16 +38,15 @@ def prepare_alarms(hook: RetrainingHook, deploy: Mapping[str, Any]) -> None:
     ours = {request["AlarmName"] for request in described}
     if missing := [name for name in names if name not in there and name not in ours]:
         raise AirflowFailException(f"deploy.alarms: there is no {', '.join(missing)}; the endpoint stays as it is")
-    cloudwatch = hook.client("cloudwatch")
-    for request in described:
-        if request["AlarmName"] not in there:
-            hook.log.info("Creating alarm %s", request["AlarmName"])
-            cloudwatch.put_metric_alarm(**request)
     if on := [name for name, alarm in there.items() if alarm["StateValue"] == "ALARM"]:
         raise AirflowException(
             f"{', '.join(on)}: in ALARM before the update, which SageMaker would roll back at once. See what the "
             f"endpoint serves now; the model's rollback DAG updates without alarms"
         )
+    cloudwatch = hook.client("cloudwatch")
+    for request in described:
+        hook.log.info("Putting alarm %s", request["AlarmName"])
+        cloudwatch.put_metric_alarm(**request)
 
 
 def release_autoscaling(
@@ -88,3 +94,39 @@ def register_autoscaling(hook: RetrainingHook, deploy: Mapping[str, Any], descri
     client.register_scalable_target(**deploy["autoscaling"]["RegisterScalableTarget"])
     client.put_scaling_policy(**deploy["autoscaling"]["PutScalingPolicy"])
     hook.log.info("Autoscaling of %s: %s", description["EndpointName"], deploy["autoscaling"])
+
+
+def autoscaling_of(hook: RetrainingHook, description: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What scales an endpoint now: `{"target": RegisterScalableTarget, "policies": [PutScalingPolicy]}`, or None."""
+    if AUTOSCALED not in hook.tags(description["EndpointArn"]):
+        return None
+    target = scalable_target(description["EndpointName"], VARIANT)
+    client = hook.client("application-autoscaling")
+    [found] = client.describe_scalable_targets(
+        ServiceNamespace=target["ServiceNamespace"],
+        ResourceIds=[target["ResourceId"]],
+        ScalableDimension=target["ScalableDimension"],
+    )["ScalableTargets"] or [None]
+    if found is None:
+        return None
+    policies = client.describe_scaling_policies(**target)["ScalingPolicies"]
+    return {
+        "target": {**target, **{key: found[key] for key in _OF_A_TARGET}},
+        "policies": [{**target, **{key: policy[key] for key in _OF_A_POLICY if key in policy}} for policy in policies],
+    }
+
+
+def restore_autoscaling(
+    hook: RetrainingHook, description: Mapping[str, Any], scaling: Mapping[str, Any] | None
+) -> None:
+    """After an update was undone: what `autoscaling_of` told before it; None ends what the update has brought."""
+    if scaling is None:
+        if AUTOSCALED in hook.tags(description["EndpointArn"]):
+            deregister(hook, description)
+        return
+    hook.api.add_tags(ResourceArn=description["EndpointArn"], Tags=[{"Key": AUTOSCALED, "Value": "yes"}])
+    client = hook.client("application-autoscaling")
+    client.register_scalable_target(**scaling["target"])
+    for policy in scaling["policies"]:
+        client.put_scaling_policy(**policy)
+    hook.log.info("Autoscaling of %s is what it was: %s", description["EndpointName"], scaling)

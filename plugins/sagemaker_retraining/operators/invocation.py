@@ -29,11 +29,12 @@ class ModelAnswerError(Exception):
 
 
 class Invoker:
-    """Sends a sample's rows (`{"content_type", "body", …}`) to one variant of an endpoint."""
+    """Sends a sample's rows (`{"content_type", "body", …}`) to a variant of an endpoint, which answers as `accept`."""
 
-    def __init__(self, hook: RetrainingHook, endpoint: str, variant: str | None = None) -> None:
+    def __init__(self, hook: RetrainingHook, endpoint: str, accept: str, variant: str | None = None) -> None:
         self.hook = hook
         self.endpoint = endpoint
+        self.accept = accept
         self.runtime = hook.client("sagemaker-runtime", attempts=1)
         self.target = {"TargetVariant": variant} if variant else {}
 
@@ -63,7 +64,7 @@ class Invoker:
         answer = self.runtime.invoke_endpoint(
             EndpointName=self.endpoint,
             ContentType=row["content_type"],
-            Accept="text/csv",
+            Accept=self.accept,
             Body=row["body"],
             **self.target,
         )
@@ -74,8 +75,8 @@ class Invoker:
 class AsynchronousInvoker(Invoker):
     """The same through S3: requests are put under `place`, answers come where the endpoint's config says."""
 
-    def __init__(self, hook: RetrainingHook, endpoint: str, place: str) -> None:
-        super().__init__(hook, endpoint)
+    def __init__(self, hook: RetrainingHook, endpoint: str, accept: str, place: str) -> None:
+        super().__init__(hook, endpoint, accept)
         self.place = place
         self.sent = 0
 
@@ -87,7 +88,7 @@ class AsynchronousInvoker(Invoker):
         answer = self.runtime.invoke_endpoint_async(
             EndpointName=self.endpoint,
             ContentType=row["content_type"],
-            Accept="text/csv",
+            Accept=self.accept,
             InputLocation=location,
         )
         pause, deadline = FIRST_LOOK_SECONDS, time.monotonic() + ASYNCHRONOUS_SECONDS

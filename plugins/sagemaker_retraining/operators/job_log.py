@@ -17,6 +17,7 @@ class JobLog:
     def __init__(self, hook: RetrainingHook, kind: JobKind, job: str) -> None:
         self.logs: Any = hook.logs_hook.conn
         self.group = kind.log_group
+        self.job = job
         self.prefix = f"{job}/"
         self.tokens: dict[str, str] = {}
 

@@ -31,6 +31,7 @@ from sagemaker_retraining.outcomes import (
     training_result,
 )
 from sagemaker_retraining.plan import on_demand, with_generation
+from sagemaker_retraining.requests.training import with_own_checkpoints
 from sagemaker_retraining.requests.validation import validate
 from sagemaker_retraining.triggers.base import is_transient
 from sagemaker_retraining.triggers.job import JobTrigger
@@ -42,9 +43,12 @@ if TYPE_CHECKING:
 DEADLINE_MARGIN_SECONDS = 2 * 3600
 # What a task remembers across its tries and across being cleared (Airflow's task state store).
 RECORDED_GENERATION = "recorded_generation"
+FIRST_GENERATION = "first_generation"
 CURRENT_JOB = "current_job"
 MAX_TRIES = "max_tries"
 LIVE = frozenset({"InProgress", "Stopping"})
+# States of a task whose try on this worker was killed, but not by a person: one that is cleared is `restarting`.
+STILL_TO_RUN = frozenset({"running", "up_for_retry", "scheduled", "queued", "deferred"})
 
 
 class ResumableJobMixin(SageMakerBaseOperator):
@@ -71,6 +75,7 @@ class ResumableJobMixin(SageMakerBaseOperator):
         self.s3_uris = s3_uris or {}
         self.poll_seconds = poll_seconds
         self._job: str | None = None
+        self._job_log: JobLog | None = None
         self._task_instance: Any = None
 
     @property
@@ -133,6 +138,7 @@ class ResumableJobMixin(SageMakerBaseOperator):
         request = self.request()
         validate(f"Create{self.kind.name}Job", request)
         first = self.first_generation(context)
+        context["task_state_store"].set(FIRST_GENERATION, first)
         earlier: list[dict[str, Any]] = []
         for generation in count(first):
             attempt = self.attempt(request, generation, first, earlier)
@@ -213,17 +219,20 @@ class ResumableJobMixin(SageMakerBaseOperator):
         raise AssertionError("a trigger ends with an event")
 
     async def show_log(self, name: str) -> None:
-        """The job's lines as they come, until cancelled. Trouble with the log is no trouble with the job."""
-        log = JobLog(self.sagemaker, self.kind, name)
+        """The job's lines as they come, until cancelled; `asyncio.run` waits for the thread, which loses no line."""
         while True:
             await asyncio.sleep(self.poll_seconds)
-            try:
-                lines = await asyncio.to_thread(lambda: list(log.new_lines()))
-            except Exception as error:
-                self.log.warning("Cannot read the log of %s: %s", name, error)
-                continue
-            for line in lines:
+            await asyncio.to_thread(self.show_new_lines, name)
+
+    def show_new_lines(self, name: str) -> None:
+        """The lines that this process has not printed yet. Trouble with the log is no trouble with the job."""
+        try:
+            if self._job_log is None or self._job_log.job != name:
+                self._job_log = JobLog(self.sagemaker, self.kind, name)
+            for line in self._job_log.new_lines():
                 self.log.info("| %s", line)
+        except Exception as error:
+            self.log.warning("Cannot read the log of %s: %s", name, error)
 
     def give_up(self, name: str) -> NoReturn:
         """The deadline passed: stop the job, it would bill on."""
@@ -235,26 +244,44 @@ class ResumableJobMixin(SageMakerBaseOperator):
     def finish(self, context: Context, name: str) -> dict[str, Any]:
         """Show the job's log, raise what its end means, return the result."""
         description = self.sagemaker.describe_job(self.kind, name)
-        for line in JobLog(self.sagemaker, self.kind, name).new_lines():
-            self.log.info("| %s", line)
+        self.show_new_lines(name)
         raise_for_outcome(description)
         result = self.result(description)
         self.log.info("%s: %s", name, result)
+        self.conclude(result)
         context["task_state_store"].set(RECORDED_GENERATION, generation_of(name))
         return result
 
+    def conclude(self, result: Mapping[str, Any]) -> None:
+        """What is to be done with a result before it is recorded; a try after this one does it again."""
+
     def first_generation(self, context: Context) -> int:
-        """0, or the one after the generation whose result this task has recorded: a cleared task does it again."""
-        recorded = context["task_state_store"].get(RECORDED_GENERATION)
-        return 0 if recorded is None else int(str(recorded)) + 1
+        """0, or the one after the generation whose result this task has recorded: a cleared task does it again.
+
+        A retry does not: its worker may have died, or Airflow may have failed, between the record and the XCom.
+        """
+        store = context["task_state_store"]
+        recorded = store.get(RECORDED_GENERATION)
+        if recorded is None:
+            return 0
+        if self.is_retry(context):
+            return int(str(store.get(FIRST_GENERATION)))
+        return int(str(recorded)) + 1
 
     def was_cleared(self, context: Context, name: str) -> bool:
-        """Whether a person cleared the task while this job ran: clearing, unlike a retry, raises the tries it may have.
+        """Whether a person cleared the task while this job ran. The kill that comes with it may not have stopped it."""
+        store = context["task_state_store"]
+        return (
+            context.get("ti") is not None
+            and store.get(CURRENT_JOB) == name
+            and store.get(MAX_TRIES) is not None
+            and not self.is_retry(context)
+        )
 
-        The kill that comes with it may not have stopped the job yet.
-        """
-        store, ti = context["task_state_store"], context.get("ti")
-        return ti is not None and store.get(CURRENT_JOB) == name and store.get(MAX_TRIES) not in (None, ti.max_tries)
+    def is_retry(self, context: Context) -> bool:
+        """Whether nobody has cleared the task since its last try: clearing raises the number of tries it may have."""
+        ti = context.get("ti")
+        return ti is not None and context["task_state_store"].get(MAX_TRIES) == ti.max_tries
 
     def remember(self, context: Context, name: str) -> None:
         """Tell whoever may have to stop or look at the job: on_kill, a deferral that times out, people."""
@@ -269,7 +296,8 @@ class ResumableJobMixin(SageMakerBaseOperator):
     def on_kill(self) -> None:
         """Killed on the worker: stop the job when a person or the execution_timeout did it.
 
-        A worker that is drained is killed with the same signal, but its task is still to run: the retry attaches.
+        A worker that is drained is killed with the same signal, but its task is still to run: the retry attaches. So is
+        one that was silent for too long, whose task Airflow has given to another worker meanwhile.
         """
         if self._job is None:
             return
@@ -288,7 +316,7 @@ class ResumableJobMixin(SageMakerBaseOperator):
         except Exception as error:
             self.log.warning("Cannot ask Airflow for the task's state: %s", error)
             return True
-        return ti.task_id in states.get(ti.run_id, {}) and states[ti.run_id][ti.task_id] == "running"
+        return states.get(ti.run_id, {}).get(ti.task_id) in STILL_TO_RUN
 
 
 class ResumableProcessingOperator(ResumableJobMixin, SageMakerProcessingOperator):
@@ -325,8 +353,8 @@ class ResumableTrainingOperator(ResumableJobMixin, SageMakerTrainingOperator):
     def attempt(
         self, request: Mapping[str, Any], generation: int, first: int, earlier: Sequence[Mapping[str, Any]]
     ) -> dict[str, Any]:
-        """On demand once Spot has had its chance."""
-        attempt = super().attempt(request, generation, first, earlier)
+        """On demand once Spot has had its chance; with the checkpoints of the very same training only."""
+        attempt = with_own_checkpoints(super().attempt(request, generation, first, earlier))
         return on_demand(attempt) if self.leaves_spot(earlier) else attempt
 
     def leaves_spot(self, earlier: Sequence[Mapping[str, Any]]) -> bool:

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from sagemaker_retraining.hooks import TRANSFORM
 from sagemaker_retraining.operators.approved import require_approved
 from sagemaker_retraining.operators.jobs import ResumableJobMixin
-from sagemaker_retraining.outcomes import transform_result
+from sagemaker_retraining.outcomes import JobError, transform_result
 from sagemaker_retraining.requests.transform import transform_requests
 from sagemaker_retraining.requests.validation import validate
 from sagemaker_retraining.s3_uri import split_s3_uri
@@ -55,12 +55,26 @@ class ResumableTransformOperator(ResumableJobMixin, SageMakerTransformOperator):
         """The job's request with the version's model."""
         return transform_requests(self.config, self.model_package_arn)["CreateTransformJob"]
 
-    def finish(self, context: Context, name: str) -> dict[str, Any]:
+    def create(self, attempt: dict[str, Any]) -> bool:
+        """Whoever reads `_SUCCESS` must not read a month that is being overwritten: it goes before the job comes."""
+        marker = f"{attempt['TransformOutput']['S3OutputPath']}{SUCCESS}"
+        earlier = self.sagemaker.read_bytes(marker) if self.sagemaker.exists(marker) else None
+        self.sagemaker.delete(marker)
+        try:
+            return super().create(attempt)
+        except JobError:
+            if earlier is not None:  # no job, so what the month has is what was scored before
+                self.mark(marker, earlier)
+            raise
+
+    def conclude(self, result: Mapping[str, Any]) -> None:
         """Mark the month as scored."""
-        result = super().finish(context, name)
-        body = json.dumps({"version": self.model_package_arn, "job": name, "ended_at": result["ended_at"]}).encode()
-        self.sagemaker.write_bytes(f"{result['output']}{SUCCESS}", body, content_type="application/json")
-        return result
+        body = {"version": self.model_package_arn, "job": result["name"], "ended_at": result["ended_at"]}
+        self.mark(f"{result['output']}{SUCCESS}", json.dumps(body).encode())
+
+    def mark(self, marker: str, body: bytes) -> None:
+        """Write `_SUCCESS`."""
+        self.sagemaker.write_bytes(marker, body, content_type="application/json")
 
     def result(self, description: Mapping[str, Any]) -> dict[str, Any]:
         """See `outcomes.transform_result`."""

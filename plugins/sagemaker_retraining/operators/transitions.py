@@ -21,23 +21,30 @@ from sagemaker_retraining.config import (
 )
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators.approved import require_approved
-from sagemaker_retraining.operators.endpoints import challenger_model, pending_config, served_model, version_of
+from sagemaker_retraining.operators.endpoints import (
+    challenger_model,
+    is_changing,
+    pending_config,
+    served_model,
+    version_of,
+)
 from sagemaker_retraining.operators.plan import git_sha
+from sagemaker_retraining.operators.served import number_of, record
 from sagemaker_retraining.period import Period
-from sagemaker_retraining.plan import RunPlan, build_plan, package_code
+from sagemaker_retraining.plan import RunPlan, package_code
 from sagemaker_retraining.requests import build_requests
 from sagemaker_retraining.requests.decision import APPROVED, short_name
 from sagemaker_retraining.requests.hosting import without_rollout
 from sagemaker_retraining.requests.processing import SAMPLE
 from sagemaker_retraining.requests.promotion import promoted_package
 from sagemaker_retraining.requests.registry import group_request
-from sagemaker_retraining.requests.served import PROMOTION, ROLLBACK, is_noted, served_line, served_request
+from sagemaker_retraining.requests.served import PROMOTION, ROLLBACK, has_served, served_line
 from sagemaker_retraining.requests.validation import RequestError, validate
 from sagemaker_retraining.s3_uri import split_s3_uri
-from sagemaker_retraining.triggers.endpoint import MOVING
 
 Package = Mapping[str, Any]
 log = logging.getLogger(__name__)
+__all__ = ["hook_of", "plan_promotion", "plan_rollback", "promote", "record", "target_hook"]
 
 
 def plan_rollback(name: str, context: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,7 +75,7 @@ def plan_rollback(name: str, context: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "model_package_arn": arn,
         "replaced_arn": replaced,
-        "sample_uri": sample_uri(package),
+        "sample_uri": sample_uri(hook, package),
         "deploy": without_rollout(requests["deploy"]),
         "verify": requests["verify"],
         "cleanup": requests["cleanup"],
@@ -82,7 +89,7 @@ def look(hook: RetrainingHook, endpoint: str) -> tuple[str | None, str | None, b
     if description is None:
         return None, None, False
     config = description["EndpointConfigName"]
-    moving = description["EndpointStatus"] in MOVING
+    moving = is_changing(description)
     coming = pending_config(description) if moving else None
     model = served_model(hook, coming) if coming else challenger_model(hook, config)
     return version_of(hook, served_model(hook, config)), version_of(hook, model), moving
@@ -91,13 +98,14 @@ def look(hook: RetrainingHook, endpoint: str) -> tuple[str | None, str | None, b
 def require_unchanged(hook: RetrainingHook, endpoint: str, asked: datetime) -> None:
     """Raise AirflowFailException when the endpoint was changed after somebody asked for "the version before".
 
-    Two people who press the button at once, and one who clears a run that has ended, mean one step back.
+    Two people who press the button at once, and one who clears a run that has ended, mean one step back. Autoscaling
+    that began since hides what else has happened: SageMaker tells one time for both.
     """
     description = hook.describe_or_none("describe_endpoint", EndpointName=endpoint)
     if description is None:
         return
     status, changed = description["EndpointStatus"], description["LastModifiedTime"]
-    if status in MOVING:
+    if is_changing(description):
         happened = f"is {status}"
     elif changed > asked:
         happened = f"was changed at {changed.isoformat(timespec='seconds')}, after this run was asked for"
@@ -135,7 +143,7 @@ def plan_promotion(name: str, context: Mapping[str, Any]) -> dict[str, Any]:
     plan = run_plan(model, target, package, context)
     line = note(context, PROMOTION, before=params["source"], after=params["target"])
     request, copies = promoted_package(plan, package, source_environment=source.environment, note=line)
-    sample = sample_uri(package)
+    sample = sample_uri(hook, package)
     evaluation = package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
     copies[sample] = f"{copies[evaluation].rpartition('/')[0]}/{SAMPLE}"
     requests = build_requests(plan)
@@ -189,20 +197,9 @@ def copy_object(source: RetrainingHook, target: RetrainingHook, place: str, copy
     log.info("%s → %s, %d bytes", place, copy, written)
 
 
-def record(hook: RetrainingHook, arns: list[str | None], line: str) -> None:
-    """Note the change in each of these versions, once."""
-    for arn in filter(None, arns):
-        package = registry.describe(hook.api, arn)
-        if not is_noted(package, line):
-            request = served_request(package, line)
-            validate("UpdateModelPackage", request)
-            hook.api.update_model_package(**request)
-    log.info("%s", line)
-
-
 def note(context: Mapping[str, Any], door: str, *, before: str | None, after: str) -> str:
     """The line of the registry: who and why, from the form."""
-    short = [text and short_name(text).rpartition("/")[2] for text in (before, after)]
+    short = [text and number_of(text) for text in (before, after)]
     by = getattr(context["dag_run"], "triggering_user_name", None) or "airflow"
     return served_line(
         before=short[0],
@@ -223,31 +220,50 @@ def find(hook: RetrainingHook, group: str, number: int) -> Package:
 
 
 def previous(hook: RetrainingHook, group: str, serving: str | None) -> Package:
-    """The newest approved version older than the one that serves; without one that serves, the newest."""
-    limit = int(serving.rpartition("/")[2]) if serving else None
-    for summary in registry.list_versions(hook.api, group, APPROVED):
-        if limit is None or summary["ModelPackageVersion"] < limit:
-            return registry.describe(hook.api, summary["ModelPackageArn"])
+    """The newest approved version that has served and is older than the one that does; without one, the newest.
+
+    One that was approved and never served (superseded, kept for the record, refused by its roll-out or by verify) is
+    nothing to go back to.
+    """
+    limit = int(number_of(serving)) if serving else None
+    never = []
+    for package in registry.versions(hook.api, group, APPROVED):
+        if limit is not None and package["ModelPackageVersion"] >= limit:
+            continue
+        if has_served(package):
+            return package
+        never.append(str(package["ModelPackageVersion"]))
     than = f" older than version {limit}, which serves" if limit else ""
-    raise AirflowFailException(f"{group} has no approved version{than}; production stays as it is")
+    if not never:
+        raise AirflowFailException(f"{group} has no approved version{than}; production stays as it is")
+    raise AirflowFailException(
+        f"{group} has no approved version{than} and is known to have served; production stays as it is. Approved, but "
+        f"not known to have served: {', '.join(never)}. Trigger the DAG again with the number of one if you want it"
+    )
 
 
-def sample_uri(package: Package) -> str:
-    """The holdout sample that evaluate left beside evaluation.json."""
+def sample_uri(hook: RetrainingHook, package: Package) -> str:
+    """The holdout sample that evaluate left beside evaluation.json. Raises AirflowFailException without one."""
     statistics = package.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
     if "S3Uri" not in statistics:
         raise AirflowFailException(
             f"{short_name(package['ModelPackageArn'])} names no evaluation, so nothing can be verified; production "
             f"stays as it is"
         )
-    return f"{statistics['S3Uri'].rpartition('/')[0]}/{SAMPLE}"
+    uri = f"{statistics['S3Uri'].rpartition('/')[0]}/{SAMPLE}"
+    if not hook.exists(uri):
+        raise AirflowFailException(
+            f"{uri}: there is no such object, so {short_name(package['ModelPackageArn'])} cannot be verified; "
+            f"production stays as it is. Put the sample back, or choose another version"
+        )
+    return uri
 
 
 def run_plan(
     model: ModelConfig, environment: EnvironmentConfig, package: Package, context: Mapping[str, Any]
 ) -> RunPlan:
-    """The plan of this run, about the month of the version."""
-    return build_plan(
+    """The plan of this run, about the month of the version, also when no run may be about it any more."""
+    return RunPlan(
         model,
         environment,
         Period.parse(registry.period_of(package) or model.first_period),

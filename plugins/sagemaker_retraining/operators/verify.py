@@ -6,28 +6,33 @@ import json
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from sagemaker_retraining import registry
+from sagemaker_retraining.answers import predictions
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.links import ReportLink, report_address
-from sagemaker_retraining.operators.guards import release_autoscaling, served_instance_type
+from sagemaker_retraining.operators.endpoints import pending_config, serves, variants, version_of
+from sagemaker_retraining.operators.guards import release_autoscaling, restore_autoscaling, served_instance_type
 from sagemaker_retraining.operators.invocation import AsynchronousInvoker, Invoker, ModelAnswerError, Row
+from sagemaker_retraining.operators.served import record_verified
 from sagemaker_retraining.operators.shadow import compare_shadow
 from sagemaker_retraining.requests.hosting import update_request
 from sagemaker_retraining.requests.rollout import MARGIN_SECONDS
 from sagemaker_retraining.shadow import percentile
-from sagemaker_retraining.triggers.endpoint import EndpointTrigger
+from sagemaker_retraining.triggers.endpoint import MOVING, EndpointTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 SHOWN_DIFFERENCES = 5
 LONGEST_SHOWN = 200
+CSV = "text/csv"
 
 
 @dataclass
@@ -45,15 +50,16 @@ class Comparison:
         started = time.perf_counter()
         try:
             answer = invoke(row)
-            online = float(answer)
         except ModelAnswerError as error:
             self.errors += 1
             return self.note(row, f"the model fails: {' '.join(str(error).split())[:LONGEST_SHOWN]}")
-        except ValueError:
-            self.errors += 1
-            return self.note(row, f"endpoint {answer[:LONGEST_SHOWN]!r}, which is no number")
         finally:
             self.seconds.append(time.perf_counter() - started)
+        numbers = predictions(answer.decode(errors="replace"))
+        if numbers is None or len(numbers) != 1:
+            self.errors += 1
+            return self.note(row, f"endpoint {answer[:LONGEST_SHOWN]!r}, which is no number")
+        [online] = numbers
         self.differences.append(abs(online - row["prediction"]))
         # NaN is not within any tolerance.
         return None if self.differences[-1] <= self.tolerance else self.note(row, f"endpoint {online!r}")
@@ -78,7 +84,8 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
 
     `config` is the plan's `verify`; `deployment` the result of deploy; `sample_uri` the `sample.jsonl` that evaluate
     left, each line `{"content_type", "body", "prediction"}`. A challenger is asked by name. When answers differ and
-    `on_failure` is restore, the config that served before is put back before the task fails.
+    `on_failure` is restore, the config that served before is put back before the task fails, unless somebody has put
+    another one there meanwhile. When they do not, the version is noted as one that has served.
     A shadow answers nobody: there the task waits `report_after_hours`, deferred, and compares the captured answers with
     production's. What differs is for a person to judge, so that it fails nothing.
     Returns `{requests, max_difference, p50_ms, p90_ms, p99_ms}`; of a shadow, what `compare_shadow` does.
@@ -121,14 +128,22 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
             )
         result = comparison.result()
         self.log.info("%s: %s", self.config["endpoint"], result)
+        record_verified(self.hook, self.deployment)
         return result
 
     def invoker(self) -> Invoker:
         """For the endpoint's kind, and the variant that is new."""
         endpoint: str = self.config["endpoint"]
         if place := self.config.get("asynchronous_uri"):
-            return AsynchronousInvoker(self.hook, endpoint, place)
-        return Invoker(self.hook, endpoint, self.deployment["variant"])
+            return AsynchronousInvoker(self.hook, endpoint, self.accept(), place)
+        return Invoker(self.hook, endpoint, self.accept(), self.deployment["variant"])
+
+    def accept(self) -> str:
+        """A content type the version says it answers in: CSV if it can, for what is read least is misread least."""
+        arn = version_of(self.hook, self.deployment["model"])
+        package = registry.describe(self.hook.api, arn) if arn else {}
+        types = package.get("InferenceSpecification", {}).get("SupportedResponseMIMETypes") or [CSV]
+        return CSV if CSV in types else str(types[0])
 
     def compare_later(self, context: Context, since: datetime) -> dict[str, Any]:
         """Wait until the shadow has seen enough requests; the hours count from the end of the deployment."""
@@ -159,47 +174,90 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
         """The described endpoint: answers of another config would say nothing about this one."""
         endpoint, wanted = self.config["endpoint"], self.deployment["endpoint_config"]
         description = self.hook.describe_or_none("describe_endpoint", EndpointName=endpoint)
-        found = f"{description['EndpointStatus']} on {description['EndpointConfigName']}" if description else "gone"
-        if description is None or found != f"InService on {wanted}":
+        if description is None or not serves(description, wanted):
             raise AirflowFailException(
-                f"{endpoint} is {found}, and this run deployed {wanted}: an earlier try put the previous config back, "
-                f"or another deployment came in between. Clear deploy to deploy it again"
+                f"{endpoint} is {found(description)}, and this run deployed {wanted}: an earlier try put the previous "
+                f"config back, or another deployment came in between. Clear deploy to deploy it again"
             )
         return description
 
-    def put_back(self, problem: str) -> dict[str, Any]:
+    def put_back(self, problem: str) -> NoReturn:
         """Begin the way back to what served before, if there is one, and fail."""
-        endpoint, previous = self.config["endpoint"], self.deployment["previous_endpoint_config"]
+        previous = self.deployment["previous_endpoint_config"]
         if self.config["on_failure"] == "keep":
             raise AirflowFailException(f"{problem}. It serves on, as verify.on_failure says")
         if previous is None:
             raise AirflowFailException(f"{problem}. It serves on: there is no config before it to go back to")
-        description = self.hook.api.describe_endpoint(EndpointName=endpoint)
-        instance_type = served_instance_type(self.hook, previous)
-        keep = release_autoscaling(self.hook, description, instance_type, wanted=True)
+        if not variants(self.hook, previous):
+            raise AirflowFailException(
+                f"{problem}. It serves on: {previous}, which served before, has been deleted. Trigger the model's "
+                f"rollback DAG"
+            )
+        self.go_back(problem)
+
+    def go_back(self, problem: str) -> NoReturn:
+        """Put back what served before, in place of what this run deployed and of nothing else."""
+        endpoint, previous = self.config["endpoint"], self.deployment["previous_endpoint_config"]
+        description = self.hook.describe_or_none("describe_endpoint", EndpointName=endpoint)
+        wanted = self.deployment["endpoint_config"]
+        if description is None or description["EndpointConfigName"] != wanted:
+            raise AirflowFailException(
+                f"{problem}. Somebody has changed the endpoint since: it is {found(description)}, and stays so"
+            )
+        if description["EndpointStatus"] in MOVING:
+            coming = pending_config(description)
+            if coming == previous:  # this task's own, whose answer was lost, or a person was as fast
+                self.wait(problem, "put_back_done")
+            if coming != wanted:
+                raise AirflowFailException(
+                    f"{problem}. {previous} is not put back: the endpoint is {found(description)}, and what comes is "
+                    f"{coming}, by somebody else"
+                )
+            self.log.info("%s scales; %s is put back when it rests", endpoint, previous)
+            self.wait(problem, "put_back_now")
+        keep = release_autoscaling(self.hook, description, served_instance_type(self.hook, previous), wanted=True)
         self.log.error("%s. Putting %s back", problem, previous)
-        if not self.hook.begin_update(update_request(endpoint, previous, keep_instances=keep)):
-            raise AirflowFailException(f"{problem}. {previous} is not put back: another update is under way")
+        if self.hook.begin_update(update_request(endpoint, previous, keep_instances=keep)):
+            self.wait(problem, "put_back_done")
+        self.go_back(problem)  # something has begun since the look: see what
+
+    def wait(self, problem: str, method: str) -> NoReturn:
+        """Defer until the endpoint rests."""
         self.defer(
             trigger=EndpointTrigger(
-                endpoint=endpoint,
+                endpoint=self.config["endpoint"],
                 poll_seconds=self.poll_seconds,
                 since=time.time(),
                 deadline=time.time() + MARGIN_SECONDS,
                 hook_parameters=self._hook_parameters,
             ),
-            method_name="put_back_done",
+            method_name=method,
             kwargs={"problem": problem},
         )
+
+    def put_back_now(self, context: Context, event: dict[str, Any], problem: str) -> NoReturn:
+        """The endpoint rests, where it scaled before."""
+        if event["status"] == "timeout":
+            raise AirflowFailException(
+                f"{problem}. It serves on: {self.config['endpoint']} did not come to rest within {MARGIN_SECONDS} s, "
+                f"so nothing could be put back. Trigger the model's rollback DAG"
+            )
+        self.go_back(problem)
 
     def put_back_done(self, context: Context, event: dict[str, Any], problem: str) -> None:
         """Fail, and say what serves now."""
         endpoint, previous = self.config["endpoint"], self.deployment["previous_endpoint_config"]
         description = self.hook.api.describe_endpoint(EndpointName=endpoint)
-        status, config = description["EndpointStatus"], description["EndpointConfigName"]
-        if (status, config) == ("InService", previous):
+        if serves(description, previous):
+            if "previous_autoscaling" in self.deployment:
+                restore_autoscaling(self.hook, description, self.deployment["previous_autoscaling"])
             raise AirflowFailException(f"{problem}. {previous}, which served before, serves again")
         raise AirflowFailException(
-            f"{problem}. Going back to {previous} failed too: {endpoint} is {status} on {config}: "
+            f"{problem}. Going back to {previous} failed too: {endpoint} is {found(description)}: "
             f"{description.get('FailureReason', 'SageMaker gives no reason')}"
         )
+
+
+def found(description: dict[str, Any] | None) -> str:
+    """An endpoint's status and config, in words."""
+    return f"{description['EndpointStatus']} on {description['EndpointConfigName']}" if description else "gone"

@@ -20,7 +20,9 @@ EVALUATION, SAMPLE, REPORT = "evaluation.json", "sample.jsonl", "report.html"
 
 
 def preprocess_request(plan: RunPlan) -> dict[str, Any]:
-    """Raw months (through the manifest that data_ready writes) → train, validation, test, and the baseline.
+    """Raw months (through a manifest) → train, validation, test, and the baseline.
+
+    The manifest that data_ready writes is named after the data it lists; the operator puts its place there.
 
     `baseline/` holds `statistics.json` and `constraints.json` of the training data in Model Monitor's format; a script
     that writes none has a model without a data-quality baseline.

@@ -29,7 +29,9 @@ def promoted_package(
     promotion of the same version asks again.
     """
     arn = source["ModelPackageArn"]
-    place = plan.uri(f"{plan.model.model}/promoted/{source_environment}/{source['ModelPackageVersion']}/")
+    # Each group counts its versions from 1.
+    version = f"{source['ModelPackageGroupName']}/{source['ModelPackageVersion']}"
+    place = plan.uri(f"{plan.model.model}/promoted/{source_environment}/{version}/")
     request = {key: copy.deepcopy(source[key]) for key in _CARRIED_OVER if key in source}
     for container in request["InferenceSpecification"]["Containers"]:
         container.pop("ImageDigest", None)

@@ -1,7 +1,7 @@
 """UpdateModelPackage that notes in a version who put it into service, or took it out, and why.
 
 Beside the decisions (`transition.<nn>`, see `decision.py`) a version keeps `served.<nn>`:
-"<ISO time> <version before>-<version after> by <who> from <door>: <reason>".
+"<ISO time> <version before>-<version after> by <who> from <door>: <reason>". Door `deploy` is its first time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from sagemaker_retraining.plan import clean_tag
 
-ROLLBACK, PROMOTION = "rollback", "promotion"
+DEPLOY, ROLLBACK, PROMOTION = "deploy", "rollback", "promotion"
 MOST_LINES = 5
 """So many of the newest are kept: a version takes 50 metadata entries in all."""
 _NAME = re.compile(r"served\.(\d{2,})")
@@ -41,6 +41,20 @@ def served_request(package: Mapping[str, Any], line: str) -> dict[str, Any]:
 def is_noted(package: Mapping[str, Any], line: str) -> bool:
     """Whether an earlier try wrote the line already; a promoted version has it as `promoted` from the beginning."""
     return any(_match(key) and text == line for key, text in package.get("CustomerMetadataProperties", {}).items())
+
+
+def has_served(package: Mapping[str, Any]) -> bool:
+    """Whether a described version is known to have been in service, and to have answered as it should.
+
+    A promotion is noted in the version it comes from too, which need not have served where it comes from.
+    """
+    facts = package.get("CustomerMetadataProperties", {})
+    here = rf"-{re.escape(facts['environment'])} by .* from {PROMOTION}:" if "environment" in facts else None
+    return any(
+        re.search(rf" from (?:{DEPLOY}|{ROLLBACK}):", line) or (here and re.search(here, line))
+        for key, line in facts.items()
+        if _match(key)
+    )
 
 
 def _match(key: str) -> re.Match[str] | None:

@@ -5,14 +5,17 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
-from sagemaker_retraining.plan import RunPlan
+from sagemaker_retraining.plan import RunPlan, fingerprint
 from sagemaker_retraining.requests.processing import vpc_config
 
 CHECKPOINTS = "/opt/ml/checkpoints"
+CHECKPOINT_DIGITS = 12
 
 
 def train_request(plan: RunPlan) -> dict[str, Any]:
@@ -52,6 +55,22 @@ def train_request(plan: RunPlan) -> dict[str, Any]:
     if vpc := vpc_config(plan):
         request["VpcConfig"] = vpc
     return request
+
+
+def with_own_checkpoints(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The request with its checkpoints in a folder named after what is trained: image, code, hyperparameters, data.
+
+    A job that is started again, and the next generation of the same request, find what the one before left; a training
+    that was corrected meanwhile does not go on from the model of the mistake. Code and data stand for their content:
+    their places in S3 are never written twice. On what and how many instances, and on Spot or not, is no difference.
+    """
+    attempt = copy.deepcopy(dict(request))
+    if "CheckpointConfig" in attempt:
+        trained = {key: attempt.get(key) for key in ("HyperParameters", "InputDataConfig", "Environment")}
+        algorithm = attempt.get("AlgorithmSpecification", {})
+        trained["Algorithm"] = {key: value for key, value in algorithm.items() if key != "MetricDefinitions"}
+        attempt["CheckpointConfig"]["S3Uri"] += f"{fingerprint(trained)[:CHECKPOINT_DIGITS]}/"
+    return attempt
 
 
 def _hyperparameters(plan: RunPlan) -> dict[str, str]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 SUCCESS = "_SUCCESS"
+MANIFEST_DIGITS = 12
 
 
 class RawDataSensor(AwsBaseSensor[RetrainingHook]):
@@ -113,20 +114,27 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
             for item in objects
             if month_of(item["Key"].removeprefix(prefix)) in months and not item["Key"].endswith(SUCCESS)
         ]
-        manifest_uri = self.config["manifest_uri"]  # in the run's bucket; raw data may lie in another
+        names = "\n".join(f"{name} {item['ETag']}" for name, item in chosen)
+        fingerprint = hashlib.sha256(names.encode()).hexdigest()
+        # In the run's bucket; raw data may lie in another.
+        manifest_uri = manifest_of(self.config["manifest_uri"], fingerprint)
         manifest = [{"prefix": f"s3://{bucket}/{prefix}"}, *(name for name, _ in chosen)]
         self.hook.write_bytes(manifest_uri, json.dumps(manifest, indent=1).encode(), content_type="application/json")
-        names = "\n".join(f"{name} {item['ETag']}" for name, item in chosen)
         result = {
             "manifest_uri": manifest_uri,
             "months": [str(month) for month in months],
             "missing": [str(month) for month in history.missing],
             "objects": len(chosen),
             "bytes": sum(item["Size"] for _, item in chosen),
-            "fingerprint": hashlib.sha256(names.encode()).hexdigest(),
+            "fingerprint": fingerprint,
         }
         self.log.info("Raw data of %s: %s", self.config["period"], result)
         return result
+
+
+def manifest_of(uri: str, fingerprint: str) -> str:
+    """`…/raw.manifest` → `…/raw-<fingerprint>.manifest`: other data make another request, whose job is another one."""
+    return f"{uri.removesuffix('.manifest')}-{fingerprint[:MANIFEST_DIGITS]}.manifest"
 
 
 def month_of(name: str) -> Period | None:

@@ -8,6 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sagemaker_retraining.answers import predictions
 from sagemaker_retraining.captured import Event
 
 Pair = tuple[Event, Event]
@@ -73,13 +74,9 @@ def compare(pairs: Sequence[Pair], tolerance: float) -> dict[str, Any]:
 
 
 def numbers(answer: str) -> list[float] | None:
-    """The finite numbers of an answer: one a row, separated by commas, or a JSON list; None for anything else."""
-    texts = answer.strip().strip("[]").replace("\n", ",").split(",")
-    try:
-        found = [float(text) for text in texts]
-    except ValueError:
-        return None
-    return found if all(map(math.isfinite, found)) else None
+    """The numbers of an answer in CSV, JSON or JSON lines; None for anything else, and where one is not finite."""
+    found = predictions(answer)
+    return found if found is not None and all(map(math.isfinite, found)) else None
 
 
 def spread(values: Sequence[float]) -> dict[str, float | None]:

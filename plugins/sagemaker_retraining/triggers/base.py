@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sagemaker_retraining.hooks import RetrainingHook
@@ -21,6 +22,8 @@ EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException"})
 LONGEST_PAUSE_SECONDS = 300
 # What has taken an hour need not be looked at every few seconds.
 PAUSE_PER_SECOND_WAITED = 0.1
+# A task in one of these still wants what its trigger waits for; a person's mark, clear or deletion leaves another one.
+STILL_WANTED = frozenset({"deferred", "up_for_retry"})
 
 
 def is_transient(error: Exception) -> bool:
@@ -85,6 +88,32 @@ class PollTrigger(BaseTrigger):
         await asyncio.sleep(self.pause())
         event = await self.poll(client)
         return {"status": "timeout"} if event is None and time.time() >= self.deadline else event
+
+    async def is_still_wanted(self) -> bool:
+        """To be asked in `on_kill`: whether the task waits on, because only this triggerer has lost the trigger.
+
+        A triggerer that is silent for `[triggerer] triggerer_health_check_threshold` (30 s) loses its triggers to
+        another one. When it wakes it cancels them in the same way as after a person's action (Airflow 3.3.2,
+        `TriggerRunnerSupervisor.update_triggers`; the provider's EMR trigger asks the same, `safe_to_cancel`).
+        True also when Airflow cannot be asked: what somebody waits for must not be stopped by mistake.
+        """
+        try:
+            return await self.task_state() in STILL_WANTED
+        except Exception as error:  # Airflow's client has asked several times
+            self.log.warning("Cannot ask Airflow for the task's state: %s", error)
+            return True
+
+    async def task_state(self) -> str | None:
+        """The task's state as Airflow words it; None when it was cleared, or is gone with its run or DAG."""
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        ti: Any = self.task_instance
+        states = await sync_to_async(RuntimeTaskInstance.get_task_states)(
+            dag_id=ti.dag_id, map_index=ti.map_index, task_ids=[ti.task_id], run_ids=[ti.run_id]
+        )
+        name = ti.task_id if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
+        state: str | None = states.get(ti.run_id, {}).get(name)
+        return state
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until there is an event or the deadline passes."""

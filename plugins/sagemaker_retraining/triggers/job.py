@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-from sagemaker_retraining.hooks import JOB_KINDS
+from botocore.exceptions import ClientError
+
+from sagemaker_retraining.hooks import JOB_KINDS, has_ended
 from sagemaker_retraining.triggers.base import PollTrigger
 from sagemaker_retraining.triggers.clients import shared_client
+
+_stopping: set[asyncio.Task[None]] = set()
+"""Asyncio holds a task only weakly."""
 
 
 class JobTrigger(PollTrigger):
@@ -33,8 +39,32 @@ class JobTrigger(PollTrigger):
         return {"status": "ended", "name": self.name}
 
     async def on_kill(self) -> None:
-        """The user marked the deferred task failed or succeeded, or cleared it: stop the job, it costs money."""
+        """The user marked the deferred task failed or succeeded, cleared or deleted it: the job is stopped.
+
+        Airflow repeats the cancellation every second, which reaches into `on_kill` (3.3.2, `cancel_triggers`): what is
+        done here must be a task of its own, or a stop that takes longer than a second is never sent.
+        """
+        stopping = asyncio.create_task(self.stop_unless_wanted())
+        _stopping.add(stopping)
+        stopping.add_done_callback(_stopping.discard)
+        await asyncio.shield(stopping)
+
+    async def stop_unless_wanted(self) -> None:
+        """Ask SageMaker to stop the job, it costs money; not when the task waits on elsewhere.
+
+        A task that was cleared and waits again already, through another trigger, has stopped the job itself
+        (`ResumableJobMixin.was_cleared`).
+        """
+        if await self.is_still_wanted():
+            self.log.info("%s goes on: its task is still to have the result", self.name)
+            return
         kind = JOB_KINDS[self.kind]
-        async with shared_client(self.hook(), self.hook_parameters) as client:
-            await getattr(client, kind.method("stop"))(**{kind.name_key: self.name})
+        try:
+            async with shared_client(self.hook(), self.hook_parameters) as client:
+                await getattr(client, kind.method("stop"))(**{kind.name_key: self.name})
+        except ClientError as error:
+            if has_ended(error):
+                self.log.info("Nothing to stop: %s", error)
+                return
+            raise
         self.log.info("Asked SageMaker to stop %s", self.name)

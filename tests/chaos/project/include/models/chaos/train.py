@@ -25,6 +25,8 @@ def main() -> None:
 
     rows = [[float(x) for x in line.split(",")] for line in (channel("train") / "data.csv").read_text().splitlines()]
     done, weights = newest_checkpoint()
+    if done > arguments.rounds:
+        raise SystemExit(f"a checkpoint of {done} rounds, but {arguments.rounds} are asked for: another training's")
     print(f"from round {done}", flush=True)
     while done < arguments.rounds:
         time.sleep(arguments.round_seconds)

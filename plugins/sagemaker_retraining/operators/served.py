@@ -1,0 +1,59 @@
+"""What the registry keeps of a version's time in service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from sagemaker_retraining import registry
+from sagemaker_retraining.hooks import RetrainingHook
+from sagemaker_retraining.operators.endpoints import served_model, version_of
+from sagemaker_retraining.requests.decision import short_name
+from sagemaker_retraining.requests.served import DEPLOY, has_served, is_noted, served_line, served_request
+from sagemaker_retraining.requests.validation import validate
+
+
+def record(hook: RetrainingHook, arns: list[str | None], line: str) -> None:
+    """Note a change of what serves in each of these versions, once."""
+    for arn in filter(None, arns):
+        package = registry.describe(hook.api, arn)
+        if not is_noted(package, line):
+            request = served_request(package, line)
+            validate("UpdateModelPackage", request)
+            hook.api.update_model_package(**request)
+    hook.log.info("%s", line)
+
+
+def record_verified(hook: RetrainingHook, deployment: Mapping[str, Any]) -> None:
+    """Note in a version that it has been deployed and has answered as it should: what a rollback may go back to.
+
+    `deployment` is the result of deploy. Once, and nothing in a version that is known to have served. Without the
+    permission production is as good; only an empty rollback does not find the version.
+    """
+    arn = version_of(hook, deployment["model"])
+    if arn is None:
+        return
+    previous = deployment["previous_endpoint_config"]
+    before = version_of(hook, served_model(hook, previous)) if previous else None
+    try:
+        if has_served(registry.describe(hook.api, arn)):
+            return
+        line = served_line(
+            before=number_of(before) if before else None,
+            after=number_of(arn),
+            by="airflow",
+            door=DEPLOY,
+            reason=f"verified at {deployment['endpoint']} as {deployment['variant']}",
+            at=datetime.now(UTC),
+        )
+        record(hook, [arn], line)
+    except ClientError as error:
+        hook.log.warning("That %s serves cannot be noted in it: %s", short_name(arn), error)
+
+
+def number_of(arn: str) -> str:
+    """Of a version, from its ARN."""
+    return arn.rpartition("/")[2]
