@@ -218,6 +218,10 @@ def _bad_role(request: dict[str, Any]) -> None:
     request["RoleArn"] = "arn:aws:iam::123456789012:role/nobody"
 
 
+def _foreign_role(request: dict[str, Any]) -> None:
+    request["RoleArn"] = "arn:aws:iam::210987654321:role/sagemaker-retraining-local"
+
+
 def _long_name(request: dict[str, Any]) -> None:
     request["TrainingJobName"] = "n" * 70
 
@@ -254,6 +258,7 @@ WAIT = "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or 
     ("spoil", "message"),
     [
         (_bad_role, "Could not assume role arn:aws:iam::123456789012:role/nobody"),
+        (_foreign_role, "RoleArn: Cross-account pass role is not allowed."),
         (_long_name, "at 'trainingJobName' failed to satisfy constraint"),
         (_short_wait, WAIT),
         (_no_wait, WAIT),
