@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from tests.conftest import LocalSageMaker
 from tests.local import sdk_kit
-from tests.local.job_kit import Jobs, archive, unpacked
+from tests.local.job_kit import Jobs, archive, eventually, unpacked
 
 if sys.version_info >= (3, 12):
     pytest.skip("the SageMaker SDK cannot be installed here (Python 3.12)", allow_module_level=True)
@@ -501,3 +501,45 @@ def test_files_go_up_and_come_down(session: Any, source: Path, tmp_path: Path, j
     S3Downloader.download(url, str(tmp_path), sagemaker_session=session)
     assert (tmp_path / "train.py").read_text() == sdk_kit.TRAIN
     assert len(S3Downloader.list(url, sagemaker_session=session)) == 4
+
+
+def test_a_serverless_endpoint(trained: Any, session: Any, source: Path, jobs: Jobs) -> None:
+    from sagemaker.core.inference_config import ServerlessInferenceConfig
+    from sagemaker.core.training.configs import SourceCode
+    from sagemaker.serve.model_builder import ModelBuilder
+
+    builder = ModelBuilder(
+        s3_model_data_url=trained.model_artifacts.s3_model_artifacts,
+        role_arn=jobs.server.role_arn,
+        sagemaker_session=session,
+        image_uri=sdk_kit.SKLEARN,
+        source_code=SourceCode(source_dir=str(source), entry_script="inference.py"),
+    )
+    builder.build(model_name="sdk-serverless")
+    config = ServerlessInferenceConfig(memory_size_in_mb=2048, max_concurrency=2)
+    found = builder.deploy(endpoint_name="sdk-serverless", inference_config=config)
+    assert found.invoke(body="1", content_type="text/csv", accept="text/csv").body.read() == b"3.0"
+    found.delete()
+
+
+def test_an_asynchronous_endpoint(model: str, jobs: Jobs) -> None:
+    from sagemaker.core.resources import Endpoint, EndpointConfig
+    from sagemaker.core.shapes import AsyncInferenceConfig, AsyncInferenceOutputConfig, ProductionVariant
+
+    output = AsyncInferenceOutputConfig(s3_output_path=f"s3://{jobs.server.bucket}/sdk/async-out")
+    variant = ProductionVariant(
+        variant_name="AllTraffic", model_name=model, initial_instance_count=1, instance_type="ml.m5.large"
+    )
+    EndpointConfig.create(
+        endpoint_config_name="sdk-async",
+        production_variants=[variant],
+        async_inference_config=AsyncInferenceConfig(output_config=output),
+    )
+    found = Endpoint.create(endpoint_name="sdk-async", endpoint_config_name="sdk-async")
+    found.wait_for_status("InService", poll=1)
+    data = jobs.put("sdk/async-in/row.csv", "2")
+    answer = found.invoke_async(input_location=data, content_type="text/csv", accept="text/csv")
+    key = answer.output_location.split("/", 3)[3]
+    eventually(lambda: jobs.keys(key) == [""], "the answer in S3")
+    assert jobs.get(key) == b"6.0"
+    found.delete()
