@@ -180,8 +180,11 @@ def test_each_kind_of_endpoint_has_its_operation(kit: Kit) -> None:
     kit.create("as-kind", async_config(kit, "as-kind"))
     kit.create("as-real-time", kit.config("as-real-time"))
     for call, text in (
-        (lambda: kit.invoke("as-kind"), "as-kind of account 123456789012 is an asynchronous endpoint"),
-        (lambda: submit(kit, "as-real-time"), "as-real-time of account 123456789012 is not an asynchronous endpoint"),
+        (lambda: kit.invoke("as-kind"), "as-kind of account 123456789012 does not support this inference type"),
+        (
+            lambda: submit(kit, "as-real-time"),
+            "as-real-time of account 123456789012 does not support this inference type",
+        ),
         (lambda: submit(kit, "as-nobody"), "Endpoint as-nobody of account 123456789012 not found"),
         (lambda: submit(kit, "as-kind", None), "Exactly one of InputLocation and Body"),
         (lambda: submit(kit, "as-kind", InputLocation="s3://bucket/key"), "Exactly one of InputLocation and Body"),

@@ -77,9 +77,15 @@ def test_a_script_that_exits_3_fails_the_job_and_keeps_its_outputs(jobs: Jobs) -
     script = f"import sys; open('{OUTPUT}/out/partial.txt', 'w').write('x'); print('oh no'); sys.exit(3)"
     job = jobs.process("exit-3", script)
     assert job["ProcessingJobStatus"] == "Failed"
-    assert job["FailureReason"] == "AlgorithmError: See job logs for more information, exit code: 3"
+    assert job["FailureReason"] == "AlgorithmError: , exit code: 3"
     assert jobs.keys("exit-3/out/") == ["partial.txt"]
     assert jobs.log_streams("Processing", "exit-3") == [["oh no"]]
+
+
+def test_a_script_that_leaves_a_message_has_it_beside_the_reason(jobs: Jobs) -> None:
+    job = jobs.process("exit-says", "import sys; open('/opt/ml/output/message', 'w').write('no rows'); sys.exit(3)")
+    assert job["FailureReason"] == "AlgorithmError: See job logs for more information"
+    assert job["ExitMessage"] == "no rows"
 
 
 def test_a_script_killed_by_a_signal_has_an_exit_code_of_128_and_more(jobs: Jobs) -> None:

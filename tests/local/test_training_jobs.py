@@ -123,15 +123,31 @@ def test_an_algorithm_without_a_script_says_what_is_missing(jobs: Jobs) -> None:
     assert "give the hyperparameters sagemaker_program" in job["FailureReason"]
 
 
-def test_a_missing_channel_prefix_fails_the_job_before_training(jobs: Jobs) -> None:
+def test_a_channel_without_objects_is_refused_at_once(jobs: Jobs) -> None:
     url = f"s3://{jobs.server.bucket}/no/data"
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": url}}
-    job = jobs.train("no-data", "", InputDataConfig=[{"ChannelName": "train", "DataSource": source}])
+    request = jobs.training_request("no-data", "")
+    request["InputDataConfig"] = [{"ChannelName": "train", "DataSource": source}]
+    with pytest.raises(ClientError) as refused:
+        jobs.sagemaker.create_training_job(**request)
+    assert refused.value.response["Error"] == {
+        "Code": "ValidationException",
+        "Message": f'No S3 objects found under S3 URL "{url}" given in input data source. Please ensure that the '
+        f"bucket exists in the selected region (us-east-1), that objects exist under that S3 prefix, and that the role "
+        f'"{jobs.server.role_arn}" has "s3:ListBucket" permissions on bucket "{jobs.server.bucket}".',
+    }
+
+
+def test_what_a_manifest_names_and_is_not_there_fails_the_job_before_training(jobs: Jobs) -> None:
+    url = jobs.put("gone/manifest", json.dumps([{"prefix": f"s3://{jobs.server.bucket}/gone/"}, "a.csv"]))
+    source = {"S3DataSource": {"S3DataType": "ManifestFile", "S3Uri": url}}
+    job = jobs.train("gone", "", InputDataConfig=[{"ChannelName": "train", "DataSource": source}])
     assert _statuses(job) == ["Starting", "Pending", "Downloading", "Failed"]
     assert job["FailureReason"] == (
-        f'ClientError: Data download failed:No S3 objects found under S3 URL "{url}" given in input data source.'
+        f'ClientError: Data download failed:No S3 objects found under S3 URL "s3://{jobs.server.bucket}/gone/a.csv" '
+        f"given in input data source."
     )
-    assert jobs.log_streams("Training", "no-data") == []
+    assert jobs.log_streams("Training", "gone") == []
 
 
 def test_stop_lets_a_script_that_sees_sigterm_finish_its_model(jobs: Jobs) -> None:
@@ -218,6 +234,10 @@ def _bad_role(request: dict[str, Any]) -> None:
     request["RoleArn"] = "arn:aws:iam::123456789012:role/nobody"
 
 
+def _foreign_role(request: dict[str, Any]) -> None:
+    request["RoleArn"] = "arn:aws:iam::210987654321:role/sagemaker-retraining-local"
+
+
 def _long_name(request: dict[str, Any]) -> None:
     request["TrainingJobName"] = "n" * 70
 
@@ -254,6 +274,7 @@ WAIT = "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or 
     ("spoil", "message"),
     [
         (_bad_role, "Could not assume role arn:aws:iam::123456789012:role/nobody"),
+        (_foreign_role, "RoleArn: Cross-account pass role is not allowed."),
         (_long_name, "at 'trainingJobName' failed to satisfy constraint"),
         (_short_wait, WAIT),
         (_no_wait, WAIT),

@@ -241,6 +241,11 @@ def test_requests_that_are_refused(jobs: Transforms) -> None:
         jobs.sagemaker.describe_transform_job(TransformJobName="tr-nobody")
 
 
+def test_a_job_that_is_not_there_cannot_be_stopped(jobs: Transforms) -> None:
+    with pytest.raises(ClientError, match="Could not find job to update with name: tr-nowhere"):
+        jobs.sagemaker.stop_transform_job(TransformJobName="tr-nowhere")
+
+
 def test_a_job_that_is_stopped_stores_nothing(jobs: Transforms) -> None:
     request = jobs.request("tr-stop", {"a.csv": "1", "b.csv": "wait"}, MaxConcurrentTransforms=2)
     jobs.sagemaker.create_transform_job(**request)

@@ -80,7 +80,7 @@ class EndpointRunner:
         deployment, variant, server = self._acquire(name, environ)
         try:
             if deployment.asynchronous is not None:
-                raise self._wrong_kind(name, "an asynchronous", "InvokeEndpointAsync")
+                raise self._wrong_kind(name)
             return self._invoker.forward(deployment, variant, environ, body, started)
         finally:
             server.release()
@@ -92,7 +92,7 @@ class EndpointRunner:
             raise self._not_live(name)
         deployment = traffic.draw()
         if deployment.asynchronous is None:
-            raise self._wrong_kind(name, "not an asynchronous", "InvokeEndpoint")
+            raise self._wrong_kind(name)
         request = async_request.parse(name, environ, body, deployment.asynchronous)
         self._async.submit(request, deployment.asynchronous)
         return async_request.accepted(request)
@@ -108,10 +108,10 @@ class EndpointRunner:
             if server.acquire():  # else it was replaced a moment ago: take its successor
                 return deployment, variant, server
 
-    def _wrong_kind(self, name: str, kind: str, operation: str) -> AwsError:
+    def _wrong_kind(self, name: str) -> AwsError:
         account = self._ctx.settings.account
         return AwsError(
-            "ValidationError", f"Endpoint {name} of account {account} is {kind} endpoint; use {operation} to invoke it."
+            "ValidationError", f"Endpoint {name} of account {account} does not support this inference type."
         )
 
     def _not_live(self, name: str) -> AwsError:

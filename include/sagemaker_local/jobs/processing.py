@@ -73,7 +73,8 @@ class ProcessingExecution(Execution):
         elif exit_code == 0:
             self.record.end("Completed", "Completed", "", **message)
         else:
-            reason = f"AlgorithmError: See job logs for more information, exit code: {exit_code}"
+            reason = "See job logs for more information" if message else f", exit code: {exit_code}"
+            reason = f"AlgorithmError: {reason}"
             self.record.end("Failed", "Failed", "", FailureReason=reason, **message)
 
     def _download_inputs(self) -> None:

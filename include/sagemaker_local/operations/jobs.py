@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from include.sagemaker_local.errors import AwsError, validation_error
 from include.sagemaker_local.jobs.record import PREFIX, JobRecord
+from include.sagemaker_local.jobs.transform import no_objects
 from include.sagemaker_local.operations.roles import require_role
 from include.sagemaker_local.operations.tags import check_tags, delete_all_tags, save_tags
 from include.sagemaker_local.s3_uri import split_s3
@@ -42,6 +43,17 @@ def check_bucket(context: Context, member: str, url: str) -> None:
         context.client("s3").head_bucket(Bucket=bucket)
     except (ClientError, ParamValidationError) as error:
         raise validation_error(f"Could not access the S3 bucket {bucket} given in {member} {url}.") from error
+
+
+def check_objects(context: Context, url: str, role: str) -> None:
+    """Raise ValidationException unless something is at the S3 address, as AWS does when training is asked for."""
+    bucket, prefix = split_s3(url)
+    try:
+        found = context.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)["KeyCount"]
+    except (ClientError, ParamValidationError):
+        found = 0
+    if not found:
+        raise validation_error(no_objects(url, context.settings.region, role))
 
 
 def check_unique(member: str, values: Iterable[str]) -> None:

@@ -68,6 +68,8 @@ def create_default_role(context: Context) -> None:
 
 def require_role(context: Context, arn: str) -> None:
     """Raise ValidationException unless the role exists, under this very ARN, and trusts sagemaker.amazonaws.com."""
+    if arn.split(":")[4] != context.settings.account:
+        raise validation_error("RoleArn: Cross-account pass role is not allowed.")
     iam = context.client("iam")
     try:
         role = iam.get_role(RoleName=arn.rsplit("/", 1)[-1])["Role"]

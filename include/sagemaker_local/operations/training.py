@@ -118,6 +118,7 @@ def _check(context: Context, request: Request) -> None:
     jobs.check_unique("ChannelName", [channel["ChannelName"] for channel in channels])
     for channel in channels:
         _check_channel(channel)
+        jobs.check_objects(context, channel["DataSource"]["S3DataSource"]["S3Uri"], request["RoleArn"])
     jobs.check_bucket(context, "OutputDataConfig.S3OutputPath", request["OutputDataConfig"]["S3OutputPath"])
     if checkpoints := request.get("CheckpointConfig"):
         _check_checkpoints(context, checkpoints)

@@ -75,7 +75,8 @@ def list_transform_jobs(context: Context, request: Request) -> Response:
 def stop_transform_job(context: Context, request: Request) -> Response:
     """Stop a job that is in progress."""
     name = request["TransformJobName"]
-    _job(context, name)
+    if context.store.get(TRANSFORM, name) is None:
+        raise validation_error(f"Could not find job to update with name: {name}")
 
     def stop(body: dict[str, Any]) -> None:
         status = body["TransformJobStatus"]
