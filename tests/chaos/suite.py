@@ -64,12 +64,15 @@ def run_batch(stack: Stack, names: list[str]) -> list[tuple[dict[str, Any], floa
         begun = time.monotonic()
         done[name] = run_fault(world, name, FAULTS[name]), time.monotonic() - begun
 
-    # Daemons, because an interrupted suite waits for nobody.
-    threads = [threading.Thread(target=run, args=(World(stack), name), daemon=True) for name in names]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    if len(names) == 1:  # in this thread: a process that is started by another one ends with it (`processes.start`)
+        run(World(stack), names[0])
+    else:
+        # Daemons, because an interrupted suite waits for nobody.
+        threads = [threading.Thread(target=run, args=(World(stack), name), daemon=True) for name in names]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     return [done[name] for name in names]
 
 

@@ -40,4 +40,5 @@ AT_ONCE = frozenset(
         deletions.deleted_run,
     )
 )
-"""Those that touch nothing but their own run, which fails: side by side they take a third of the time."""
+"""Those that touch nothing but their own run, which fails, and start no process: side by side they take a third of the
+time."""

@@ -26,13 +26,17 @@ def stalled_triggerer(world: World) -> str:
     world.api.trigger(DAG_ID, run_id, {"port": port})
     world.tally.runs += 1
     until("all tasks are deferred", lambda: all_deferred(world, run_id), STEP_SECONDS)
-    before = holders(world, run_id)
+    holder = until("one triggerer has all waits", lambda: only_holder(world, run_id), STEP_SECONDS)
     world.stack.second(STALLED, "triggerer")
     until("there are two triggerers", lambda: triggerers(world) == 2, STEP_SECONDS)
     try:
         with world.stack.stalled(STALLED):
             stopped = time.monotonic()
-            until("the other one has all waits", lambda: not before & holders(world, run_id), STALL_SECONDS)
+            until(
+                "the other one has all waits",
+                lambda: only_holder(world, run_id) not in (None, holder),
+                STALL_SECONDS,
+            )
             time.sleep(max(0.0, stopped + STALL_SECONDS - time.monotonic()))
         until("the one that woke has let go", lambda: cancelled(run_id) == waits(world, run_id), STEP_SECONDS)
     finally:
@@ -59,10 +63,11 @@ def waits(world: World, run_id: str) -> int:
     return states(world, run_id).total()
 
 
-def holders(world: World, run_id: str) -> set[int | None]:
-    """The triggerers (ids of their jobs in Airflow) that hold the run's waits; None for one nobody holds."""
+def only_holder(world: World, run_id: str) -> int | None:
+    """The triggerer (id of its job in Airflow) that holds all of the run's waits; None while there is no such one."""
     found = world.api.get(f"dags/{DAG_ID}/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
-    return {(item["triggerer_job"] or {}).get("id") for item in found}
+    held = {(item["triggerer_job"] or {}).get("id") for item in found}
+    return held.pop() if len(held) == 1 else None
 
 
 def triggerers(world: World) -> int:
