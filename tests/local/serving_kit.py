@@ -56,6 +56,8 @@ class Serving:
         self.project = ExampleProject(folder)
         self.use_bucket(server.bucket)
         self.store = StateStore()
+        self.max_tries = 2
+        """Airflow raises it when somebody clears the task, and leaves it over automatic retries."""
 
     def use_bucket(self, bucket: str) -> None:
         """The environment's bucket; data capture writes there."""
@@ -142,7 +144,11 @@ class Serving:
 
     def context(self) -> dict[str, Any]:
         """What the operators take of a task's context."""
-        return {"task_state_store": self.store, "dag_run": SimpleNamespace(run_type="manual")}
+        return {
+            "task_state_store": self.store,
+            "dag_run": SimpleNamespace(run_type="manual"),
+            "ti": SimpleNamespace(max_tries=self.max_tries),
+        }
 
     def endpoint(self) -> dict[str, Any]:
         """Describe."""

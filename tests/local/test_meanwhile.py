@@ -101,6 +101,25 @@ def test_the_last_look_stands_right_before_the_update(
     assert serving.answer() == (6.0 if what == "newer" else 2.0)
 
 
+def test_a_retry_does_not_deploy_again_what_a_person_has_taken_back(serving: Serving) -> None:
+    first = serving.deploy(serving.version(1))
+    arn = serving.version(2)
+    operator = serving.deploy_operator(arn, serving.plan())
+    with pytest.raises(TaskDeferred):
+        operator.execute(serving.context())  # and then its worker or triggerer died
+    wait_for(lambda: serving.endpoint()["EndpointStatus"] == "InService", "the update")
+    serving.sagemaker.update_endpoint(EndpointName=serving.name, EndpointConfigName=first["endpoint_config"])
+    wait_for(lambda: serving.endpoint()["EndpointStatus"] == "InService", "the rollback")
+    with pytest.raises(
+        AirflowFailException, match=rf"is InService on {first['endpoint_config']}, wanted .* clear this"
+    ):
+        operator.execute(serving.context())
+    assert serving.answer() == 2.0
+    serving.max_tries = 4  # somebody cleared it
+    assert finished(operator, serving.context())["previous_endpoint_config"] == first["endpoint_config"]
+    assert serving.answer() == 4.0
+
+
 # --- a person rolls back while verify asks ------------------------------------------------------------
 
 

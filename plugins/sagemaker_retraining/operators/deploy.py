@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 # What the task remembers across its tries: the config before its own, which the endpoint itself forgets, and its
 # autoscaling, which may have to end for the update.
 PREVIOUS, AUTOSCALING = "previous_endpoint_config", "previous_autoscaling"
+# And the update that a try has begun and whose end no try has seen.
+BEGUN = "update_begun"
 
 
 class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
@@ -96,6 +98,8 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         if current and wanted not in {current["EndpointConfigName"], pending_config(current)}:
             self.require_newest(package, current)
         previous = self.previous_config(context, current, wanted)
+        if current and self.was_undone(context, current, wanted):
+            raise self.undone(context, current, wanted, previous)
         if current is None:
             self.create_missing(requests)
             self.log.info("Creating endpoint %s on %s", self.endpoint, wanted)
@@ -132,8 +136,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         if status in MOVING:  # since the trigger saw it rest: it scales, or somebody changes it
             self.wait(target, previous, start_over=start_over)
         if status != "InService" or description["EndpointConfigName"] != wanted:
-            self.put_autoscaling_back(context, description, previous)
-            raise not_wanted(self.hook, description, wanted, self.config.get("deployment", {}))
+            raise self.undone(context, description, wanted, previous)
         return self.finish(context, description, target, previous)
 
     def requests(self, current: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
@@ -196,10 +199,32 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         request = update_request(self.endpoint, wanted, deployment=self.config.get("deployment"), keep_instances=keep)
         validate("UpdateEndpoint", request)
         self.log.info("Updating endpoint %s from %s to %s", self.endpoint, current["EndpointConfigName"], wanted)
+        context["task_state_store"].set(BEGUN, self.attempts(context, wanted))
         if self.hook.begin_update(request):
             return True
         now = self.hook.describe_or_none("describe_endpoint", EndpointName=self.endpoint)
-        return now is not None and pending_config(now) == wanted
+        ours = now is not None and pending_config(now) == wanted
+        if not ours:
+            context["task_state_store"].set(BEGUN, "")
+        return ours
+
+    def attempts(self, context: Context, wanted: str) -> str:
+        """What a try has in common with its automatic retries, but not with those after somebody cleared the task."""
+        return f"{wanted} until try {context['ti'].max_tries}"
+
+    def was_undone(self, context: Context, current: Mapping[str, Any], wanted: str) -> bool:
+        """Whether an earlier try's update is over without its having seen how, and something else serves.
+
+        SageMaker or a person has undone it, and a retry by itself must not do it again.
+        """
+        begun = context["task_state_store"].get(BEGUN) == self.attempts(context, wanted)
+        return begun and current["EndpointStatus"] not in MOVING and current["EndpointConfigName"] != wanted
+
+    def undone(self, context: Context, description: dict[str, Any], wanted: str, previous: str | None) -> Exception:
+        """The error of an update that has ended elsewhere; where it says so, the next try may begin it again."""
+        context["task_state_store"].set(BEGUN, "")
+        self.put_autoscaling_back(context, description, previous)
+        return not_wanted(self.hook, description, wanted, self.config.get("deployment", {}))
 
     def previous_autoscaling(self, context: Context) -> dict[str, Any] | None:
         """What scaled the endpoint before this task's update, as `autoscaling_of` tells it."""

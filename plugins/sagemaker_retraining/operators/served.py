@@ -42,7 +42,7 @@ def record_verified(hook: RetrainingHook, deployment: Mapping[str, Any]) -> None
         if has_served(registry.describe(hook.api, arn)):
             return
         line = served_line(
-            before=number_of(before) if before else None,
+            before=number_of(before) if before and before != arn else None,
             after=number_of(arn),
             by="airflow",
             door=DEPLOY,
