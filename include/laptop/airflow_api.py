@@ -126,8 +126,11 @@ class AirflowApi:
         made: dict[str, Any] = answer.json()
         return made
 
-    def _set(self, method: str, path: str, body: dict[str, Any] | None, fine: int | None = None) -> None:
-        """A change that may be sent twice: again while Airflow's own error (5xx) says that SQLite was busy."""
+    def _set(self, method: str, path: str, body: dict[str, Any] | None, fine: int | None = None) -> int:
+        """A change that may be sent twice: again while Airflow's own error (5xx) says that SQLite was busy.
+
+        The answer's status, which is a good one or `fine`.
+        """
         for attempt in range(LOCKED_TRIES):
             if attempt:
                 time.sleep(LOCKED_PAUSE_SECONDS)
@@ -136,6 +139,7 @@ class AirflowApi:
                 break
         if answer.status_code != fine:
             answer.raise_for_status()
+        return answer.status_code
 
     def active_backfills(self, dag_id: str) -> list[int]:
         """Ids of the DAG's backfills that are not over; Airflow allows one."""

@@ -14,15 +14,20 @@ from tests.chaos.waiting import NotHeld, until
 
 RUN_SECONDS = 600
 STEP_SECONDS = 240
+CONFLICT = 409
 
 
 class Api(AirflowApi):
-    """Airflow's REST API with what a user's clicks do."""
+    """Airflow's REST API with what a user's clicks do, each again while SQLite is busy with another fault's."""
+
+    def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
+        """*Trigger*."""
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
+        self._set("POST", f"dags/{dag_id}/dagRuns", body, fine=CONFLICT)  # a try before this one may have done it
 
     def set_state(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
         """*Mark state as …*"""
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
-        self._http.patch(path, json={"new_state": state}).raise_for_status()
+        self._set("PATCH", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}", {"new_state": state})
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         """*Clear task*, and what comes after it."""
@@ -34,14 +39,11 @@ class Api(AirflowApi):
             "only_failed": False,
             "reset_dag_runs": True,
         }
-        self._http.post(f"/api/v2/dags/{dag_id}/clearTaskInstances", json=body).raise_for_status()
+        self._set("POST", f"dags/{dag_id}/clearTaskInstances", body)
 
     def delete(self, path: str) -> int:
         """*Delete*; the status of the answer. Raises httpx.HTTPError unless it is done or refused for now."""
-        answer = self._http.delete(f"/api/v2/{path}")
-        if answer.status_code != 409:
-            answer.raise_for_status()
-        return answer.status_code
+        return self._set("DELETE", path, None, fine=CONFLICT)
 
     def instance_id(self, dag_id: str, run_id: str, task_id: str) -> str:
         """The id of the task's present try."""

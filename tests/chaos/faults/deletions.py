@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from tests.chaos.faults.people import STOP_SECONDS, stops
-from tests.chaos.runs import Run
+from tests.chaos.runs import CONFLICT, Run
 from tests.chaos.waiting import require, until
 from tests.chaos.world import World
-
-CONFLICT = 409
 
 
 def deleted_run(world: World) -> str:
