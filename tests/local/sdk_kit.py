@@ -58,7 +58,6 @@ def environment(server: LocalSageMaker) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "SAGEMAKER_VALIDATE_ROLE": "false",
     }
 
 
