@@ -12,7 +12,9 @@ from typing import Any
 
 from airflow.sdk.exceptions import TaskDeferred
 
+from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators.deploy import DeployEndpointOperator
+from sagemaker_retraining.operators.endpoints import served_model, version_of
 from sagemaker_retraining.operators.verify import VerifyEndpointOperator
 from sagemaker_retraining.registry import decide
 from sagemaker_retraining.requests import build_requests
@@ -154,6 +156,11 @@ class Serving:
         """Describe."""
         found: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=self.name)
         return found
+
+    def served_version(self) -> str | None:
+        """ARN of the version behind the main variant."""
+        hook = RetrainingHook()
+        return version_of(hook, served_model(hook, self.endpoint()["EndpointConfigName"]))
 
     def configs(self) -> list[str]:
         """Of this endpoint."""

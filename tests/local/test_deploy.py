@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators.cleanup import CleanUpOperator
-from sagemaker_retraining.operators.endpoints import not_wanted, served_version
+from sagemaker_retraining.operators.endpoints import not_wanted
 from sagemaker_retraining.operators.guards import prepare_alarms
 from sagemaker_retraining.operators.transform import ResumableTransformOperator
 from tests.conftest import LocalSageMaker
@@ -40,7 +40,7 @@ def test_create_update_and_nothing_twice(serving: Serving) -> None:
     assert updated["previous_endpoint_config"] == created["endpoint_config"]
     assert serving.answer("3") == 6.0
     assert len(serving.configs()) == 2
-    assert served_version(RetrainingHook(), serving.name) == second
+    assert serving.served_version() == second
 
 
 def test_capture_and_tags_survive_updates(serving: Serving) -> None:

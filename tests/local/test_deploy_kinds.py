@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.operators.endpoints import served_version
 from tests.conftest import LocalSageMaker
 from tests.local.endpoint_kit import Kit
 from tests.local.job_kit import archive
@@ -84,14 +82,14 @@ def test_a_shadow_gets_copies_and_answers_nobody(serving: Serving) -> None:
     assert (shadow["VariantName"], shadow["CurrentWeight"]) == ("Challenger", 0.5)
     rows = range(1, 101)
     assert [serving.answer(str(row)) for row in rows] == [float(row) for row in rows]
-    assert served_version(RetrainingHook(), serving.name) == versions[0]
+    assert serving.served_version() == versions[0]
     third = serving.deploy(versions[2], plan)  # takes the shadow's place, not production's
     copies = captured(serving, "Challenger")
     assert 25 <= len(copies) <= 75, "half of them, within five standard deviations"
     assert all(answer == 2 * row for row, answer in copies.items())
     assert copies.keys() <= captured(serving, "AllTraffic").keys() == set(rows)
     assert (third["shadow"], serving.answer("7")) == (True, 7.0)
-    assert served_version(RetrainingHook(), serving.name) == versions[0]
+    assert serving.served_version() == versions[0]
     with pytest.raises(AirflowFailException, match=r"variant Challenger did not pass the ping.*serves on"):
         serving.deploy(serving.version(4, broken=True), plan)
     assert (serving.endpoint()["EndpointConfigName"], serving.answer("7")) == (third["endpoint_config"], 7.0)

@@ -13,7 +13,6 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators import transitions
-from sagemaker_retraining.operators.endpoints import served_version
 from sagemaker_retraining.operators.verify import VerifyEndpointOperator
 from sagemaker_retraining.requests.decision import transitions as decisions
 from tests.conftest import LocalSageMaker
@@ -79,7 +78,7 @@ def test_back_and_back_again_and_forward(serving: Serving) -> None:
     serving.deploy(versions[2])
     serving.plan(CANARY)  # as model.yaml says from here on
     first = roll_back(serving)
-    assert (serving.answer(), served_version(RetrainingHook(), serving.name)) == (4.0, versions[1])
+    assert (serving.answer(), serving.served_version()) == (4.0, versions[1])
     assert "deployment" not in first["deploy"], "neither waits nor alarms on the way back"
     roll_back(serving)
     assert serving.answer() == 2.0

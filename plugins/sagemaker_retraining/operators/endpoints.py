@@ -104,12 +104,6 @@ def served_model(hook: RetrainingHook, config_name: str) -> str | None:
     return name
 
 
-def served_version(hook: RetrainingHook, endpoint: str) -> str | None:
-    """ARN of the version an endpoint serves; None without an endpoint, or for a model that is of no version."""
-    description = hook.describe_or_none("describe_endpoint", EndpointName=endpoint)
-    return version_of(hook, served_model(hook, description["EndpointConfigName"])) if description else None
-
-
 def challenger_model(hook: RetrainingHook, config_name: str) -> str | None:
     """The model of a config that stands beside the main variant's, in its shadow or with traffic of its own."""
     return all_models(hook, config_name).get(CHALLENGER)

@@ -31,7 +31,8 @@ def compare_shadow(
     """Write `report.html` and `comparison.json` to the report's place; the figures without single predictions.
 
     `config` is the plan's `verify`, `description` that of the endpoint, which has had its shadow `since` then.
-    Returns what `shadow.compare` does, and `{endpoint, versions, hours, traffic, report}`, the last one a URI.
+    Returns what `shadow.compare` does, and `{endpoint, versions, hours, traffic, captured, report}`: `captured` is how
+    many events were read of each, `report` a URI.
     """
     endpoint, place = config["endpoint"], config["shadow"]["report_uri"]
     until = datetime.now(UTC)

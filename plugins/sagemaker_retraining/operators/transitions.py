@@ -59,11 +59,12 @@ def plan_rollback(name: str, context: Mapping[str, Any]) -> dict[str, Any]:
         raise AirflowFailException(f"{name}: deploy.kind is batch, so no endpoint serves a version to go back from")
     hook = hook_of(environment)
     group, endpoint = (_named(text, environment) for text in (model.group, model.endpoint))
-    serving, newcomer, moving = look(hook, endpoint)
+    description = hook.describe_or_none("describe_endpoint", EndpointName=endpoint)
+    serving, newcomer, moving = look(hook, description)
     if chosen := context["params"]["version"]:
         package = find(hook, group, chosen)
     else:
-        require_unchanged(hook, endpoint, context["dag_run"].run_after)
+        require_unchanged(description, context["dag_run"].run_after)
         package = registry.describe(hook.api, serving) if serving and newcomer else previous(hook, group, serving)
     arn = package["ModelPackageArn"]
     require_approved(hook, arn)
@@ -83,9 +84,8 @@ def plan_rollback(name: str, context: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def look(hook: RetrainingHook, endpoint: str) -> tuple[str | None, str | None, bool]:
+def look(hook: RetrainingHook, description: Mapping[str, Any] | None) -> tuple[str | None, str | None, bool]:
     """The version that serves, one that stands beside it or is on its way to replace it, and whether an update runs."""
-    description = hook.describe_or_none("describe_endpoint", EndpointName=endpoint)
     if description is None:
         return None, None, False
     config = description["EndpointConfigName"]
@@ -95,13 +95,12 @@ def look(hook: RetrainingHook, endpoint: str) -> tuple[str | None, str | None, b
     return version_of(hook, served_model(hook, config)), version_of(hook, model), moving
 
 
-def require_unchanged(hook: RetrainingHook, endpoint: str, asked: datetime) -> None:
+def require_unchanged(description: Mapping[str, Any] | None, asked: datetime) -> None:
     """Raise AirflowFailException when the endpoint was changed after somebody asked for "the version before".
 
     Two people who press the button at once, and one who clears a run that has ended, mean one step back. Autoscaling
     that began since hides what else has happened: SageMaker tells one time for both.
     """
-    description = hook.describe_or_none("describe_endpoint", EndpointName=endpoint)
     if description is None:
         return
     status, changed = description["EndpointStatus"], description["LastModifiedTime"]
@@ -112,8 +111,9 @@ def require_unchanged(hook: RetrainingHook, endpoint: str, asked: datetime) -> N
     else:
         return
     raise AirflowFailException(
-        f"{endpoint} {happened}, so that an empty version may mean another one than you had in mind; nothing was "
-        f"changed. Look what serves, and trigger the DAG again with the number of the version that is to serve"
+        f"{description['EndpointName']} {happened}, so that an empty version may mean another one than you had in "
+        f"mind; nothing was changed. Look what serves, and trigger the DAG again with the number of the version that "
+        f"is to serve"
     )
 
 

@@ -39,7 +39,6 @@ def compare(pairs: Sequence[Pair], tolerance: float) -> dict[str, Any]:
     `[production, shadow]` of all predictions, `largest` the rows that differ most, as `[request, production, shadow]`.
     What has no value (no pairs, no variance) is None.
     """
-    values: list[tuple[float, float]] = []
     rows: list[tuple[float, str, float, float]] = []
     not_numbers = 0
     for production, shadow in pairs:
@@ -51,8 +50,8 @@ def compare(pairs: Sequence[Pair], tolerance: float) -> dict[str, Any]:
         if len(requests) != len(before):
             requests = [production.request] * len(before)
         for request, old, new in zip(requests, before, after, strict=True):
-            values.append((old, new))
             rows.append((abs(new - old), request, old, new))
+    values = [(old, new) for *_, old, new in rows]
     apart = sorted(distance for distance, *_ in rows)
     largest = sorted(rows, key=lambda row: -row[0])[:SHOWN]
     return {

@@ -22,13 +22,13 @@ def shadow_report(result: Mapping[str, Any]) -> str:
 
     `traffic` is `{variant: {invocations, errors_4xx, errors_5xx, latency_ms, max_latency_ms}}`.
     """
-    versions, difference = result["versions"], result["difference"]
+    versions, difference, same = result["versions"], result["difference"], result["same_share"]
     title = f"{versions['shadow']} in the shadow of {versions['production']}"
     facts = [
         ("requests captured of both", result["pairs"]),
         ("predictions compared", result["predictions"]),
         ("answers that are no numbers", result["not_numbers"]),
-        ("the same", result["same_share"] is not None and f"{100 * result['same_share']:.2f} %"),
+        ("the same", None if same is None else f"{100 * same:.2f} %"),
         ("mean difference, shadow minus production", difference["mean"]),
         ("difference without sign: median", difference["p50"]),
         ("90 % are below", difference["p90"]),
@@ -55,7 +55,7 @@ def shadow_report(result: Mapping[str, Any]) -> str:
 
 def shown(value: Any) -> str:
     """A number with six significant digits; a dash for what is not known."""
-    if value is None or value is False:
+    if value is None:
         return "-"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
