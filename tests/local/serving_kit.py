@@ -149,7 +149,7 @@ class Serving:
         return {
             "task_state_store": self.store,
             "dag_run": SimpleNamespace(run_type="manual"),
-            "ti": SimpleNamespace(max_tries=self.max_tries),
+            "ti": SimpleNamespace(max_tries=self.max_tries, xcom_push=lambda key, value: None),
         }
 
     def endpoint(self) -> dict[str, Any]:

@@ -57,9 +57,9 @@ def test_a_variant_follows_its_invocations_and_the_policy_survives_a_restart(mak
         kit.sagemaker.update_endpoint_weights_and_capacities(
             EndpointName="as-scaled", DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredWeight": 1}]
         )
+    assert kit.settled("as-scaled")["ProductionVariants"][0]["CurrentInstanceCount"] == 2
     for _ in range(60):
         kit.invoke("as-scaled")
-    assert kit.settled("as-scaled")["ProductionVariants"][0]["CurrentInstanceCount"] == 2
     wait_for(lambda: scaling_to() == 4, "the maximum", 120)
     assert kit.settled("as-scaled")["ProductionVariants"][0]["CurrentInstanceCount"] == 4
     with pytest.raises(ClientError, match=r'variant\(s\) \["AllTraffic"\] must be deregistered as scalable targets'):

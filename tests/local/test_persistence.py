@@ -300,7 +300,7 @@ def test_a_full_disk_fails_the_write_and_nothing_else(make_sagemaker_local: Make
     server.start()
     s3 = server.client("s3")
     s3.put_object(Bucket=server.bucket, Key="before", Body=b"before")
-    with pytest.raises(ClientError, match=r"InternalError.*could not write to its state directory"):
+    with pytest.raises(ClientError, match=r"InternalError.*could not keep it in its state directory"):
         s3.put_object(Bucket=server.bucket, Key="large", Body=bytes(6_000_000))
     s3.put_object(Bucket=server.bucket, Key="after", Body=b"after")
     server.program = LocalSageMaker.program

@@ -241,11 +241,11 @@ def starts(server: LocalSageMaker, name: str) -> list[str]:
 
 
 def test_the_next_generation_of_a_training_resumes(sagemaker_local: LocalSageMaker, context: dict[str, Any]) -> None:
-    same = training(sagemaker_local, "resumes", rounds=60, fail=30)
+    same = training(sagemaker_local, "goes-on", rounds=60, fail=30)
     with pytest.raises(AlgorithmError):
         same.execute(context)
-    assert same.execute(context)["name"] == "resumes-g1"
-    assert starts(sagemaker_local, "resumes-g1") == ["from round 30"]
+    assert same.execute(context)["name"] == "goes-on-g1"
+    assert starts(sagemaker_local, "goes-on-g1") == ["from round 30"]
 
 
 def test_a_corrected_training_does_not_resume_the_mistake(
