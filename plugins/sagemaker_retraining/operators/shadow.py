@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sagemaker_retraining.captured import Event, hourly_prefixes, read_event
@@ -102,7 +102,7 @@ def traffic(hook: RetrainingHook, endpoint: str, variant: str, since: datetime, 
             MetricName=metric,
             Dimensions=[{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}],
             StartTime=since,
-            EndTime=until,
+            EndTime=max(until, since + timedelta(seconds=1)),  # times are whole seconds, and the start must lie before
             Period=period,
             Statistics=["Sum", "SampleCount", "Maximum"],
         )["Datapoints"]
