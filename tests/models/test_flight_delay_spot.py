@@ -16,8 +16,9 @@ from tests.models import flight_delay_kit as kit
 pytestmark = pytest.mark.slow
 CALM, SHAKEN = "spot-flight-delay-calm", "spot-flight-delay-shaken"
 INTERRUPTIONS = 3
-# Fewer rounds than model.yaml asks for: enough for a checkpoint before each interruption, and for one after the last.
-SHORT = {"num_round": 80, "checkpoint_every": 10}
+# A small month is trained quickly: so many rounds that a checkpoint is there long enough to be uploaded (two scans, 0.4 s)
+# before the next three replace it, and that there is one before each interruption and after the last.
+ROUNDS = {"num_round": 800, "checkpoint_every": 50}
 PREDICT = """
 import json, pandas as pd
 from features import FEATURES
@@ -41,7 +42,7 @@ def request(jobs: Jobs, sets: Path, name: str) -> dict[str, Any]:
         channels.append({"ChannelName": channel, "DataSource": {"S3DataSource": source}})
     made = jobs.training_request(name, "", **jobs.spot(name), InputDataConfig=channels)
     jobs.put(f"{name}/sourcedir.tar.gz", archive(scripts))
-    made["HyperParameters"] |= {key: str(value) for key, value in (hyperparameters | SHORT).items()}
+    made["HyperParameters"] |= {key: str(value) for key, value in (hyperparameters | ROUNDS).items()}
     return made
 
 
