@@ -15,10 +15,6 @@ MARKER = "RETRAINING_STACK"
 USERS = {"admin": "admin", "reviewer": "user"}
 """Who can log in, and the role; the password is the name. The servers are reachable from this machine only."""
 
-SQLITE_SECONDS = 60
-"""How long a process waits while another writes Airflow's database: after Python's 5 s a scheduler on a busy machine
-ended with "database is locked"."""
-
 
 def process_environment(addresses: Addresses) -> dict[str, str]:
     """The whole environment of a stack process. Nothing of the user's AWS or Airflow settings gets in."""
@@ -64,7 +60,7 @@ def airflow_settings(addresses: Addresses) -> dict[str, str]:
             "simple_auth_manager_users": ",".join(f"{name}:{role}" for name, role in USERS.items()),
             "simple_auth_manager_passwords_file": AIRFLOW_HOME / "passwords.json",
         },
-        "database": {"sql_alchemy_conn": f"sqlite:///{AIRFLOW_HOME}/airflow.db?timeout={SQLITE_SECONDS}"},
+        "database": {"sql_alchemy_conn": f"sqlite:///{AIRFLOW_HOME}/airflow.db"},
         "api": {
             "host": HOST,
             "port": addresses.airflow_port,
