@@ -18,7 +18,7 @@ CONFLICT = 409
 
 
 class Api(AirflowApi):
-    """Airflow's REST API with what a user's clicks do, each again while SQLite is busy with another fault's."""
+    """Airflow's REST API with what a user's clicks do, each again while SQLite is busy."""
 
     def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
         """*Trigger*."""

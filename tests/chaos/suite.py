@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 import time
-from collections.abc import Iterable
-from itertools import groupby
 from typing import Any
 
 from rich.console import Console
 
 from include.laptop.layout import LOCAL, LOGS
-from tests.chaos.faults import AT_ONCE, FAULTS
+from tests.chaos.faults import FAULTS
 from tests.chaos.stack import Stack
 from tests.chaos.waiting import NotHeld
 from tests.chaos.world import Fault, World
@@ -33,12 +30,11 @@ def run_suite(names: list[str]) -> int:
     try:
         with console.status("Starting Airflow and the local SageMaker"):
             stack.up()
-        for batch in batches(names or list(FAULTS)):
-            with console.status("; ".join(f"{name}: {FAULTS[name].__doc__}" for name in batch)):
-                done = run_batch(stack, batch)
-            for result, seconds in done:
-                results.append(result)
-                say(console, result, seconds)
+        for name in names or FAULTS:
+            with console.status(f"{name}: {FAULTS[name].__doc__}"):
+                begun = time.monotonic()
+                results.append(run_fault(World(stack), name, FAULTS[name]))
+            say(console, results[-1], time.monotonic() - begun)
     finally:
         RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
         with console.status("Stopping"):
@@ -48,32 +44,6 @@ def run_suite(names: list[str]) -> int:
         f"{held} of {len(results)} faults held in {time.monotonic() - started:.0f} s; {RESULTS}, logs in {LOGS}"
     )
     return 0 if held == len(results) else 1
-
-
-def batches(names: Iterable[str]) -> list[list[str]]:
-    """One after another, but neighbours that do not disturb each other together."""
-    groups = [(at_once, list(group)) for at_once, group in groupby(names, key=AT_ONCE.__contains__)]
-    return [batch for at_once, group in groups for batch in ([group] if at_once else [[name] for name in group])]
-
-
-def run_batch(stack: Stack, names: list[str]) -> list[tuple[dict[str, Any], float]]:
-    """The lines of these faults in chaos.json, and how many seconds each took."""
-    done: dict[str, tuple[dict[str, Any], float]] = {}
-
-    def run(world: World, name: str) -> None:
-        begun = time.monotonic()
-        done[name] = run_fault(world, name, FAULTS[name]), time.monotonic() - begun
-
-    if len(names) == 1:  # in this thread: a process that is started by another one ends with it (`processes.start`)
-        run(World(stack), names[0])
-    else:
-        # Daemons, because an interrupted suite waits for nobody.
-        threads = [threading.Thread(target=run, args=(World(stack), name), daemon=True) for name in names]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    return [done[name] for name in names]
 
 
 def run_fault(world: World, name: str, fault: Fault) -> dict[str, Any]:

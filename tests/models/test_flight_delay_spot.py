@@ -16,8 +16,8 @@ from tests.models import flight_delay_kit as kit
 pytestmark = pytest.mark.slow
 CALM, SHAKEN = "spot-flight-delay-calm", "spot-flight-delay-shaken"
 INTERRUPTIONS = 3
-# A small month is trained quickly: so many rounds that a checkpoint is there long enough to be uploaded (two scans, 0.4 s)
-# before the next three replace it, and that there is one before each interruption and after the last.
+# A small month is trained quickly: so many rounds that a checkpoint is there long enough to be uploaded (two scans,
+# 0.4 s) before the next three replace it, and that there is one before each interruption and after the last.
 ROUNDS = {"num_round": 800, "checkpoint_every": 50}
 PREDICT = """
 import json, pandas as pd

@@ -29,16 +29,3 @@ FAULTS: dict[str, Fault] = {
         people.cleared_live,
     )
 }
-
-AT_ONCE = frozenset(
-    function.__name__
-    for function in (
-        people.mark_failed_deferred,
-        people.mark_failed_running,
-        people.mark_success_deferred,
-        people.stopped_in_console,
-        deletions.deleted_run,
-    )
-)
-"""Those that touch nothing but their own run, which fails, and start no process: side by side they take a third of the
-time."""
