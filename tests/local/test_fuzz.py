@@ -48,8 +48,10 @@ def _send_raw(server: LocalSageMaker, request: bytes) -> int:
             connection.shutdown(socket.SHUT_WR)
             while block := connection.recv(65536):
                 content += block
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it was refused before all was sent
+        except TimeoutError:
+            raise
+        except OSError:
+            pass  # it was refused, and the connection closed, before all was sent
     status = re.match(rb"HTTP/1.1 (\d+)", content)
     return int(status[1]) if status else 0
 
