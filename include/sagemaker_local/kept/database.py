@@ -110,10 +110,6 @@ class Database:
         row = self._db.execute("SELECT state FROM appended WHERE kind=? ORDER BY seq DESC LIMIT 1", (kind,)).fetchone()
         return row[0] if row else None
 
-    def owners(self, kind: str) -> list[str]:
-        """The owners of appended things of a kind."""
-        return [row[0] for row in self._db.execute("SELECT DISTINCT owner FROM appended WHERE kind=?", (kind,))]
-
     def states(self, kind: str) -> list[tuple[str, str, bytes]]:
         """Owner, name and bytes of all things of a kind."""
         return self._db.execute("SELECT owner, name, state FROM things WHERE kind=?", (kind,)).fetchall()
