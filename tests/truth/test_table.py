@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.truth.differences import PAGE, up_to_date
 from tests.truth.facts import every_fact
 
 TESTS = Path(__file__).parents[1]
@@ -44,3 +45,8 @@ def test_every_id_is_given_once() -> None:
 def test_every_mark_names_a_row(marked: dict[str, list[str]]) -> None:
     unknown = {name: files for name, files in marked.items() if name not in {fact.id for fact in every_fact()}}
     assert not unknown, f"no such row in tests/truth/facts: {unknown}"
+
+
+def test_the_page_of_differences_is_up_to_date() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == up_to_date(page), "run `python -m tests.truth.differences`, and read the diff"
