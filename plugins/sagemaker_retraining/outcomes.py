@@ -146,7 +146,11 @@ _ADVICE = (
     ),
     ("Unable to execute request to S3", _NO_ROUTE),
     ("route to an S3 VPC endpoint", _NO_ROUTE),
-    ("Could not assume role", "create the role, or let it be assumed as include/iam/job-role.trust.json says"),
+    (
+        "Could not assume role",
+        "is role_arn the role's whole ARN, with its path? The role must exist and trust SageMaker "
+        "(include/iam/job-role.trust.json)",
+    ),
     ("No S3 objects found", "put the data there, or let the role list the bucket (s3:ListBucket)"),
     (
         "spot training job usage",

@@ -113,7 +113,7 @@ def _wrong_status(body: dict[str, Any]) -> Exception:
 def _check(context: Context, request: Request) -> None:
     """The rules that the service model does not know. Raises ValidationException or ResourceLimitExceeded."""
     jobs.check_common(context, request)
-    jobs.check_instances("processing", request["ProcessingResources"]["ClusterConfig"])
+    jobs.check_instances(context, PROCESSING, request["ProcessingResources"]["ClusterConfig"])
     if "ContainerEntrypoint" not in request["AppSpecification"]:
         raise validation_error(
             "AppSpecification.ContainerEntrypoint is missing: the local SageMaker has no container images, so it does "
