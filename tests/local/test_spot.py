@@ -120,7 +120,9 @@ def test_without_capacity_the_job_waits_and_stops_without_ever_starting(jobs: Jo
     jobs.spot_settings({"rules": [{"job": "no-capacity", "no_capacity": True}]})
     job = jobs.train("no-capacity", "", **jobs.spot("no-capacity", longest=1))
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxWaitTimeExceeded")
-    assert _statuses(job) == ["Starting", "Pending", "Stopping", "MaxWaitTimeExceeded"]
+    assert _statuses(job) == ["Starting", "Stopping", "MaxWaitTimeExceeded"]
+    said = job["SecondaryStatusTransitions"][0]["StatusMessage"]
+    assert said == "Insufficient capacity error from EC2 while launching instances, retrying!"
     assert "TrainingStartTime" not in job
     assert "FailureReason" not in job
     assert jobs.log_streams("Training", "no-capacity") == []
