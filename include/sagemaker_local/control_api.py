@@ -13,12 +13,15 @@ from include.sagemaker_local.guard import ROOT
 from include.sagemaker_local.job_pages import JOBS, answer_page
 from include.sagemaker_local.object_pages import OBJECTS, answer_object
 from include.sagemaker_local.packages import PackageValidation
+from include.sagemaker_local.quotas import Quotas
 from include.sagemaker_local.registry_pages import MODELS, answer_models_page
 from include.sagemaker_local.service import Context
 from include.sagemaker_local.web import Reply
 
-HEALTH, SPOT, FAULTS, PACKAGES = f"{ROOT}health", f"{ROOT}spot", f"{ROOT}faults", f"{ROOT}packages"
-SWITCHES = (HEALTH, SPOT, FAULTS, PACKAGES)
+HEALTH, SPOT, FAULTS, PACKAGES, QUOTAS = (
+    f"{ROOT}{name}" for name in ("health", "spot", "faults", "packages", "quotas")
+)
+SWITCHES = (HEALTH, SPOT, FAULTS, PACKAGES, QUOTAS)
 PAGES = ((JOBS, answer_page), (MODELS, answer_models_page), (OBJECTS, answer_object))
 Body = dict[str, Any]
 
@@ -41,6 +44,7 @@ class ControlApi:
             SPOT: context.jobs.spot,
             FAULTS: faults,
             PACKAGES: PackageValidation(context.store),
+            QUOTAS: Quotas(context.store),
         }
 
     def answer(self, path: str, method: str, body: bytes) -> Reply:
