@@ -13,6 +13,7 @@ from sagemaker_retraining.config.environment import EnvironmentConfig
 from sagemaker_retraining.config.messages import did_you_mean, explain
 from sagemaker_retraining.config.metrics import known_metrics, not_in_scripts
 from sagemaker_retraining.config.model import ModelConfig
+from sagemaker_retraining.config.network import network_problems
 from sagemaker_retraining.config.section import Section
 from sagemaker_retraining.config.source import ConfigError, Source, read_yaml
 
@@ -99,7 +100,7 @@ def load_model(name: str, root: Path | None = None, environment: str | None = No
         *_name_problems(config, source, folder.name, where.environment),
         *_script_problems(config, source, folder),
         *_metric_problems(config, source, folder),
-        *_network_problems(config, source, where),
+        *network_problems(config, source, where, folder),
     ]
     uri, image_problem = _image_uri(config, source, where, root)
     if problems := problems + image_problem:
@@ -162,16 +163,6 @@ def _metric_problems(config: ModelConfig, source: Source, folder: Path) -> list[
         f"{source.file.rpartition('/')[0]} names it; {did_you_mean(metric, known, 'known are')}"
         for key, metric in config.gate_metrics.items()
         if metric in unknown
-    ]
-
-
-def _network_problems(config: ModelConfig, source: Source, environment: EnvironmentConfig) -> list[str]:
-    if config.deploy.serverless is None or environment.vpc is None:
-        return []
-    key = ("deploy", "serverless")
-    return [
-        f"{source.place(key)}: {'.'.join(key)}: a serverless endpoint cannot be in a VPC, and environment "
-        f"{environment.environment} has one; deploy on instances there"
     ]
 
 
