@@ -42,7 +42,8 @@ class Quotas:
         """Replace it. Raises ValueError that says what is wrong."""
         quotas = settings.get("quotas")
         if set(settings) != {"quotas"} or not isinstance(quotas, dict):
-            raise ValueError(f'{settings!r}: it must be like {{"quotas": {{"ml.m5.xlarge for training job usage": 0}}}}')
+            example = '{"quotas": {"ml.m5.xlarge for training job usage": 0}}'
+            raise ValueError(f"{settings!r}: it must be like {example}")
         known = set(names())
         for name, value in quotas.items():
             if name not in known:
