@@ -55,7 +55,8 @@ class Quotas:
 
     def values(self) -> dict[str, int]:
         """Every quota by its name."""
-        return dict.fromkeys(names(), _DEFAULT) | self.settings["quotas"]
+        quotas: dict[str, int] = self.settings["quotas"]
+        return dict.fromkeys(names(), _DEFAULT) | quotas
 
 
 @cache
@@ -65,7 +66,7 @@ def names() -> tuple[str, ...]:
 
 
 def _names() -> Iterator[str]:
-    model = botocore.session.get_session().get_service_model("sagemaker")
+    model: Any = botocore.session.get_session().get_service_model("sagemaker")
     for usage, shape in _USAGES.items():
         for instance_type in model.shape_for(shape).enum:
             if re.match(r"ml\.", instance_type):

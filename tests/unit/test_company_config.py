@@ -14,8 +14,8 @@ from tests.project import ENVIRONMENT, LOCK, MODEL, PACKAGE_ARN, ExampleProject
 
 HOSTING = "arn:aws:iam::123456789012:role/team/hosting"
 KEYS = {
-    name: f"arn:aws:kms:eu-west-1:123456789012:key/{name}"
-    for name in ("kms_key_arn", "volume_kms_key_arn", "output_kms_key_arn", "capture_kms_key_arn")
+    name: f"arn:aws:kms:eu-west-1:123456789012:key/{number}234abcd-12ab-34cd-56ef-1234567890ab"
+    for number, name in enumerate(("kms_key_arn", "volume_kms_key_arn", "output_kms_key_arn", "capture_kms_key_arn"))
 }
 CHINA = (
     ENVIRONMENT.replace("eu-west-1", "cn-north-1")
@@ -112,6 +112,11 @@ WRONG = [
     (ENVIRONMENT, "hosting_role_arn: arn:aws:iam::210987654321:role/x", "6: hosting_role_arn: arn:aws:iam::2109"),
     (ENVIRONMENT, "hosting_role_arn: hosting", "6: hosting_role_arn: 'hosting' is not the ARN of an IAM role"),
     (ENVIRONMENT, "volume_kms_key_arn: alias/a", "6: volume_kms_key_arn: 'alias/a' is not the ARN of a KMS key"),
+    (
+        ENVIRONMENT,
+        f"kms_key_arn: {KEYS['kms_key_arn'].replace('key/', 'alias/')}",
+        "is not the ARN of a KMS key (no al",
+    ),
     (
         ENVIRONMENT,
         "output_kms_key_arn: arn:aws:kms:us-east-1:123456789012:key/a",

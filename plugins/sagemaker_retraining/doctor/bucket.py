@@ -73,7 +73,7 @@ def _encryption(aws: Aws, scope: Scope, subject: str) -> Iterator[Finding]:
         if code_of(error) != "ServerSideEncryptionConfigurationNotFoundError":
             raise
         rules = []
-    default = next((rule["ApplyServerSideEncryptionByDefault"] for rule in rules if rule), {})
+    default: Mapping[str, str] = next((rule["ApplyServerSideEncryptionByDefault"] for rule in rules if rule), {})
     wanted = {key_arn(aws, arn): name for arn, name in scope.keys.items()}
     found = default.get("KMSMasterKeyID")
     yield judge_encryption(subject, default.get("SSEAlgorithm", "AES256"), found and key_arn(aws, found), wanted)
