@@ -63,7 +63,8 @@ class Quotas:
 
     def values(self) -> dict[str, int]:
         """Every quota by its name."""
-        return dict.fromkeys(names(), _UNSET) | self.settings["quotas"]
+        known: Body = self.settings["quotas"]
+        return dict.fromkeys(names(), _UNSET) | known
 
 
 @cache
@@ -75,7 +76,7 @@ def names() -> tuple[str, ...]:
 def _names() -> Iterator[str]:
     model = botocore.session.get_session().get_service_model("sagemaker")
     for usage, shape in _USAGES.items():
-        for instance_type in model.shape_for(shape).enum:
+        for instance_type in model.shape_for(shape).metadata.get("enum", []):
             if re.match(r"ml\.", instance_type):
                 yield f"{instance_type} for {usage}"
 
