@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +35,7 @@ CHECKPOINTS = f"{isolation.ML}/checkpoints"
 GROUP = "homogeneousCluster"
 WAITING = "Training job waiting for capacity"
 PREPARING = "Preparing the instances for training"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _STOPPED = {
     Cause.STOPPED: ("Stopped", "Training job stopped"),
     Cause.MAX_RUNTIME: ("MaxRuntimeExceeded", "Training job runtime exceeded MaxRuntimeInSeconds provided"),
@@ -214,9 +216,10 @@ class TrainingExecution(Execution):
         return {**names, **self.job.get("Environment", {})}
 
     def on_line(self, line: str) -> None:
-        """Keep it for the metrics, and log."""
-        self._metrics.read(line)
-        super().on_line(line)
+        """Keep it for the metrics, and log; a control character becomes its number, so that a tab is `#011`."""
+        shown = _CONTROL.sub(lambda found: f"#{ord(found[0]):03o}", line)
+        self._metrics.read(shown)
+        super().on_line(shown)
 
     def _enter(self, secondary: str, message: str) -> None:
         self.record.change(lambda body: enter(body, secondary, message, time.time()))
