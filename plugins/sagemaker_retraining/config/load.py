@@ -10,6 +10,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from sagemaker_retraining.config.environment import EnvironmentConfig
+from sagemaker_retraining.config.images import is_first_party, repository
 from sagemaker_retraining.config.messages import did_you_mean, explain
 from sagemaker_retraining.config.metrics import known_metrics, not_in_scripts
 from sagemaker_retraining.config.model import ModelConfig
@@ -102,8 +103,10 @@ def load_model(name: str, root: Path | None = None, environment: str | None = No
         *_metric_problems(config, source, folder),
         *network_problems(config, source, where, folder),
     ]
-    uri, image_problem = _image_uri(config, source, where, root)
-    if problems := problems + image_problem:
+    uri, image_problems = _image_uri(config, source, where, root)
+    if not image_problems:
+        image_problems = _log_metric_problems(config, source, uri, root)
+    if problems := problems + image_problems:
         raise ConfigError(problems)
     return config.model_copy(update={"image": config.image.model_copy(update={"uri": uri})})
 
@@ -163,6 +166,19 @@ def _metric_problems(config: ModelConfig, source: Source, folder: Path) -> list[
         f"{source.file.rpartition('/')[0]} names it; {did_you_mean(metric, known, 'known are')}"
         for key, metric in config.gate_metrics.items()
         if metric in unknown
+    ]
+
+
+def _log_metric_problems(config: ModelConfig, source: Source, uri: str, root: Path) -> list[str]:
+    """SageMaker refuses MetricDefinitions with its own images: found here, not after `preprocess` was paid for."""
+    lock = root / LOCK_FILE
+    if not config.train.metrics or not lock.is_file() or not is_first_party(uri, read_yaml(lock, LOCK_FILE).data):
+        return []
+    key = ("train", "metrics")
+    return [
+        f"{source.place(key)}: {'.'.join(key)}: {repository(uri)} is an image of AWS's own, whose training jobs "
+        "SageMaker refuses with metrics of one's own; leave the key out, and let the script print XGBoost's own lines, "
+        "`[50]`, a tab and `validation-auc:0.81`: SageMaker reads those"
     ]
 
 
