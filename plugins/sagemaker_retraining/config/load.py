@@ -19,25 +19,23 @@ from sagemaker_retraining.config.section import Section
 from sagemaker_retraining.config.source import ConfigError, Source, read_yaml
 
 LOCK_FILE = "images.lock.yaml"
+REVISION_FILE = "revision.txt"
+"""The commit that `make package` was run on: where the project is deployed there is no Git."""
 INFERENCE_SCRIPT = "inference.py"
 _Section = TypeVar("_Section", bound=Section)
 
 
 def project_root(environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder with `models/` and `environments/`: `$RETRAINING_HOME/include`, else the one near this package.
+    """The folder with `models/` and `environments/`: `$RETRAINING_HOME/include`, else the one beside `plugins/`.
 
-    On MWAA `include/` rides inside `plugins/` or `dags/`. Raises ConfigError when there is none.
+    Raises ConfigError when there is none.
     """
-    if home := environ.get("RETRAINING_HOME"):
-        places = [Path(home) / "include"]
-    else:
-        plugins = Path(__file__).resolve().parents[2]
-        places = [plugins.parent / "include", plugins / "include", plugins.parent / "dags" / "include"]
-    for place in places:
-        if (place / "models").is_dir():
-            return place
-    tried = ", ".join(str(place / "models") for place in places)
-    raise ConfigError([f"no models found: looked for {tried}; set RETRAINING_HOME to the folder that holds include/"])
+    home = environ.get("RETRAINING_HOME")
+    place = (Path(home) if home else Path(__file__).resolve().parents[3]) / "include"
+    if (place / "models").is_dir():
+        return place
+    told = f"RETRAINING_HOME={home} is not" if home else "set RETRAINING_HOME to"
+    raise ConfigError([f"no models found: there is no {place / 'models'}; {told} the folder that holds include/"])
 
 
 def environment_name(environ: Mapping[str, str] = os.environ) -> str:
@@ -116,7 +114,9 @@ def environment_source(name: str, root: Path) -> Source:
     path = root / "environments" / f"{name}.yaml"
     if name not in environment_names(root):
         hint = did_you_mean(name, environment_names(root), "there are")
-        raise ConfigError([f"{_shown(path, root)}: there is no environment {name!r} (RETRAINING_ENV); {hint}"])
+        lost = name == environment_name({}) and not os.environ.get("RETRAINING_ENV")
+        why = "RETRAINING_ENV is not set" if lost else "RETRAINING_ENV"
+        raise ConfigError([f"{_shown(path, root)}: there is no environment {name!r} ({why}); {hint}"])
     return read_yaml(path, _shown(path, root))
 
 
