@@ -179,6 +179,7 @@ def test_a_client_token_registers_once(sagemaker: Any, group: str) -> None:
     assert len(sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]) == 1
 
 
+@pytest.mark.aws_fact("registry-both-names")
 def test_what_is_refused(sagemaker_local: LocalSageMaker, sagemaker: Any, group: str) -> None:
     tags = refused(sagemaker.create_model_package, ModelPackageGroupName=group, Tags=[{"Key": "a", "Value": "b"}])
     assert tags[0] == "ValidationException"

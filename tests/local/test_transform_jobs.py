@@ -244,6 +244,7 @@ def test_requests_that_are_refused(jobs: Transforms) -> None:
         jobs.sagemaker.describe_transform_job(TransformJobName="tr-nobody")
 
 
+@pytest.mark.aws_fact("stop-unknown-transform")
 def test_a_job_that_is_not_there_cannot_be_stopped(jobs: Transforms) -> None:
     with pytest.raises(ClientError, match="Could not find job to update with name: tr-nowhere"):
         jobs.sagemaker.stop_transform_job(TransformJobName="tr-nowhere")
