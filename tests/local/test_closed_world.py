@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import LocalSageMaker
 from tests.local.job_kit import Jobs
+from tests.local.transform_kit import Transforms
 
 TRAINING = """
 TrainingJobName TrainingJobArn ModelArtifacts TrainingJobStatus SecondaryStatus HyperParameters AlgorithmSpecification
@@ -25,6 +26,12 @@ ProcessingInputs ProcessingOutputConfig ProcessingJobName ProcessingResources St
 ProcessingJobArn ProcessingJobStatus ProcessingEndTime ProcessingStartTime LastModifiedTime CreationTime
 """
 """Of a completed job of the SageMaker SDK (public-code index 34157058760)."""
+TRANSFORM = """
+CreationTime DataProcessing ModelName TransformEndTime TransformInput TransformJobArn TransformJobName
+TransformJobStatus TransformOutput TransformResources TransformStartTime
+"""
+"""Of a completed job; Environment only where it was sent (the notebook sm-batch_transform_pytorch of
+aws/amazon-sagemaker-examples, and pkg/resource/transform_job/testdata of aws-controllers-k8s/sagemaker-controller)."""
 INPUT = "S3Uri LocalPath S3DataType S3InputMode S3DataDistributionType S3CompressionType"
 OUTPUT = "S3Uri LocalPath S3UploadMode"
 
@@ -73,3 +80,14 @@ def test_a_processing_job(jobs: Jobs) -> None:
     assert set(job["ProcessingOutputConfig"]) == {"Outputs"}
     [output] = job["ProcessingOutputConfig"]["Outputs"]
     assert (set(output), set(output["S3Output"])) == ({"OutputName", "AppManaged", "S3Output"}, set(OUTPUT.split()))
+
+
+@pytest.mark.aws_fact("transform-describe-defaults")
+@pytest.mark.parametrize("sent", [{}, {"Environment": {}}])
+def test_a_transform_job(sagemaker_local: LocalSageMaker, sent: dict[str, Any]) -> None:
+    name = "closed-transform" + "-environment" * len(sent)
+    job = Transforms(sagemaker_local).transform(name, {"a.csv": "1,2"}, **sent)
+    assert members(job) == set(TRANSFORM.split()) | set(sent)
+    assert set(job["TransformInput"]) == {"CompressionType", "ContentType", "DataSource", "SplitType"}
+    assert set(job["TransformOutput"]) == {"Accept", "AssembleWith", "KmsKeyId", "S3OutputPath"}  # Accept was sent
+    assert job["DataProcessing"] == {"InputFilter": "$", "JoinSource": "None", "OutputFilter": "$"}
