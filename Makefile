@@ -5,6 +5,7 @@ TO ?= 2013-12
 REVIEW ?= auto
 PYTHON ?=
 FAULT ?=
+ENV ?=
 
 BIN = .venv/bin
 # The Python that set-up runs with; every target below first brings its environment up to date, which is quick.
@@ -12,7 +13,7 @@ set_up = @python=$$(sh include/laptop/find_python.sh "$(PYTHON)") && "$$python" 
 UV = .venv-uv/bin/uv pip compile --quiet --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run backfill up down test test-slow chaos lint bench backtest lock clean
+.PHONY: help setup run backfill up down test test-slow chaos lint bench backtest package aws-smoke lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,16 +66,23 @@ backtest: ## AUC of MODEL month by month, each trained on the months before it
 	$(set_up) run
 	@.venv-jobs/bin/python include/models/$(MODEL)/backtest.py
 
+package: ## Build what goes to production in ENV=prod into dist/: for MWAA, Astronomer and any other Airflow
+	$(set_up) run
+	@$(BIN)/python -m include.laptop.package "$(ENV)"
+
+aws-smoke: ## The smallest full chain on the real SageMaker of ENV=prod, recorded; asks before it spends (docs/aws-smoke.md)
+	$(set_up) run
+	@$(BIN)/python -m include.aws_smoke "$(ENV)"
+
 lock: ## Resolve the locks anew from requirements*.txt
 	$(set_up) dev
-	@mkdir -p .local
-	@grep -v '^sagemaker==' requirements.txt > .local/requirements-run.txt
 	@for minor in 11 12; do \
 		$(UV) --python-version 3.$$minor requirements.txt requirements-local.txt requirements-dev.txt -o locks/dev-py3$$minor.txt && \
-		$(UV) --python-version 3.$$minor -c locks/dev-py3$$minor.txt .local/requirements-run.txt requirements-local.txt -o locks/run-py3$$minor.txt || exit 1; \
+		$(UV) --python-version 3.$$minor -c locks/dev-py3$$minor.txt requirements.txt requirements-local.txt -o locks/run-py3$$minor.txt || exit 1; \
 	done
 	@$(UV) --universal --python-version 3.11 requirements-jobs.txt -o locks/jobs.txt
+	@$(UV) --universal --python-version 3.11 deploy/mwaa/image.txt -o locks/mwaa.txt
 	@grep '^uv==' locks/dev-py311.txt | sed 's/ .*//' | $(UV) --universal --python-version 3.11 - -o locks/uv.txt
 
 clean: down ## Stop everything and remove the environments and all local state
-	rm -rf .venv .venv-jobs .venv-uv .local .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf dist .venv .venv-jobs .venv-uv .local .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

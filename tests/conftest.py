@@ -31,7 +31,7 @@ class LocalSageMaker:
     role_arn = "arn:aws:iam::123456789012:role/sagemaker-retraining-local"
     bucket = "test-bucket"
     program: tuple[str, ...] = ("-m", "include.sagemaker_local")
-    options: tuple[str, ...] = ("--stop-grace-seconds", "1")
+    options: tuple[str, ...] = ("--stop-grace-seconds", "1", "--start-failure-seconds", "0.5")
 
     def __init__(self, state: Path, port: int | None = None) -> None:
         self.state = state

@@ -20,20 +20,21 @@ from aiobotocore.client import AioBaseClient
 from botocore.client import BaseClient
 
 from include.sagemaker_local.front.policies import ALLOWED, Ask, decide
+from sagemaker_retraining.config import EnvironmentConfig
+from sagemaker_retraining.requests.policies import policies
 
 FOLDER = Path(__file__).parents[1] / "include" / "iam"
 ACCOUNT, REGION, BUCKET = "123456789012", "us-east-1", "test-bucket"
 JOB_ROLE = "sagemaker-retraining-local"
-PLACEHOLDERS = {
-    "ACCOUNT_ID": ACCOUNT,
-    "REGION": REGION,
-    "BUCKET": BUCKET,
-    "S3_PREFIX": "",
-    "MODEL_PREFIX": "",
-    "JOB_ROLE": JOB_ROLE,
-    "KMS_KEY_ARN": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555",
-    "MWAA_ENVIRONMENT": "retraining",
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
+ENVIRONMENT: dict[str, Any] = {
+    "environment": "test",
+    "region": REGION,
+    "account": ACCOUNT,
+    "bucket": BUCKET,
+    "role_arn": f"arn:aws:iam::{ACCOUNT}:role/{JOB_ROLE}",
 }
+"""What the tests of policies are about, as in an environment's file."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,10 @@ class Call:
     parameters: Mapping[str, Any]
 
 
-def policy(name: str) -> dict[str, Any]:
-    """A policy of `include/iam/` with its placeholders filled in."""
-    text = (FOLDER / f"{name}.json").read_text()
-    for placeholder, value in PLACEHOLDERS.items():
-        text = text.replace(placeholder, value)
-    document: dict[str, Any] = json.loads(text)
-    return document
+def policy(name: str, **changes: Any) -> dict[str, Any]:
+    """A policy of `include/iam/`, filled in for the tests' environment with these `changes`."""
+    environment = EnvironmentConfig.model_validate({**ENVIRONMENT, **changes})
+    return policies(environment, root=FOLDER.parent)[name]
 
 
 def allows(document: Mapping[str, Any], ask: Ask) -> bool:
@@ -123,7 +121,9 @@ def _sagemaker(call: Call) -> Iterator[Ask]:
         yield Ask(f"sagemaker:{call.operation}", resource, context)
     if parameters.get("Tags"):
         yield Ask("sagemaker:AddTags", resources[0], {"sagemaker:TaggingAction": call.operation})
-    for role in sorted(set(re.findall(r"arn:aws:iam::\d+:role/[\w+=,.@/-]+", json.dumps(parameters, default=str)))):
+    for role in sorted(
+        set(re.findall(r"arn:aws[a-z-]*:iam::\d+:role/[\w+=,.@/-]+", json.dumps(parameters, default=str)))
+    ):
         yield Ask("iam:PassRole", role, {"iam:PassedToService": "sagemaker.amazonaws.com"})
 
 

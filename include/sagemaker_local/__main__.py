@@ -71,6 +71,18 @@ def parse(arguments: list[str] | None) -> Settings:
         default=Settings.serverless_idle_seconds,
         help="time after which a serverless variant's idle container ends (default: %(default)s)",
     )
+    parser.add_argument(
+        "--invocation-seconds",
+        type=float,
+        default=Settings.invocation_seconds,
+        help="time an endpoint's container has for an answer (default: %(default)s, as on AWS)",
+    )
+    parser.add_argument(
+        "--start-failure-seconds",
+        type=float,
+        default=Settings.start_failure_seconds,
+        help="time for which a container that fails at its start is started again (default: %(default)s; AWS: to 3600)",
+    )
     options = parser.parse_args(arguments)
     try:
         ipaddress.ip_address(options.host)
@@ -86,6 +98,8 @@ def parse(arguments: list[str] | None) -> Settings:
         interpreter(options.python),
         stop_grace_seconds=options.stop_grace_seconds,
         serverless_idle_seconds=options.serverless_idle_seconds,
+        invocation_seconds=options.invocation_seconds,
+        start_failure_seconds=options.start_failure_seconds,
         allow_hosts=tuple(options.allow_host),
     )
 

@@ -1,20 +1,37 @@
-"""Quotas of the account on instances: none by default, since this machine has no such limits; set to try them out."""
+"""Quotas of SageMaker's instances, as Service Quotas names them: what an account may use at a time.
+
+This machine has no such limits; they are set to try them out.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from functools import cache
 from typing import Any
+
+import botocore.session
 
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.store import Store
 
 _KIND, _NAME = "switch", "quotas"
+_UNSET = 1000
+_USAGES = {
+    "training job usage": "TrainingInstanceType",
+    "spot training job usage": "TrainingInstanceType",
+    "processing job usage": "ProcessingInstanceType",
+    "transform job usage": "TransformInstanceType",
+    "endpoint usage": "ProductionVariantInstanceType",
+}
+"""The kinds of usage, and which instance types the service model knows for each."""
 Body = dict[str, Any]
 
 
 class Quotas:
     """The switch behind `/_local/quotas`: `{"quotas": {"ml.m5.large for spot training job usage": 0}}`.
 
-    The names are those of Service Quotas; what is not named has no limit. Kept with the rest of the state.
+    What is not named is listed as 1000 and has no limit. Kept with the rest of the state.
     """
 
     def __init__(self, store: Store) -> None:
@@ -30,16 +47,38 @@ class Quotas:
         quotas = settings.get("quotas")
         if set(settings) != {"quotas"} or not isinstance(quotas, dict):
             raise ValueError(f'{settings!r}: it must be like {{"quotas": {{"ml.m5.large for training job usage": 0}}}}')
+        known = set(names())
         for name, limit in quotas.items():
+            if name not in known:
+                raise ValueError(f"{name!r} is no quota; they are like 'ml.m5.xlarge for {next(iter(_USAGES))}'")
             if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
                 raise ValueError(f"quotas.{name} is {limit!r}; it must be a whole number of instances, 0 or more")
         self._store.put(_KIND, _NAME, settings)
         return settings
 
     def limit(self, name: str) -> int | None:
-        """The quota of this name, None when there is none."""
+        """The quota of this name, None when it was not set."""
         found: int | None = self.settings["quotas"].get(name)
         return found
+
+    def values(self) -> dict[str, int]:
+        """Every quota by its name."""
+        known: Body = self.settings["quotas"]
+        return dict.fromkeys(names(), _UNSET) | known
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """`ml.m5.xlarge for training job usage` and so on, sorted."""
+    return tuple(sorted(_names()))
+
+
+def _names() -> Iterator[str]:
+    model = botocore.session.get_session().get_service_model("sagemaker")
+    for usage, shape in _USAGES.items():
+        for instance_type in model.shape_for(shape).metadata.get("enum", []):
+            if re.match(r"ml\.", instance_type):
+                yield f"{instance_type} for {usage}"
 
 
 def exceeded(name: str, limit: int, used: int, wanted: int, note: str = "") -> AwsError:

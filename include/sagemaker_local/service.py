@@ -47,6 +47,9 @@ class Settings:
     `stop_grace_seconds` is the time a job has between SIGTERM and SIGKILL when it is stopped; AWS gives 120.
     `allow_hosts` are names under which it answers beside localhost and every address.
     `serverless_idle_seconds` is how long a serverless variant keeps a container that is not asked; AWS does not say.
+    `invocation_seconds` is how long InvokeEndpoint waits for a container, its cold start included; AWS gives 60.
+    `start_failure_seconds` is how long a container that ends at its start, or answers /ping with an error, is started
+    and asked again; on AWS people saw 24 to 60 minutes.
     """
 
     host: str
@@ -57,6 +60,8 @@ class Settings:
     region: str = "us-east-1"
     stop_grace_seconds: float = 120
     serverless_idle_seconds: float = 300
+    invocation_seconds: float = 60
+    start_failure_seconds: float = 20
     allow_hosts: tuple[str, ...] = ()
 
     @property

@@ -4,5 +4,6 @@ import sys
 
 from sagemaker_retraining.cli.main import main
 
-if __name__ == "__main__":
+# Airflow's plugin loader executes this file as a module `__main__` of no package: that must not end Airflow.
+if __name__ == "__main__" and __package__:
     sys.exit(main())

@@ -43,7 +43,7 @@ def predict_fn(values, model):
 
 def output_fn(prediction, accept):
     if accept == "text/csv":
-        return ",".join(map(str, prediction)), "text/csv; charset=utf-8"
+        return ",".join(map(str, prediction)), "text/csv"
     return json.dumps({"y": prediction}), "application/json"
 """
 SETTLED = ("InService", "Failed", "UpdateRollbackFailed")

@@ -15,6 +15,8 @@ from typing import Any
 from tests.conftest import LocalSageMaker
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.0-5"
+OWN_IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/mine:1"
+"""An image of one's own, which may have MetricDefinitions."""
 WAIT_SECONDS = 60
 RUNNING = ("InProgress", "Stopping")
 CODE = "/opt/ml/processing/input/code"

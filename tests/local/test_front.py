@@ -87,7 +87,13 @@ def decisions(sagemaker_local: LocalSageMaker, arn: str, *asks: str, **more: Any
     pages = iam.get_paginator("simulate_principal_policy").paginate(
         PolicySourceArn=arn, ActionNames=list(asks), PaginationConfig={"PageSize": 2}, **more
     )
-    return [result["EvalDecision"] for page in pages for result in page["EvaluationResults"]]
+    return [
+        decision
+        for page in pages
+        for result in page["EvaluationResults"]
+        for decision in [one["EvalResourceDecision"] for one in result.get("ResourceSpecificResults", [])]
+        or [result["EvalDecision"]]
+    ]
 
 
 def statement(effect: str, action: Any, resource: Any, **more: Any) -> str:
@@ -121,6 +127,11 @@ def test_policies_are_simulated(sagemaker_local: LocalSageMaker) -> None:
     objects = {"ResourceArns": ["arn:aws:s3:::data/a", "arn:aws:s3:::data/secret/a", "arn:aws:s3:::other/a"]}
     expected = ["allowed", "explicitDeny", "implicitDeny", "implicitDeny", "explicitDeny", "implicitDeny"]
     assert decisions(sagemaker_local, role, "s3:GetObject", "s3:PutObject", **objects) == expected
+    [both] = iam.simulate_principal_policy(
+        PolicySourceArn=role, ActionNames=["s3:GetObject"], ResourceArns=["arn:aws:s3:::data/a", "arn:aws:s3:::other/a"]
+    )["EvaluationResults"]
+    assert (both["EvalDecision"], len(both["ResourceSpecificResults"])) == ("implicitDeny", 2)
+    assert both["EvalResourceName"] not in {"arn:aws:s3:::data/a", "arn:aws:s3:::other/a"}, "it is about neither"
     context = {"ContextKeyName": "iam:PassedToService", "ContextKeyType": "string"}
     for value, decision in (("sagemaker.amazonaws.com", "allowed"), ("ec2.amazonaws.com", "implicitDeny")):
         entries = {"ContextEntries": [context | {"ContextKeyValues": [value]}]}

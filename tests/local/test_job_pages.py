@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.conftest import LocalSageMaker
-from tests.local.job_kit import Jobs, eventually
+from tests.local.job_kit import OWN_IMAGE, Jobs, eventually
 
 EVIL = '<script>alert("1")</script>'
 TRAIN = """
@@ -60,7 +60,8 @@ def test_an_interrupted_training_job(jobs: Jobs) -> None:
     name = "pages-spot"
     rule = {"job": name, "after_checkpoints": 1, "gap_seconds": 0.1, "times": 1}
     assert jobs.spot_settings({"rules": [rule]})[0] == 200
-    algorithm = {"MetricDefinitions": [{"Name": "test:auc", "Regex": "auc=([0-9.]+)"}]}
+    definitions = [{"Name": "test:auc", "Regex": "auc=([0-9.]+)"}]
+    algorithm = {"TrainingImage": OWN_IMAGE, "MetricDefinitions": definitions}
     request = jobs.training_request(name, TRAIN, **jobs.spot(name), Environment={"NOTE": EVIL})
     request["AlgorithmSpecification"] |= algorithm
     jobs.sagemaker.create_training_job(**request, Tags=[{"Key": "team", "Value": "risk"}])

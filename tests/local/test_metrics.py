@@ -9,7 +9,7 @@ import pytest
 
 from include.sagemaker_local.jobs.metrics import Metrics
 from tests.conftest import LocalSageMaker
-from tests.local.job_kit import Jobs
+from tests.local.job_kit import OWN_IMAGE, Jobs
 
 ENDLESS = "(a+)+$"
 VICTIM = "a" * 40 + "b"
@@ -20,7 +20,7 @@ def test_the_last_match_counts() -> None:
     for line in ("auc:0.5", "auc:0.7 äöü", "auc:high", ""):
         metrics.read(line)
     [found], slow = metrics.search()
-    assert (found["MetricName"], found["Value"], slow) == ("auc", 0.7, [])
+    assert (found["MetricName"], found["Value"], slow) == ("auc", pytest.approx(0.7), [])
     assert found["Timestamp"] == pytest.approx(time.time(), abs=60)
     assert Metrics([]).search() == ([], [])
 
@@ -37,6 +37,7 @@ def test_the_server_answers_while_an_expression_is_searched(sagemaker_local: Loc
     jobs = Jobs(sagemaker_local)
     request = jobs.training_request("endless-metric", "")
     request |= jobs.plain_container("endless-metric", f"print('{VICTIM}'); print('auc:0.5')")
+    request["AlgorithmSpecification"]["TrainingImage"] = OWN_IMAGE
     request["AlgorithmSpecification"]["MetricDefinitions"] = [
         {"Name": "endless", "Regex": ENDLESS},
         {"Name": "auc", "Regex": "auc:(.*)"},

@@ -20,6 +20,7 @@ from airflow.providers.amazon.aws.operators.sagemaker import (
 from airflow.sdk.exceptions import TaskDeferred
 
 from tests.conftest import LocalSageMaker
+from tests.local.job_kit import OWN_IMAGE
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.0-5"
 COUNT = """
@@ -198,6 +199,7 @@ def test_train_register_deploy(sagemaker_local: LocalSageMaker) -> None:
 
 def test_training_with_its_log(sagemaker_local: LocalSageMaker, caplog: pytest.LogCaptureFixture) -> None:
     config = training_config(sagemaker_local, "provider-training-log")
+    config["AlgorithmSpecification"]["TrainingImage"] = OWN_IMAGE
     config["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "mean", "Regex": "mean: ([0-9.]+)"}]
     result = SageMakerTrainingOperator(task_id="t", config=config, print_log=True, check_interval=1).execute({})
     assert result["Training"]["FinalMetricDataList"][0]["Value"] == 2.0

@@ -9,7 +9,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from sagemaker_retraining.period import Period
-from sagemaker_retraining.sensors.raw_data import History, RawDataSensor
+from sagemaker_retraining.raw_months import History
+from sagemaker_retraining.sensors.raw_data import RawDataSensor
 from tests.conftest import LocalSageMaker
 
 pytestmark = pytest.mark.usefixtures("aws_connection")

@@ -12,6 +12,7 @@ from tests.local.endpoint_kit import Kit
 from tests.local.job_kit import IMAGE, Jobs
 from tests.local.transform_kit import Transforms
 
+SKLEARN_IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
 SKLEARN = """
 import os, joblib
 from sklearn.linear_model import LinearRegression
@@ -39,13 +40,13 @@ if __name__ == "__main__":
 """
 
 
-def fitted(server: LocalSageMaker, name: str, script: str) -> str:
+def fitted(server: LocalSageMaker, name: str, script: str, image: str = IMAGE) -> str:
     """A model, made as `Estimator.create_model` makes it after `fit`."""
     jobs = Jobs(server)
     job = jobs.train(name, script)
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
     container = {
-        "Image": IMAGE,
+        "Image": image,
         "ModelDataUrl": job["ModelArtifacts"]["S3ModelArtifacts"],
         "Environment": {
             "SAGEMAKER_PROGRAM": "train.py",
@@ -74,7 +75,7 @@ def deployed(server: LocalSageMaker, model: str) -> Kit:
 
 
 def test_fit_then_deploy_and_transform(sagemaker_local: LocalSageMaker) -> None:
-    model = fitted(sagemaker_local, "quickstart-sklearn", SKLEARN)
+    model = fitted(sagemaker_local, "quickstart-sklearn", SKLEARN, SKLEARN_IMAGE)
     kit = deployed(sagemaker_local, model)
     answer = [float(value) for value in kit.invoke(model, "1,1\n2,0").split()]
     assert answer == pytest.approx([5, 4])

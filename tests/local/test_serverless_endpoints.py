@@ -96,7 +96,10 @@ def test_an_endpoint_becomes_serverless_and_back(kit: Kit) -> None:
 def test_a_model_that_does_not_load_fails_the_endpoint(kit: Kit) -> None:
     found = create(kit, "sl-broken", {"broken": True})
     assert found["EndpointStatus"] == "Failed"
-    assert "did not pass the ping health check" in found["FailureReason"]
+    assert found["FailureReason"].startswith(
+        'Received server error (0) from model with message "An error occurred while handling request as the model '
+        'process exited.". See https://'
+    )
 
 
 def test_configs_that_are_refused(kit: Kit) -> None:

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.conftest import LocalSageMaker
-from tests.local.job_kit import Jobs, unpacked
+from tests.local.job_kit import OWN_IMAGE, Jobs, unpacked
 
 TRAIN = """
 import argparse, json, os
@@ -47,7 +47,7 @@ def test_script_mode_from_channels_to_model(jobs: Jobs) -> None:
         {"ChannelName": "train", "DataSource": {"S3DataSource": source}, "ContentType": "text/csv"}
     ]
     definition = {"Name": "validation:auc", "Regex": "validation-auc:([0-9.]+)"}
-    request["AlgorithmSpecification"]["MetricDefinitions"] = [definition]
+    request["AlgorithmSpecification"] |= {"TrainingImage": OWN_IMAGE, "MetricDefinitions": [definition]}
     jobs.sagemaker.create_training_job(**request)
     job = jobs.end_of_training("script-mode")
 
@@ -57,10 +57,57 @@ def test_script_mode_from_channels_to_model(jobs: Jobs) -> None:
     model = unpacked(jobs.get("script-mode/model/script-mode/output/model.tar.gz"))
     assert json.loads(model["model.json"]) == {"depth": 4, "label": "late"}
     assert unpacked(jobs.get("script-mode/model/script-mode/output/output.tar.gz")) == {"curve.csv": "1,2"}
-    assert [(m["MetricName"], m["Value"]) for m in job["FinalMetricDataList"]] == [("validation:auc", 0.63)]
+    assert [(m["MetricName"], m["Value"]) for m in job["FinalMetricDataList"]] == [
+        ("validation:auc", pytest.approx(0.63))
+    ]
     [lines] = jobs.log_streams("Training", "script-mode")
     assert "files ['/opt/ml/input/data/train/part/a.csv']" in lines
     assert "[2] validation-auc:0.63" in lines  # a line that Python writes in pieces is one line in the log
+
+
+@pytest.mark.aws_fact("training-metric-definitions-first-party")
+def test_metric_definitions_are_refused_for_an_algorithm_of_aws(jobs: Jobs) -> None:
+    """Also in script mode; a copy of the image in one's own registry takes them."""
+    request = jobs.training_request("own-definitions", "")
+    request["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "auc", "Regex": "auc:(.*)"}]
+    with pytest.raises(ClientError) as refused:
+        jobs.sagemaker.create_training_job(**request)
+    assert refused.value.response["Error"] == {
+        "Code": "ValidationException",
+        "Message": "You can't override the metric definitions for Amazon SageMaker algorithms. Please retry the "
+        "request without specifying metric definitions.",
+    }
+    copied = OWN_IMAGE.replace("mine", "sagemaker-xgboost")
+    request["AlgorithmSpecification"]["TrainingImage"] = copied
+    jobs.sagemaker.create_training_job(**request)
+    assert jobs.end_of_training("own-definitions")["TrainingJobStatus"] == "Completed"
+
+
+@pytest.mark.aws_fact("training-builtin-metrics")
+def test_an_algorithm_of_aws_reads_xgboosts_own_lines(jobs: Jobs) -> None:
+    """The log shows a tab as #011, and the last number counts, with single precision and at a whole second."""
+    lines = [
+        r"[0]\ttrain-auc:0.6\tvalidation-auc:0.5",
+        r"[50]\ttrain-auc:0.9\tvalidation-auc:0.71234\tvalidation-logloss:3e-1",
+        "[60/400] validation-auc:0.99999 (0.003 s a round)",
+        r"\tvalidation-mae:1",
+    ]
+    script = "".join(f"print('{line}')\n" for line in lines)
+    job = jobs.train("builtin-metrics", "", **jobs.plain_container("builtin-metrics", script))
+    found = {metric["MetricName"]: metric["Value"] for metric in job["FinalMetricDataList"]}
+    assert found == {
+        "train:auc": 0.8999999761581421,
+        "validation:auc": 0.7123399972915649,
+        "validation:logloss": 0.30000001192092896,
+    }
+    assert all(metric["Timestamp"].microsecond == 0 for metric in job["FinalMetricDataList"])
+    [log] = jobs.log_streams("Training", "builtin-metrics")
+    assert "[50]#011train-auc:0.9#011validation-auc:0.71234#011validation-logloss:3e-1" in log
+    definitions = {d["Name"]: d["Regex"] for d in job["AlgorithmSpecification"]["MetricDefinitions"]}
+    assert definitions["validation:rmse"] == (
+        r".*\[[0-9]+\].*#011validation-rmse:([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?).*"
+    )
+    assert len(definitions) <= 40, "what the API allows"
 
 
 def test_transitions_are_contiguous_and_times_agree(jobs: Jobs) -> None:
@@ -261,7 +308,8 @@ def _no_bucket(request: dict[str, Any]) -> None:
 
 
 def _bad_regex(request: dict[str, Any]) -> None:
-    request["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "auc", "Regex": "auc:("}]
+    definitions = [{"Name": "auc", "Regex": "auc:("}]
+    request["AlgorithmSpecification"] |= {"TrainingImage": OWN_IMAGE, "MetricDefinitions": definitions}
 
 
 def _two_sources(request: dict[str, Any]) -> None:

@@ -179,7 +179,9 @@ def test_an_object_that_fails_has_no_output_and_the_others_have(
         assert any("this row is too big" in entry for entry in data[failed + 3 :])
     if name == "tr-500":
         container, _ = jobs.streams(name)
-        assert sum("POST /invocations 500" in entry for entry in container) == 2, "an error of the server is retried"
+        assert sum("Exception on /invocations [POST]" in entry for entry in container) == 2, (
+            "an error of the server is retried"
+        )
 
 
 def test_a_content_type_that_the_model_does_not_read(jobs: Transforms) -> None:

@@ -9,7 +9,7 @@ from tests.local.job_kit import IMAGE, RUNNING, Jobs, archive, eventually
 
 INFERENCE = """
 import json, os, time
-from sagemaker_inference.errors import GenericInferenceToolkitError
+from werkzeug.wrappers import Response
 
 def model_fn(model_dir):
     if os.path.exists(os.path.join(model_dir, "broken")):
@@ -20,7 +20,7 @@ def model_fn(model_dir):
 
 def input_fn(body, content_type):
     if content_type not in ("text/csv", "application/json", "application/jsonlines"):
-        raise GenericInferenceToolkitError(415, "I do not read " + content_type)
+        return Response("I do not read " + content_type, 415)
     body = body if isinstance(body, str) else body.decode()
     lines = body.splitlines()
     print("request of", len(lines))
@@ -33,13 +33,15 @@ def input_fn(body, content_type):
         if row == ["die"]:
             os._exit(9)
         if row == ["big"]:
-            raise GenericInferenceToolkitError(400, "this row is too big")
+            return Response("this row is too big", 400)
     return [[float(value) for value in row] for row in rows]
 
 def predict_fn(rows, model):
-    return [sum(row) for row in rows]
+    return rows if isinstance(rows, Response) else [sum(row) for row in rows]
 
 def output_fn(sums, accept):
+    if isinstance(sums, Response):
+        return sums
     if accept in ("application/json", "application/jsonlines"):
         return "\\n".join(json.dumps({"y": value}) for value in sums), accept
     return "\\n".join(map(str, sums)), "text/csv"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
+
+from include.sagemaker_local.first_party import metric_definitions
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = REPOSITORY / ".venv-jobs/bin/python"
@@ -45,3 +48,14 @@ def train(sets: Path, model_dir: Path, checkpoints: Path, *options: str) -> subp
     """Run a small training on `sets/train` and `sets/validation`."""
     folders = ["--train", sets / "train", "--validation", sets / "validation"]
     return script("train.py", *folders, "--model_dir", model_dir, "--checkpoint_dir", checkpoints, *SMALL, *options)
+
+
+def metrics_in(log: str) -> dict[str, int]:
+    """How many lines of a training's output SageMaker reads each metric from."""
+    image = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.0-5"
+    lines = log.replace("\t", "#011").splitlines()
+    found = {
+        one["Name"]: sum(re.match(one["Regex"], line) is not None for line in lines)
+        for one in metric_definitions(image)
+    }
+    return {name: count for name, count in found.items() if count}

@@ -104,7 +104,9 @@ sys.path.insert(0, sys.argv[1] + "/code")
 import inference
 model = inference.model_fn(sys.argv[1])
 lines = [json.loads(line) for line in open(sys.argv[2])]
-answer = lambda body: inference.output_fn(inference.predict_fn(inference.input_fn(body, "text/csv"), model), "text/csv")
+def answer(body):
+    text, kind = inference.output_fn(inference.predict_fn(inference.input_fn(body, "text/csv"), model), "text/csv")
+    return text
 print(json.dumps([float(answer(line["body"])) for line in lines]))
 """,
         trained / "model", compared / "evaluation/sample.jsonl",
@@ -163,9 +165,8 @@ def test_champion_that_cannot_score_is_written_down(trained: Path, sets: Path, t
     assert done.returncode == 0, done.stderr
     found = evaluation(base / "processing/output")
     assert (found["champion"], found["comparison"]) == (None, None)
-    assert (
-        "champion/model.tar.gz: cannot score this month (ValueError: row 1 has no moon_phase" in found["champion_error"]
-    )
+    said = found["champion_error"]
+    assert "champion/model.tar.gz: cannot score this month (RequestError: row 1 has no moon_phase" in said
     assert found["bootstrap"] == {"confidence": 0.9, "samples": 120, "seed": 7}
     page = (base / "processing/output/report/report.html").read_text()
     assert "The champion could not be scored" in page

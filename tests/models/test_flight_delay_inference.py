@@ -16,23 +16,30 @@ model = served.model_fn(model_dir)
 rows = pd.read_parquet(test_dir)[model.columns].head(300).astype(object)
 rows = rows.where(rows.notna(), None)
 def csv(frame): return frame.to_csv(header=False, index=False)
-def answer(body, kind, accept="text/csv"):
+def respond(body, kind, accept="text/csv"):
     return served.output_fn(served.predict_fn(served.input_fn(body, kind), model), accept)
+def answer(body, kind, accept="text/csv"):
+    text, wanted = respond(body, kind, accept)
+    assert wanted == accept
+    return text
+JSON = "application/json"
 def error(body, kind="text/csv", accept="text/csv"):
-    try: return answer(body, kind, accept)
-    except ValueError as problem: return "ValueError: " + str(problem)
+    response = respond(body, kind, accept)
+    return [response.status_code, response.mimetype, response.get_data(as_text=True)]
 """
 
 BAD_REQUESTS = {
-    "error('1,2,3')": "row 1 has 3 columns; expected 28: carrier, origin, dest, month,",
-    "error(csv(rows.head(2)) + 'x')": "row 3 has 1 columns; expected 28",
-    "error(csv(rows.head(1).assign(temp='warm')))": "row 1, column temp: 'warm' is not a number",
-    "error('')": "the request holds no rows",
-    "error('a', 'text/plain')": "content type 'text/plain' is not supported; send text/csv or application/json",
-    "error('[1]', 'application/json')": 'a JSON request must look like {"instances"',
-    "error('{', 'application/json')": "Expecting property name",
-    "error(csv(rows.head(1)), accept='image/png')": "accept 'image/png' is not offered; ask for text/csv",
-    "error(json.dumps({'instances': [{'tmp': 3}]}), 'application/json')": "row 1 has no carrier, origin, dest, month,",
+    "error('1,2,3')": "400 row 1 has 3 columns; expected 28: carrier, origin, dest, month,",
+    "error(csv(rows.head(2)) + 'x')": "400 row 3 has 1 columns; expected 28",
+    "error(csv(rows.head(1).assign(temp='warm')))": "400 row 1, column temp: 'warm' is not a number",
+    "error('')": "400 the request holds no rows",
+    "error('a', 'text/plain')": "415 content type 'text/plain' is not supported; send text/csv or application/json",
+    "error('[1]', 'application/json')": '400 a JSON request must look like {"instances"',
+    "error('{', 'application/json')": "400 the request is no application/json: Expecting property name",
+    "error(csv(rows.head(1)), accept='image/png')": "406 accept 'image/png' is not offered; ask for text/csv",
+    "error(json.dumps({'instances': [{'tmp': 3}]}), 'application/json')": "400 row 1 has no carrier, origin, dest,",
+    "error(bytes([0xff]))": "400 the request is no text/csv: 'utf-8' codec can't decode",
+    "error(json.dumps({'instances': [rows.iloc[0].to_dict() | {'temp': 10 ** 400}]}), JSON)": "400 row 1, column temp: 10",
 }
 
 
@@ -74,9 +81,10 @@ print(json.dumps([empty, null, extra, unknown]))
 
 
 def test_bad_requests_say_what_is_right(trained: Path, sets: Path) -> None:
-    """Each is a ValueError, which the endpoint passes on as ModelError."""
+    """Each is answered with a status 4xx and its reason, which the endpoint passes on as ModelError."""
     calls = f"print(json.dumps([{', '.join(BAD_REQUESTS)}]))"
     found = kit.jobs_python(SETUP + calls, trained / "model", sets / "test")
-    for (call, message), said in zip(BAD_REQUESTS.items(), found, strict=True):
-        assert said.startswith("ValueError: "), call
+    for (call, expected), (status, mimetype, said) in zip(BAD_REQUESTS.items(), found, strict=True):
+        wanted_status, message = expected.split(maxsplit=1)
+        assert (status, mimetype) == (int(wanted_status), "text/plain"), call
         assert message in said, call

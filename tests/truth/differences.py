@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.truth.facts import Fact, every_fact
+from tests.truth.table import Fact, every_fact
 
 PAGE = Path(__file__).parents[2] / "docs" / "local-sagemaker.md"
 BEGIN, END = "<!-- generated: python -m tests.truth.differences -->", "<!-- end of generated -->"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.truth.differences import PAGE, up_to_date
-from tests.truth.facts import every_fact
+from tests.truth.table import every_fact
 
 TESTS = Path(__file__).parents[1]
 

@@ -89,14 +89,28 @@ class TestGood:
         project.write_model(MODEL + "quality_gate: {minimum: {my_profit: 5, f1: 0.5}, maximum: {log_loss: 1}}\n")
         assert load_model("demo_model", project.root, "test").quality_gate.minimum["my_profit"] == 5
 
+    def test_an_image_of_ones_own_may_have_metrics_of_its_log(self, project: ExampleProject) -> None:
+        """Also a copy of AWS's image in a registry of one's own."""
+        own = MODEL.replace(
+            "{framework: xgboost, version: 3.0-5}",
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:3.0-5",
+        )
+        project.write_model(own + METRICS)
+        [metric] = load_model("demo_model", project.root, "test").train.metrics
+        assert metric.name == "auc"
+
     def test_nothing_changes_after_loading(self, project: ExampleProject) -> None:
         model = load_model("demo_model", project.root, "test")
         with pytest.raises(ValidationError):
             model.model = "other"
 
 
+METRICS = "train: {metrics: [{name: auc, regex: 'auc:(.*)'}]}\n"
+
+
 # what is added to a good file -> what the first message says
 BAD_MODELS = {
+    METRICS: "5: train.metrics: sagemaker-xgboost is an image of AWS's own, whose training jobs SageMaker refuses with",
     "train: {hyperparametrs: {eta: 1}}": "5: train.hyperparametrs: unknown key; did you mean 'hyperparameters'?",
     "zzzzzz: 1": "5: zzzzzz: unknown key; the keys here are approval, cost_center, data,",
     "deploy:\n  data_capture:\n    sampling: 5": "7: deploy.data_capture.sampling: unknown key; did you mean 'sam",
@@ -301,7 +315,7 @@ def test_overrides_are_checked_where_they_stand(project: ExampleProject) -> None
 def test_where_things_are(project: ExampleProject, tmp_path: Path) -> None:
     assert project_root({"RETRAINING_HOME": str(tmp_path)}) == project.root
     assert "flight_delay" in model_names(project_root({}))
-    with pytest.raises(ConfigError, match="set RETRAINING_HOME to the folder that holds include/"):
+    with pytest.raises(ConfigError, match=r"RETRAINING_HOME=.*/nowhere is not the folder that holds include/"):
         project_root({"RETRAINING_HOME": str(tmp_path / "nowhere")})
     assert environment_name({}) == "local"
     assert environment_name({"RETRAINING_ENV": "prod"}) == "prod"
@@ -312,3 +326,14 @@ def test_a_folder_where_a_file_should_be(project: ExampleProject) -> None:
     (project.folder / "model.yaml").mkdir()
     [problem] = problems_of_model(project)
     assert problem.startswith(f"{FILE}: cannot be read: ")
+
+
+@pytest.mark.aws_fact("training-metric-definitions-first-party")
+def test_metrics_are_refused_for_aws_own_image_however_it_is_named(project: ExampleProject) -> None:
+    """In the environment's overrides, and with the image's URI."""
+    uri = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:1.7-1"
+    project.write_model(MODEL.replace("{framework: xgboost, version: 3.0-5}", uri))
+    project.write_environment(ENVIRONMENT + "models: {demo_model: {" + METRICS.strip() + "}}\n")
+    [problem] = problems_of_model(project)
+    assert problem.startswith(f"{ENV_FILE}:6: train.metrics: sagemaker-xgboost is an image of AWS's own")
+    assert "validation-auc:0.81" in problem

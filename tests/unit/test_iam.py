@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,20 +16,14 @@ from botocore import xform_name
 from sagemaker_retraining.hooks import JOB_KINDS, RetrainingHook
 from sagemaker_retraining.requests import build_requests, complete_package, deployment_requests, metric_sources
 from sagemaker_retraining.requests.registry import refusal_request
-from tests.iam import ACCOUNT, BUCKET, FOLDER, JOB_ROLE, PLACEHOLDERS, REGION, Ask, Call, allows, asks, policy
+from tests.iam import ACCOUNT, BUCKET, ENVIRONMENT, FOLDER, JOB_ROLE, REGION, Ask, Call, allows, asks, policy
 from tests.project import RESULTS, ExampleProject
 
 PACKAGE = Path(__file__).parents[2] / "plugins" / "sagemaker_retraining"
 VERSION = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/demo-model/8"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/{JOB_ROLE}"
 POLICIES = sorted(file.stem for file in FOLDER.glob("*.json") if file.stem != "eventbridge-rule")
-ENVIRONMENT = f"""\
-environment: test
-region: {REGION}
-account: "{ACCOUNT}"
-bucket: {BUCKET}
-role_arn: {ROLE}
-"""
+ROLES = ("dag-role", "job-role", "approver")
 
 
 def may(name: str, call: Call) -> bool:
@@ -44,7 +39,7 @@ def update(**parameters: Any) -> Call:
 def run(tmp_path: Path) -> list[Call]:
     """Every request of a run, as the package builds it."""
     project = ExampleProject(tmp_path)
-    project.write_environment(ENVIRONMENT)
+    project.write_environment(json.dumps(ENVIRONMENT))
     (project.root / "images.lock.yaml").write_text(f"xgboost:\n  3.0-5:\n    {REGION}: image:1\n")
     requests = build_requests(project.plan("test"))
     package = complete_package(requests["register"]["package"], RESULTS, metric_sources(RESULTS))
@@ -130,17 +125,17 @@ def test_what_nobody_here_needs_is_not_allowed(ask: Ask) -> None:
     assert [name for name in ("dag-role", "job-role", "approver") if allows(policy(name), ask)] == []
 
 
-def test_a_prefix_in_s3_keeps_environments_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """S3_PREFIX is what environments set that share a bucket."""
-    monkeypatch.setitem(PLACEHOLDERS, "S3_PREFIX", "dev/")
+def test_a_prefix_in_s3_keeps_environments_apart() -> None:
+    """`prefix` is what environments set that share a bucket."""
     bucket = f"arn:aws:s3:::{BUCKET}"
     for role in ("dag-role", "job-role"):
         for action in ("s3:GetObject", "s3:PutObject"):
-            assert allows(policy(role), Ask(action, f"{bucket}/dev/demo_model/raw/period=2013-11/x.csv"))
-            assert not allows(policy(role), Ask(action, f"{bucket}/prod/demo_model/raw/period=2013-11/x.csv"))
+            ours, theirs = (f"{bucket}/{place}/demo_model/raw/period=2013-11/x.csv" for place in ("dev", "prod"))
+            assert allows(policy(role, prefix="dev"), Ask(action, ours))
+            assert not allows(policy(role, prefix="dev"), Ask(action, theirs))
     for place, allowed in (("dev", True), ("prod", False)):
         report = f"{bucket}/{place}/demo_model/runs/2013-11/0a1b2c3d/report/report.html"
-        assert allows(policy("approver"), Ask("s3:GetObject", report)) is allowed
+        assert allows(policy("approver", prefix="dev"), Ask("s3:GetObject", report)) is allowed
 
 
 def test_prefixes_keep_models_apart() -> None:
@@ -209,7 +204,7 @@ def test_a_policy_names_what_exists(name: str) -> None:
         for service in ("sagemaker", "sagemaker-runtime")
         for operation in session.get_service_model(service).operation_names
     }
-    document = policy(name)
+    document = json.loads((FOLDER / f"{name}.json").read_text())
     assert document["Version"] == "2012-10-17"
     for statement in document["Statement"]:
         actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]

@@ -67,7 +67,7 @@ def test_a_serverless_endpoint_has_no_network(tmp_path: Path) -> None:
     assert len(overrides) == 2
     rest = overrides[1].split("    data:")[1]
     project.write_environment(f"{overrides[0]}    deploy: {{serverless: {{}}}}\n    data:{rest}", "prod")
-    with pytest.raises(ConfigError, match="serverless endpoint cannot be in a VPC, and environment prod has one"):
+    with pytest.raises(ConfigError, match="serverless endpoint cannot be in a VPC, and environment prod has vpc"):
         load_model("demo_model", project.root, "prod")
 
 

@@ -149,7 +149,10 @@ def score(folder: Path, request: str, rows: int, scratch: Path) -> Scored:
             tar.extractall(scratch, filter="data")
         code = load_code(scratch / "code" / "inference.py", folder.name)
         model = code.model_fn(str(scratch))
-        scores = np.asarray(code.predict_fn(code.input_fn(request, "application/json"), model), dtype=float)
+        answer = code.predict_fn(code.input_fn(request, "application/json"), model)
+        if isinstance(answer, Exception):  # what the endpoint would answer with a status 4xx
+            raise answer
+        scores = np.asarray(answer, dtype=float)
         if scores.shape != (rows,):
             raise ValueError(f"predictions of shape {scores.shape} for {rows:,} flights")
         if not ((scores >= 0) & (scores <= 1)).all():

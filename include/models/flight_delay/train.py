@@ -16,7 +16,6 @@ import os
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -149,20 +148,18 @@ def fit(
 
 
 class Progress(xgb.callback.TrainingCallback):
-    """Prints a line every few rounds; `model.yaml` tells SageMaker how to read the metrics from it."""
+    """Prints a line every few rounds in XGBoost's own form, from which SageMaker reads the image's metrics."""
 
     def __init__(self, done: int, rounds: int) -> None:
         self.before, self.rounds = done, rounds
-        self.started = time.monotonic()
 
     def after_iteration(self, model: xgb.Booster, epoch: int, evals_log: dict[str, Any]) -> bool:
         """Called by XGBoost with the number of the round in its block, from 0; False means go on."""
         done = self.before + epoch + 1
         if done % PROGRESS_EVERY == 0 or done == self.rounds:
             metrics = {name: values[-1] for name, values in evals_log["validation"].items()}
-            text = " ".join(f"validation-{name}:{value:.5f}" for name, value in metrics.items())
-            seconds = (time.monotonic() - self.started) / (epoch + 1)
-            print(f"[{done}/{self.rounds}] {text} ({seconds:.3f} s a round)", flush=True)
+            text = "\t".join(f"validation-{name}:{value:.5f}" for name, value in metrics.items())
+            print(f"[{done}]\t{text}", flush=True)
         return False
 
 

@@ -13,8 +13,9 @@ from include.sagemaker_local.endpoints import launch, state
 from include.sagemaker_local.endpoints.capture import CaptureConfig
 from include.sagemaker_local.endpoints.model_data import DeploymentError, unpack_model
 from include.sagemaker_local.endpoints.model_server import INVOCATION_SECONDS, ModelServer, Serving
-from include.sagemaker_local.endpoints.serverless import ServerlessServer
+from include.sagemaker_local.endpoints.serverless import SERVERLESS, ServerlessServer
 from include.sagemaker_local.endpoints.shadow import Shadow
+from include.sagemaker_local.endpoints.texts import SERVERLESS_EXITED, log_group, received
 from include.sagemaker_local.jobs.logs import LogStream
 from include.sagemaker_local.service import Context
 
@@ -88,7 +89,7 @@ class Builder:
                 name = variant["VariantName"]
                 servers[name] = self._start(endpoint, plan, variant)
             for variant in state.all_variants(plan):
-                self._wait_healthy(variant, servers[variant["VariantName"]])
+                self._wait_healthy(endpoint, variant, servers[variant["VariantName"]])
         except BaseException:
             for server in servers.values():
                 server.stop()
@@ -120,27 +121,32 @@ class Builder:
             if (directory.parent.name, directory.name) not in used:
                 shutil.rmtree(directory, ignore_errors=True)
 
-    def _wait_healthy(self, variant: dict[str, Any], server: Serving) -> None:
+    def _wait_healthy(self, endpoint: str, variant: dict[str, Any], server: Serving) -> None:
         seconds = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", HEALTH_CHECK_SECONDS)
-        if not server.wait_healthy(seconds, self._cancelled):
-            raise DeploymentError(
+        if server.wait_healthy(seconds, self._cancelled):
+            return
+        if server.name == SERVERLESS:
+            reason = received(self._ctx.settings, endpoint, SERVERLESS, 0, SERVERLESS_EXITED)
+        else:
+            reason = (
                 f"The primary container for production variant {variant['VariantName']} did not pass the ping health "
                 "check. Please check CloudWatch logs for this endpoint."
             )
+        raise DeploymentError(reason)
 
     def _start(self, endpoint: str, plan: dict[str, Any], variant: dict[str, Any]) -> Serving:
         name = variant["VariantName"]
-        container = plan["Containers"][name]
+        container, serverless = plan["Containers"][name], variant.get("ServerlessConfig")
         directory = self.directory(endpoint) / plan["Id"] / name
         if not (directory / "ml" / "model").exists():  # after a restart it is there already
             self._prepare(directory, container["ModelDataUrl"])
 
         def make() -> ModelServer:
-            stream = f"{name}/i-{uuid.uuid4().hex[:17]}"
-            logs = LogStream(self._ctx, f"/aws/sagemaker/Endpoints/{endpoint}", stream)
+            host = uuid.uuid4().hex
+            stream = f"{name}/{host[:12]}-{uuid.uuid4().hex}" if serverless else f"{name}/i-{host[:17]}"
+            logs = LogStream(self._ctx, log_group(endpoint), stream)
             return launch.model_server(self._ctx, directory, container, logs)
 
-        serverless = variant.get("ServerlessConfig")
         idle_seconds = self._ctx.settings.serverless_idle_seconds
         server: Serving = ServerlessServer(make, serverless, idle_seconds) if serverless else make()
         server.start()

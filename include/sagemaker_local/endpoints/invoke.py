@@ -11,18 +11,22 @@ from typing import Any
 from include.sagemaker_local.endpoints.capture import Capture, CaptureConfig, Payload, event_line, now
 from include.sagemaker_local.endpoints.deployment import Deployment
 from include.sagemaker_local.endpoints.metrics import Fleet, Metrics
-from include.sagemaker_local.endpoints.model_server import INVOCATION_SECONDS, Answer, NoAnswerError, Serving
+from include.sagemaker_local.endpoints.model_server import Answer, NoAnswerError, Serving
+from include.sagemaker_local.endpoints.serverless import SERVERLESS
 from include.sagemaker_local.endpoints.shadow import Shadow
+from include.sagemaker_local.endpoints.texts import (
+    SERVERLESS_EXITED,
+    SERVERLESS_TIMED_OUT,
+    TIMED_OUT,
+    log_group,
+    received,
+)
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.service import Settings
 
 MAX_BODY_BYTES = 6_291_456
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
-TIMED_OUT = (
-    "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for "
-    "each container in Amazon CloudWatch, resolve the issue, and try again."
-)
 
 HttpResponse = tuple[int, list[tuple[str, str]], bytes]
 
@@ -77,19 +81,22 @@ class Invoker:
 
         `started` is when, on the performance counter, the request had arrived.
         """
-        endpoint = deployment.endpoint
+        endpoint, server = deployment.endpoint, deployment.servers[variant]
         call = Call.sample(deployment, _container_headers(environ), body, started)
         if (shadow := deployment.shadow) is not None:
             shadow.offer(lambda: self._copy(call, shadow))
         try:
-            answer = self.ask(call, variant, deployment.servers[variant])
+            answer = self.ask(call, variant, server)
         except NoAnswerError as error:
+            if server.name == SERVERLESS:
+                text = SERVERLESS_TIMED_OUT.format(endpoint) if error.timed_out else SERVERLESS_EXITED
+                raise self._model_error(server, endpoint, 0, text) from error
             if error.timed_out:
-                raise _model_error(self._settings, endpoint, 0, TIMED_OUT) from error
+                raise self._model_error(server, endpoint, 0, TIMED_OUT) from error
             message = "The request has failed due to a temporary failure of the server."
             raise AwsError("ServiceUnavailable", message, status=503) from error
         if answer.status >= 400:
-            raise _model_error(self._settings, endpoint, answer.status, answer.body.decode(errors="replace"))
+            raise self._model_error(server, endpoint, answer.status, answer.body.decode(errors="replace"))
         return 200, _response_headers(answer, variant), answer.body
 
     def _copy(self, call: Call, shadow: Shadow) -> None:
@@ -97,11 +104,11 @@ class Invoker:
         with contextlib.suppress(NoAnswerError):
             self.ask(call, shadow.name, shadow.server)
 
-    def ask(self, call: Call, variant: str, server: Serving, seconds: float = INVOCATION_SECONDS) -> Answer:
+    def ask(self, call: Call, variant: str, server: Serving, seconds: float | None = None) -> Answer:
         """The container's answer, counted, and captured when it is no error. Raises NoAnswerError."""
         status, asked = 0, time.perf_counter()
         try:
-            answer = server.invoke(call.body, call.headers, seconds)
+            answer = server.invoke(call.body, call.headers, seconds or self._settings.invocation_seconds)
             status = answer.status
         except AwsError as error:
             status = error.status
@@ -116,6 +123,17 @@ class Invoker:
             line = event_line(call.capture, request, reply, call.headers.get(INFERENCE_ID), call.at)
             self._capture.record(call.capture, f"{call.endpoint}/{variant}", line, call.at)
         return answer
+
+    def _model_error(self, server: Serving, endpoint: str, status: int, message: str) -> AwsError:
+        group = f"arn:aws:logs:{self._settings.region}:{self._settings.account}:log-group:{log_group(endpoint)}"
+        return AwsError(
+            "ModelError",
+            received(self._settings, endpoint, server.name, status, message),
+            status=424,
+            OriginalStatusCode=status,
+            OriginalMessage=message,
+            LogStreamArn=group,
+        )
 
 
 def check_size(body: bytes) -> None:
@@ -145,18 +163,3 @@ def _response_headers(answer: Answer, variant: str) -> list[tuple[str, str]]:
     headers = [("Content-Type", content_type(answer)), ("x-Amzn-Invoked-Production-Variant", variant)]
     attributes = answer.headers.get(CUSTOM_ATTRIBUTES)
     return [*headers, (CUSTOM_ATTRIBUTES, attributes)] if attributes else headers
-
-
-def _model_error(settings: Settings, endpoint: str, status: int, message: str) -> AwsError:
-    kind = "client" if 400 <= status < 500 else "server"
-    group = f"/aws/sagemaker/Endpoints/{endpoint}"
-    region, account = settings.region, settings.account
-    return AwsError(
-        "ModelError",
-        f'Received {kind} error ({status}) from primary with message "{message}". See https://{region}.console.aws.amazon.com/'
-        f"cloudwatch/home?region={region}#logEventViewer:group={group} in account {account} for more information.",
-        status=424,
-        OriginalStatusCode=status,
-        OriginalMessage=message,
-        LogStreamArn=f"arn:aws:logs:{region}:{account}:log-group:{group}",
-    )

@@ -17,6 +17,9 @@ from include.sagemaker_local.service import Context
 
 SERVE = Path(__file__).resolve().parent.parent / "container" / "serve.py"
 
+SKLEARN, XGBOOST = "sagemaker_sklearn_container.serving:main", "sagemaker_xgboost_container.serving:main"
+"""What AWS's images set themselves: whose functions stand in for those that a script does not have."""
+
 
 def prepare(ctx: Context, directory: Path) -> None:
     """Make a new container's directory; its `ml` becomes /opt/ml."""
@@ -28,7 +31,8 @@ def model_server(ctx: Context, directory: Path, container: dict[str, Any], logs:
     """The model server of a `serving_container` in a directory made by `prepare`, not started yet."""
     reserved = _reserve_port()
     environ = environment(ctx, directory, container, reserved.getsockname()[1])
-    return ModelServer(reserved, partial(start, ctx, directory, environ), logs)
+    run = partial(start, ctx, directory, environ)
+    return ModelServer(reserved, run, logs, ctx.settings.start_failure_seconds)
 
 
 def _reserve_port() -> socket.socket:
@@ -53,6 +57,7 @@ def environment(ctx: Context, directory: Path, container: dict[str, Any], port: 
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "SAGEMAKER_BASE_DIR": isolation.ML,
+        "SAGEMAKER_SERVING_MODULE": SKLEARN if "scikit-learn" in container["Image"] else XGBOOST,
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,
         "AWS_ENDPOINT_URL": settings.url,

@@ -43,6 +43,9 @@ class Answer:
 class Serving(Protocol):
     """What an endpoint asks: a ModelServer, or what starts one when it is needed."""
 
+    name: str
+    """What errors call the container."""
+
     def start(self) -> None: ...
     def wait_healthy(self, seconds: float, cancelled: threading.Event) -> bool: ...
     def acquire(self) -> bool: ...
@@ -52,17 +55,20 @@ class Serving(Protocol):
 
 
 class ModelServer:
-    """A container that is started, asked and stopped; when it dies while it serves it is started again, as on AWS.
+    """A container that is started, asked and stopped; when it dies it is started again, as on AWS.
 
     `reserved` is a socket bound to the container's port, `launch` starts the process with callbacks for its lines and
-    its end, `logs` takes what it prints.
+    its end, `logs` takes what it prints. One that fails at its start gets `start_failure_seconds` from then on.
     """
 
-    def __init__(self, reserved: socket.socket, launch: Launch, logs: LogStream) -> None:
+    name = "primary"
+
+    def __init__(self, reserved: socket.socket, launch: Launch, logs: LogStream, start_failure_seconds: float) -> None:
         self._reserved = reserved
         self._port: int = reserved.getsockname()[1]
         self._launch = launch
         self._logs = logs
+        self._start_failure_seconds = start_failure_seconds
         self._container: Container | None = None
         self._healthy = False
         self._ended = threading.Event()
@@ -78,19 +84,21 @@ class ModelServer:
         self._keeper.start()
 
     def wait_healthy(self, seconds: float, cancelled: threading.Event) -> bool:
-        """Ping until the container answers 200; False when it has not in time, has exited, or `cancelled` is set."""
-        deadline = time.monotonic() + seconds
+        """Ping until the container answers 200; False when it has not in time or fails for too long, or `cancelled`.
+
+        One that has ended, or answers something else, may do better when it is started or asked again.
+        """
+        deadline, failing = time.monotonic() + seconds, False
         while time.monotonic() < deadline and not cancelled.is_set():
-            if self._ping():
+            answer = self.get("/ping")
+            if answer is not None and answer.status == 200:
                 self._healthy = True
                 return True
-            if self._ended.wait(PING_EVERY_SECONDS):
-                return False
+            if not failing and (answer is not None or self._ended.is_set()):
+                failing, deadline = True, min(deadline, time.monotonic() + self._start_failure_seconds)
+            pause = min(RESTART_SECONDS, max(0.0, deadline - time.monotonic())) if failing else PING_EVERY_SECONDS
+            cancelled.wait(pause)
         return False
-
-    def _ping(self) -> bool:
-        answer = self.get("/ping")
-        return answer is not None and answer.status == 200
 
     def get(self, path: str) -> Answer | None:
         """`GET` on a connection of its own; None without an answer."""
@@ -104,12 +112,10 @@ class ModelServer:
             connection.close()
 
     def _keep_running(self) -> None:
-        """Run the container, and again when it dies after it has been healthy, until we are stopped."""
+        """Run the container, and again whenever it dies, until we are stopped."""
         while not self._stop.is_set():
             self._run_once()
-            if not self._healthy:
-                self._ended.set()
-                return
+            self._ended.set()
             self._stop.wait(RESTART_SECONDS)
 
     def _run_once(self) -> None:

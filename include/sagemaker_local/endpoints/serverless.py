@@ -9,6 +9,7 @@ from typing import Any
 
 from include.sagemaker_local.endpoints.model_server import (
     INVOCATION_SECONDS,
+    KILL_SECONDS,
     Answer,
     ModelServer,
     NoAnswerError,
@@ -16,6 +17,9 @@ from include.sagemaker_local.endpoints.model_server import (
 from include.sagemaker_local.errors import AwsError
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
+LEAST_SECONDS = 0.001
+SERVERLESS = "model"
+"""What errors call the container of a serverless variant."""
 
 
 class ServerlessServer:
@@ -24,6 +28,8 @@ class ServerlessServer:
     A container that answered nothing for `idle_seconds` ends; with ProvisionedConcurrency it stays.
     """
 
+    name = SERVERLESS
+
     def __init__(self, make: Callable[[], ModelServer], config: dict[str, Any], idle_seconds: float) -> None:
         self._make = make
         self._most: int = config["MaxConcurrency"]
@@ -31,7 +37,7 @@ class ServerlessServer:
         self._idle_seconds = idle_seconds
         self._health_seconds = 0.0
         self._cancelled = threading.Event()
-        self._starting = threading.Lock()
+        self._starting = False
         self._changed = threading.Condition()
         self._server: ModelServer | None = None
         self._in_flight = 0
@@ -70,24 +76,41 @@ class ServerlessServer:
             self._changed.notify_all()
 
     def invoke(self, body: bytes, headers: dict[str, str], seconds: float = INVOCATION_SECONDS) -> Answer:
-        """Ask the container, started if there is none. Raises NoAnswerError."""
+        """Ask the container, started if there is none, which counts. Raises NoAnswerError."""
         if len(body) > MAX_BODY_BYTES:
             raise AwsError("413", f"HTTP content length exceeded {MAX_BODY_BYTES} bytes.", status=413)
-        return self._warm().invoke(body, headers, seconds)
+        deadline = time.monotonic() + seconds
+        server = self._warm(seconds)
+        return server.invoke(body, headers, max(deadline - time.monotonic(), LEAST_SECONDS))
 
-    def _warm(self) -> ModelServer:
-        """The running container; of several requests the first starts it and the others wait for it."""
-        with self._starting:
-            if self._server is not None:
-                return self._server
-            server = self._make()
-            server.start()
-            if not server.wait_healthy(self._health_seconds, self._cancelled):
-                server.stop(0)
-                raise NoAnswerError(timed_out=False)
-            self._server = server
-            threading.Thread(target=self._end_when_idle, name="serverless-idle", daemon=True).start()
-            return server
+    def _warm(self, seconds: float) -> ModelServer:
+        """The running container; the first of several requests starts it and all wait for it, for so long.
+
+        The start goes on without them: the next request finds the container up.
+        """
+        with self._changed:
+            if self._server is None and not self._starting:
+                self._starting = True
+                threading.Thread(target=self._start_cold, name="serverless-start", daemon=True).start()
+            self._changed.wait_for(lambda: not self._starting, timeout=seconds)
+            if self._server is None:
+                raise NoAnswerError(timed_out=self._starting)
+            return self._server
+
+    def _start_cold(self) -> None:
+        server = self._make()
+        server.start()
+        healthy = server.wait_healthy(self._health_seconds, self._cancelled)
+        with self._changed:
+            kept = healthy and not self._retired
+            self._starting = False
+            if kept:
+                self._server, self._used = server, time.monotonic()
+            self._changed.notify_all()
+        if kept:
+            self._end_when_idle()
+        else:
+            server.stop(0)
 
     def _end_when_idle(self) -> None:
         """No request can need the container while none is in flight: each announces itself first."""
@@ -107,6 +130,7 @@ class ServerlessServer:
             self._retired = True
             self._changed.wait_for(lambda: self._in_flight == 0, timeout=drain_seconds)
             self._cancelled.set()
+            self._changed.wait_for(lambda: not self._starting, timeout=KILL_SECONDS)
             server, self._server = self._server, None
             self._changed.notify_all()
         if server is not None:

@@ -17,6 +17,7 @@ from include.sagemaker_local.errors import AwsError, unsupported_operation
 from include.sagemaker_local.front.policies import (
     ALLOWED,
     EXPLICIT_DENY,
+    IMPLICIT_DENY,
     Ask,
     Policy,
     applies,
@@ -44,13 +45,12 @@ def simulate_principal_policy(context: Context, environ: Environ, _: Callable[[E
     policies, boundary = _policies(context, _one(form, "PolicySourceArn"))
     given = _members(form, "PolicyInputList")
     policies |= {f"PolicyInputList.{number}": json.loads(text) for number, text in enumerate(given, 1)}
-    asks = [
-        Ask(action, resource, _context_entries(form))
-        for action in _members(form, "ActionNames")
-        for resource in _members(form, "ResourceArns") or ["*"]
-    ]
+    resources, entries = _members(form, "ResourceArns") or ["*"], _context_entries(form)
     try:
-        results = [_result(policies, boundary, ask) for ask in asks]
+        results = [
+            _result(policies, boundary, [Ask(action, resource, entries) for resource in resources])
+            for action in _members(form, "ActionNames")
+        ]
     except ValueError as error:
         raise AwsError("PolicyEvaluation", str(error), status=501) from error
     return _page(results, form)
@@ -94,12 +94,42 @@ def _managed(iam: Any, arn: str) -> Policy:
     return document
 
 
-def _result(policies: dict[str, Policy], boundary: Policy | None, ask: Ask) -> str:
-    """An `EvaluationResult` as XML."""
+def _result(policies: dict[str, Policy], boundary: Policy | None, asks: list[Ask]) -> str:
+    """An `EvaluationResult` as XML: one action on each resource.
+
+    With several resources the answers are in `ResourceSpecificResults`, and the result itself is about no resource: it
+    is denied when one of them is. Its name is a pattern such as `arn:aws:s3:::${BucketName}/${KeyName}`; measured on
+    AWS by github.com/Caleb-Kelly-25/preflight (2026-09-01). Here the pattern is `*`.
+    """
+    action, several = asks[0].action, len(asks) > 1
+    decisions = [_decision(policies, boundary, ask) for ask in asks]
+    worst = next((one for one in (EXPLICIT_DENY, IMPLICIT_DENY) if one in decisions), ALLOWED)
+    content = "".join(
+        f"<member><EvalResourceName>{escape(ask.resource)}</EvalResourceName>"
+        f"<EvalResourceDecision>{decision}</EvalResourceDecision>{_details(policies, boundary, ask, decision)}</member>"
+        for ask, decision in zip(asks, decisions, strict=True)
+        if several
+    )
+    return (
+        f"<member><EvalActionName>{escape(action)}</EvalActionName>"
+        f"<EvalResourceName>{'*' if several else escape(asks[0].resource)}</EvalResourceName>"
+        f"<EvalDecision>{worst}</EvalDecision>"
+        + (f"<ResourceSpecificResults>{content}</ResourceSpecificResults>" if several else "")
+        + ("" if several else _details(policies, boundary, asks[0], worst))
+        + "</member>"
+    )
+
+
+def _decision(policies: dict[str, Policy], boundary: Policy | None, ask: Ask) -> str:
     decision = decide(policies.values(), ask)
-    allowed_by_boundary = boundary is None or decide([boundary], ask) == ALLOWED
-    if decision == ALLOWED and not allowed_by_boundary:
-        decision = "implicitDeny"
+    if boundary is not None and decision != EXPLICIT_DENY:
+        within = decide([boundary], ask)
+        decision = within if within == EXPLICIT_DENY else decision if within == ALLOWED else IMPLICIT_DENY
+    return decision
+
+
+def _details(policies: dict[str, Policy], boundary: Policy | None, ask: Ask, decision: str) -> str:
+    """What decided, what was not said, and what the boundary says."""
     effect = "Deny" if decision == EXPLICIT_DENY else "Allow"
     matched = [
         name
@@ -116,15 +146,13 @@ def _result(policies: dict[str, Policy], boundary: Policy | None, ask: Ask) -> s
         if key.lower() not in known
     }
     statements = "".join(f"<member><SourcePolicyId>{escape(name)}</SourcePolicyId></member>" for name in matched)
-    detail = f"<AllowedByPermissionsBoundary>{str(allowed_by_boundary).lower()}</AllowedByPermissionsBoundary>"
+    allowed = str(boundary is None or decide([boundary], ask) == ALLOWED).lower()
+    detail = f"<AllowedByPermissionsBoundary>{allowed}</AllowedByPermissionsBoundary>"
     return (
-        f"<member><EvalActionName>{escape(ask.action)}</EvalActionName>"
-        f"<EvalResourceName>{escape(ask.resource)}</EvalResourceName><EvalDecision>{decision}</EvalDecision>"
         f"<MatchedStatements>{statements}</MatchedStatements>"
         f"<MissingContextValues>{''.join(f'<member>{escape(key)}</member>' for key in sorted(missing))}"
         "</MissingContextValues>"
         + (f"<PermissionsBoundaryDecisionDetail>{detail}</PermissionsBoundaryDecisionDetail>" if boundary else "")
-        + "</member>"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from include.sagemaker_local.front.log_pages import filter_log_events, get_log_events
+from include.sagemaker_local.front.quotas import list_service_quotas
 from include.sagemaker_local.front.simulate import simulate_principal_policy
 from include.sagemaker_local.front.tagging import get_resources
 from include.sagemaker_local.moto_app import Front
@@ -17,6 +18,7 @@ def fronts(context: Context) -> dict[tuple[str, str], Front]:
         ("logs", "FilterLogEvents"): filter_log_events,
         ("logs", "GetLogEvents"): get_log_events,
         ("iam", "SimulatePrincipalPolicy"): simulate_principal_policy,
+        ("servicequotas", "ListServiceQuotas"): list_service_quotas,
         ("tagging", "GetResources"): get_resources,
     }
     return {operation: partial(answer, context) for operation, answer in answers.items()}

@@ -8,6 +8,7 @@ expression up that needs more than SLOW_SECONDS of processor time for one line.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import logging
 import re
@@ -90,7 +91,11 @@ def main(definitions: list[tuple[str, str]]) -> None:
         except _SlowError:
             slow.append(name)
             values.pop(name, None)
-    final = [{"MetricName": name, "Value": value, "Timestamp": at} for name, (value, at) in values.items()]
+    # As AWS keeps them: a number of single precision, at a whole second.
+    final = [
+        {"MetricName": name, "Value": ctypes.c_float(value).value, "Timestamp": int(at)}
+        for name, (value, at) in values.items()
+    ]
     sys.stdout.write(json.dumps([final, slow]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,7 @@ GROUP = "homogeneousCluster"
 WAITING = "Training job waiting for capacity"
 NO_SPOT = "Insufficient capacity error from EC2 while launching instances, retrying!"
 PREPARING = "Preparing the instances for training"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _STOPPED = {
     Cause.STOPPED: ("Stopped", "Training job stopped"),
     Cause.MAX_RUNTIME: ("MaxRuntimeExceeded", "Training job runtime exceeded MaxRuntimeInSeconds provided"),
@@ -219,9 +221,10 @@ class TrainingExecution(Execution):
         return {**names, **self.job.get("Environment", {})}
 
     def on_line(self, line: str) -> None:
-        """Keep it for the metrics, and log."""
-        self._metrics.read(line)
-        super().on_line(line)
+        """Keep it for the metrics, and log; a control character becomes its number, so that a tab is `#011`."""
+        shown = _CONTROL.sub(lambda found: f"#{ord(found[0]):03o}", line)
+        self._metrics.read(shown)
+        super().on_line(shown)
 
     def _enter(self, secondary: str, message: str) -> None:
         self.record.change(lambda body: enter(body, secondary, message, time.time()))

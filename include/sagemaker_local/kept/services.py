@@ -17,7 +17,7 @@ from include.sagemaker_local.kept.present import Present
 
 SERVICES = (
     "logs", "events", "iam", "sts", "ecr", "cloudwatch", "sns", "sqs", "kms", "ssm", "secretsmanager",
-    "applicationautoscaling",
+    "applicationautoscaling", "ec2",
 )  # fmt: skip
 BACKEND, METRICS = "backend", "metric data"
 _IDENTITY = ("iam", "sts")

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from include.sagemaker_local.errors import validation_error
+from include.sagemaker_local.first_party import REFUSED, is_first_party, metric_definitions
 from include.sagemaker_local.jobs.record import RUNNING, TRAINING, JobRecord, enter
 from include.sagemaker_local.jobs.training import mark_stopping
 from include.sagemaker_local.listing import page
@@ -32,7 +33,7 @@ def create_training_job(context: Context, request: Request) -> Response:
         "EnableManagedSpotTraining": False,
         "ProfilingStatus": "Disabled",
         **{member: value for member, value in request.items() if member != "Tags"},
-        "AlgorithmSpecification": {"EnableSageMakerMetricsTimeSeries": False, **request["AlgorithmSpecification"]},
+        "AlgorithmSpecification": _described(context, request["AlgorithmSpecification"]),
         "InputDataConfig": [{**_CHANNEL, **channel} for channel in request.get("InputDataConfig", [])],
         "OutputDataConfig": {"KmsKeyId": "", "CompressionType": "GZIP", **request["OutputDataConfig"]},
         "TrainingJobArn": context.arn(TRAINING, name),
@@ -111,7 +112,7 @@ def _wrong_status(body: dict[str, Any]) -> Exception:
 def _check(context: Context, request: Request) -> None:
     """The rules that the service model does not know. Raises ValidationException or ResourceLimitExceeded."""
     jobs.check_common(context, request)
-    _check_algorithm(request.get("AlgorithmSpecification"))
+    _check_algorithm(context, request.get("AlgorithmSpecification"))
     _check_resources(context, request)
     _check_spot(request)
     channels = request.get("InputDataConfig", [])
@@ -124,16 +125,27 @@ def _check(context: Context, request: Request) -> None:
         _check_checkpoints(context, checkpoints)
 
 
-def _check_algorithm(algorithm: dict[str, Any] | None) -> None:
+def _described(context: Context, algorithm: dict[str, Any]) -> dict[str, Any]:
+    """What Describe says of the algorithm: AWS's own ones bring definitions of their metrics."""
+    added: dict[str, Any] = {"EnableSageMakerMetricsTimeSeries": False}
+    image = algorithm.get("TrainingImage", "")
+    if is_first_party(image, context.settings.account) and (definitions := metric_definitions(image)):
+        added["MetricDefinitions"] = definitions
+    return {**added, **algorithm}
+
+
+def _check_algorithm(context: Context, algorithm: dict[str, Any] | None) -> None:
     if algorithm is None:
         raise validation_error("AlgorithmSpecification is missing: the local SageMaker has no serverless jobs.")
     if ("TrainingImage" in algorithm) == ("AlgorithmName" in algorithm):
         raise validation_error("AlgorithmSpecification must have exactly one of TrainingImage and AlgorithmName.")
     if algorithm["TrainingInputMode"] == "Pipe":
         raise validation_error("TrainingInputMode Pipe: the local SageMaker knows File and FastFile only.")
-    names = [definition["Name"] for definition in algorithm.get("MetricDefinitions", [])]
-    jobs.check_unique("MetricDefinitions name", names)
-    for definition in algorithm.get("MetricDefinitions", []):
+    definitions = algorithm.get("MetricDefinitions", [])
+    if definitions and is_first_party(algorithm.get("TrainingImage", ""), context.settings.account):
+        raise validation_error(REFUSED)
+    jobs.check_unique("MetricDefinitions name", [definition["Name"] for definition in definitions])
+    for definition in definitions:
         try:
             re.compile(definition["Regex"])
         except (re.error, RecursionError, OverflowError) as error:

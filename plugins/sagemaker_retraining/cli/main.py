@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sagemaker_retraining.cli import decide, lint, new, plan, schema, status
+from sagemaker_retraining.cli import decide, doctor, iam, lint, new, plan, schema, status
 from sagemaker_retraining.config import ConfigError
 
 DESCRIPTION = "Models that are retrained on SageMaker every month: check, preview, add and release them."
@@ -18,6 +18,8 @@ examples:
   %(prog)s lint                            all models in all environments
   %(prog)s plan churn --period 2013-11     what a run would send to SageMaker
   %(prog)s schema > model.schema.json      for the editor's completion
+  %(prog)s iam dag-role --env prod         the IAM policy of an environment
+  %(prog)s doctor --env prod               before the first run on AWS: is everything there?
   %(prog)s status churn                    its versions, who decided on them, which is best
   %(prog)s approve churn 7 --reason …      a person's decision
 
@@ -50,6 +52,6 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(title="commands", metavar="<command>", required=True)
-    for command in (new, lint, plan, schema, status, decide):
+    for command in (new, lint, plan, schema, iam, doctor, status, decide):
         command.add_to(commands)
     return top

@@ -23,6 +23,14 @@ from sagemaker_retraining.config.section import Section
 
 RUN_TAGS = ("project", "model", "env", "team", "owner", "pipeline", "run_id", "period", "git_sha", "cost_center")
 """The tags of everything a run makes."""
+# Where ARNs do not begin with arn:aws:, by how the region's name begins.
+_PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+
+
+def _kms_key(known: dict[str, Any]) -> str | None:
+    """What the keys that have a place of their own are by default; `known` are the values before them."""
+    key: str | None = known.get("kms_key_arn")
+    return key
 
 
 class Vpc(Section):
@@ -58,7 +66,11 @@ class EnvironmentConfig(Section):
         description="What all keys in the bucket begin with, such as dev; needed where another environment has the "
         "same bucket.",
     )
-    role_arn: RoleArn = Field(description="Execution role of jobs and models.")
+    role_arn: RoleArn = Field(description="Execution role of jobs.")
+    hosting_role_arn: RoleArn = Field(
+        default_factory=lambda known: known.get("role_arn", ""),
+        description="Execution role of models, and so of endpoints and transform jobs; default role_arn.",
+    )
     aws_conn_id: str = Field(default="aws_default", min_length=1, description="Airflow connection for all AWS calls.")
     approver_conn_id: str | None = Field(
         default=None,
@@ -68,7 +80,24 @@ class EnvironmentConfig(Section):
     )
     project: TagText = Field(default="sagemaker-retraining", description="Tag.")
     kms_key_arn: KmsKey | None = Field(
-        default=None, description="Key for volumes, outputs and captured data; default AWS's own."
+        default=None,
+        description="Key for the three below where they are not given, and for versions in the registry; default AWS's "
+        "own.",
+    )
+    volume_kms_key_arn: KmsKey | None = Field(
+        default_factory=_kms_key, description="Key for the disks of jobs and endpoints; default kms_key_arn."
+    )
+    output_kms_key_arn: KmsKey | None = Field(
+        default_factory=_kms_key,
+        description="Key for everything that jobs, endpoints and Airflow write to S3 but captured data; default "
+        "kms_key_arn.",
+    )
+    capture_kms_key_arn: KmsKey | None = Field(
+        default_factory=_kms_key, description="Key for captured data in S3; default kms_key_arn."
+    )
+    network_isolation: bool = Field(
+        default=False,
+        description="Containers of jobs and models reach no network, neither S3 nor a package index.",
     )
     vpc: Vpc | None = Field(default=None, description="Network of jobs and endpoints; default SageMaker's own.")
     encrypt_traffic: bool = Field(default=False, description="Encrypt the traffic between the instances of a job.")
@@ -99,9 +128,26 @@ class EnvironmentConfig(Section):
                 raise ValueError(f"{key}: names that start with aws: are reserved by AWS; choose another name")
         return tags
 
+    @property
+    def partition(self) -> str:
+        """What ARNs here begin with after `arn:`: aws, aws-cn, aws-us-gov, …"""
+        return self.role_arn.split(":")[1]
+
     @model_validator(mode="after")
-    def role_of_account(self) -> Self:
-        """SageMaker passes roles of its own account only."""
-        if f"::{self.account}:" not in self.role_arn:
-            raise ValueError(f"role_arn: {self.role_arn} is not a role of account {self.account}")
+    def of_this_account_and_region(self) -> Self:
+        """SageMaker passes roles of its own account only, and a key is known in its own region only."""
+        wanted = next((name for start, name in _PARTITIONS.items() if self.region.startswith(start)), None)
+        for name in ("role_arn", "hosting_role_arn"):
+            role: str = getattr(self, name)
+            if f"::{self.account}:" not in role:
+                raise ValueError(f"{name}: {role} is not a role of account {self.account}")
+            if role.split(":")[1] != (wanted or self.partition):
+                raise ValueError(
+                    f"{name}: {role} cannot be used in region {self.region}; ARNs there begin with "
+                    f"arn:{wanted or self.partition}:"
+                )
+        for name in ("kms_key_arn", "volume_kms_key_arn", "output_kms_key_arn", "capture_kms_key_arn"):
+            key: str | None = getattr(self, name)
+            if key and (key.split(":")[1], key.split(":")[3]) != (self.partition, self.region):
+                raise ValueError(f"{name}: {key} is not a key of region {self.region}; SageMaker and S3 use no other")
         return self

@@ -10,32 +10,32 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from sagemaker_retraining.config.environment import EnvironmentConfig
+from sagemaker_retraining.config.images import is_first_party, repository
 from sagemaker_retraining.config.messages import did_you_mean, explain
 from sagemaker_retraining.config.metrics import known_metrics, not_in_scripts
 from sagemaker_retraining.config.model import ModelConfig
+from sagemaker_retraining.config.network import network_problems
 from sagemaker_retraining.config.section import Section
 from sagemaker_retraining.config.source import ConfigError, Source, read_yaml
 
 LOCK_FILE = "images.lock.yaml"
+REVISION_FILE = "revision.txt"
+"""The commit that `make package` was run on: where the project is deployed there is no Git."""
 INFERENCE_SCRIPT = "inference.py"
 _Section = TypeVar("_Section", bound=Section)
 
 
 def project_root(environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder with `models/` and `environments/`: `$RETRAINING_HOME/include`, else the one near this package.
+    """The folder with `models/` and `environments/`: `$RETRAINING_HOME/include`, else the one beside `plugins/`.
 
-    On MWAA `include/` rides inside `plugins/` or `dags/`. Raises ConfigError when there is none.
+    Raises ConfigError when there is none.
     """
-    if home := environ.get("RETRAINING_HOME"):
-        places = [Path(home) / "include"]
-    else:
-        plugins = Path(__file__).resolve().parents[2]
-        places = [plugins.parent / "include", plugins / "include", plugins.parent / "dags" / "include"]
-    for place in places:
-        if (place / "models").is_dir():
-            return place
-    tried = ", ".join(str(place / "models") for place in places)
-    raise ConfigError([f"no models found: looked for {tried}; set RETRAINING_HOME to the folder that holds include/"])
+    home = environ.get("RETRAINING_HOME")
+    place = (Path(home) if home else Path(__file__).resolve().parents[3]) / "include"
+    if (place / "models").is_dir():
+        return place
+    told = f"RETRAINING_HOME={home} is not" if home else "set RETRAINING_HOME to"
+    raise ConfigError([f"no models found: there is no {place / 'models'}; {told} the folder that holds include/"])
 
 
 def environment_name(environ: Mapping[str, str] = os.environ) -> str:
@@ -99,10 +99,12 @@ def load_model(name: str, root: Path | None = None, environment: str | None = No
         *_name_problems(config, source, folder.name, where.environment),
         *_script_problems(config, source, folder),
         *_metric_problems(config, source, folder),
-        *_network_problems(config, source, where),
+        *network_problems(config, source, where, folder),
     ]
-    uri, image_problem = _image_uri(config, source, where, root)
-    if problems := problems + image_problem:
+    uri, image_problems = _image_uri(config, source, where, root)
+    if not image_problems:
+        image_problems = _log_metric_problems(config, source, uri, root)
+    if problems := problems + image_problems:
         raise ConfigError(problems)
     return config.model_copy(update={"image": config.image.model_copy(update={"uri": uri})})
 
@@ -112,7 +114,9 @@ def environment_source(name: str, root: Path) -> Source:
     path = root / "environments" / f"{name}.yaml"
     if name not in environment_names(root):
         hint = did_you_mean(name, environment_names(root), "there are")
-        raise ConfigError([f"{_shown(path, root)}: there is no environment {name!r} (RETRAINING_ENV); {hint}"])
+        lost = name == environment_name({}) and not os.environ.get("RETRAINING_ENV")
+        why = "RETRAINING_ENV is not set" if lost else "RETRAINING_ENV"
+        raise ConfigError([f"{_shown(path, root)}: there is no environment {name!r} ({why}); {hint}"])
     return read_yaml(path, _shown(path, root))
 
 
@@ -165,13 +169,16 @@ def _metric_problems(config: ModelConfig, source: Source, folder: Path) -> list[
     ]
 
 
-def _network_problems(config: ModelConfig, source: Source, environment: EnvironmentConfig) -> list[str]:
-    if config.deploy.serverless is None or environment.vpc is None:
+def _log_metric_problems(config: ModelConfig, source: Source, uri: str, root: Path) -> list[str]:
+    """SageMaker refuses MetricDefinitions with its own images: found here, not after `preprocess` was paid for."""
+    lock = root / LOCK_FILE
+    if not config.train.metrics or not lock.is_file() or not is_first_party(uri, read_yaml(lock, LOCK_FILE).data):
         return []
-    key = ("deploy", "serverless")
+    key = ("train", "metrics")
     return [
-        f"{source.place(key)}: {'.'.join(key)}: a serverless endpoint cannot be in a VPC, and environment "
-        f"{environment.environment} has one; deploy on instances there"
+        f"{source.place(key)}: {'.'.join(key)}: {repository(uri)} is an image of AWS's own, whose training jobs "
+        "SageMaker refuses with metrics of one's own; leave the key out, and let the script print XGBoost's own lines, "
+        "`[50]`, a tab and `validation-auc:0.81`: SageMaker reads those"
     ]
 
 

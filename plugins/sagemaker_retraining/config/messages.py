@@ -28,7 +28,8 @@ def explain(error: ValidationError, cls: type[BaseModel], source: Source) -> lis
     """One message for each key that is wrong, in the file's order."""
     by_key: dict[Key, list[ErrorDetails]] = {}
     for item in error.errors(include_url=False):
-        by_key.setdefault(_key_of(item, source), []).append(item)
+        if item["type"] != "default_factory_not_called":  # because of another key, which has a message of its own
+            by_key.setdefault(_key_of(item, source), []).append(item)
     messages = []
     for key, items in by_key.items():
         place = source.place(key)

@@ -74,8 +74,9 @@ RoleArn = Annotated[
 KmsKey = Annotated[
     str,
     Rule(
-        r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(?:key|alias)/[a-zA-Z0-9/_-]+",
-        "the ARN of a KMS key such as arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]+",
+        "the ARN of a KMS key (no alias: policies cannot name one) such as "
+        "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     ),
 ]
 # Which types exist ages with botocore: only what can never be one is an error here.

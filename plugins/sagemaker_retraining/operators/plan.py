@@ -21,6 +21,7 @@ from sagemaker_retraining.config import (
     project_root,
     shared_places,
 )
+from sagemaker_retraining.config.load import REVISION_FILE
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.period import Period, resolve_period
 from sagemaker_retraining.plan import Champion, PlanError, RunPlan, build_plan, package_code
@@ -101,10 +102,12 @@ def upload_code(hook: RetrainingHook, plan: RunPlan, places: Mapping[str, str]) 
 
 
 def git_sha(environ: Mapping[str, str] = os.environ) -> str:
-    """This project's commit: `GIT_SHA` where it was deployed without git, else git's word, `unknown` without both."""
+    """This project's commit: `GIT_SHA`, else what `make package` wrote down, else git's word, else `unknown`."""
     if sha := environ.get("GIT_SHA"):
         return sha
     folder: Path = project_root()
+    if (folder / REVISION_FILE).is_file():
+        return (folder / REVISION_FILE).read_text().strip()
     try:
         done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

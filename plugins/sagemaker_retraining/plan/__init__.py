@@ -1,6 +1,6 @@
 """From configuration and period to one run's plan: names, S3 layout, tags, code, fingerprints."""
 
-from sagemaker_retraining.plan.code import CodePackage, code_files, package_code
+from sagemaker_retraining.plan.code_package import CodePackage, code_files, package_code
 from sagemaker_retraining.plan.names import (
     clean_tag,
     fingerprint,

@@ -8,7 +8,7 @@ from typing import Any
 
 from sagemaker_retraining.config import EnvironmentConfig, ModelConfig
 from sagemaker_retraining.period import Period
-from sagemaker_retraining.plan.code import CodePackage
+from sagemaker_retraining.plan.code_package import CodePackage
 from sagemaker_retraining.plan.names import clean_tag, fingerprint, job_name, short_hash, tag_list
 
 

@@ -16,6 +16,7 @@ from sagemaker_retraining.requests.alarms import alarm_names, alarm_requests
 from sagemaker_retraining.requests.autoscaling import autoscaling_requests
 from sagemaker_retraining.requests.processing import vpc_config
 from sagemaker_retraining.requests.rollout import deployment_config
+from sagemaker_retraining.requests.volumes import volume_key
 
 VARIANT = "AllTraffic"
 CHALLENGER = "Challenger"
@@ -92,9 +93,11 @@ def update_request(
 
 def model_template(plan: RunPlan) -> dict[str, Any]:
     """CreateModel without its name and version."""
-    model: dict[str, Any] = {"ExecutionRoleArn": plan.environment.role_arn, "Tags": plan.resource_tags}
+    model: dict[str, Any] = {"ExecutionRoleArn": plan.environment.hosting_role_arn, "Tags": plan.resource_tags}
     if vpc := vpc_config(plan):
         model["VpcConfig"] = vpc
+    if plan.environment.network_isolation:
+        model["EnableNetworkIsolation"] = True
     return model
 
 
@@ -110,15 +113,15 @@ def is_content_name(name: str, prefix: str) -> bool:
 
 
 def _config(plan: RunPlan) -> dict[str, Any]:
-    deploy, environment = plan.model.deploy, plan.environment
+    deploy = plan.model.deploy
     variant: dict[str, Any] = {"VariantName": VARIANT, "InitialVariantWeight": 1.0}
     config: dict[str, Any] = {"ProductionVariants": [variant]}
     if deploy.serverless:
         variant["ServerlessConfig"] = _serverless(deploy.serverless)
     else:
         variant |= {"InstanceType": deploy.instance_type, "InitialInstanceCount": deploy.instance_count}
-        if environment.kms_key_arn:
-            config["KmsKeyId"] = environment.kms_key_arn  # of the instances' disks
+        if key := volume_key(plan, deploy.instance_type):
+            config["KmsKeyId"] = key  # of the instances' disks
     if deploy.asynchronous:
         config["AsyncInferenceConfig"] = _asynchronous(plan, deploy.asynchronous)
     if deploy.real_time:
@@ -151,8 +154,8 @@ def _asynchronous(plan: RunPlan, asynchronous: Asynchronous) -> dict[str, Any]:
         "S3OutputPath": plan.uri(f"{prefix}/answers/"),
         "S3FailurePath": plan.uri(f"{prefix}/failures/"),
     }
-    if plan.environment.kms_key_arn:
-        output["KmsKeyId"] = plan.environment.kms_key_arn
+    if plan.environment.output_kms_key_arn:
+        output["KmsKeyId"] = plan.environment.output_kms_key_arn
     topics = {"SuccessTopic": asynchronous.success_topic_arn, "ErrorTopic": asynchronous.error_topic_arn}
     if given := {name: arn for name, arn in topics.items() if arn}:
         output["NotificationConfig"] = given
@@ -178,8 +181,8 @@ def _capture(plan: RunPlan) -> dict[str, Any]:
             "JsonContentTypes": _of_kind(types, "json", "application/json"),
         },
     }
-    if plan.environment.kms_key_arn:
-        config["KmsKeyId"] = plan.environment.kms_key_arn
+    if plan.environment.capture_kms_key_arn:
+        config["KmsKeyId"] = plan.environment.capture_kms_key_arn
     return config
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from sagemaker_retraining.config.model import ProcessingStep
 from sagemaker_retraining.plan import RunPlan
+from sagemaker_retraining.requests.volumes import volume_key
 
 INPUT = "/opt/ml/processing/input"
 OUTPUT = "/opt/ml/processing/output"
@@ -79,8 +80,10 @@ def _request(
         "VolumeSizeInGB": step.volume_gb,
     }
     output_config: dict[str, Any] = {"Outputs": [_output(key, uri) for key, uri in outputs.items()]}
-    if environment.kms_key_arn:
-        cluster["VolumeKmsKeyId"] = output_config["KmsKeyId"] = environment.kms_key_arn
+    if key := volume_key(plan, step.instance_type):
+        cluster["VolumeKmsKeyId"] = key
+    if environment.output_kms_key_arn:
+        output_config["KmsKeyId"] = environment.output_kms_key_arn
     request: dict[str, Any] = {
         "ProcessingJobName": plan.job_name(name),
         "ProcessingInputs": inputs,
@@ -125,6 +128,8 @@ def _network(plan: RunPlan) -> dict[str, Any]:
     network: dict[str, Any] = {}
     if plan.environment.encrypt_traffic:
         network["EnableInterContainerTrafficEncryption"] = True
+    if plan.environment.network_isolation:
+        network["EnableNetworkIsolation"] = True
     if plan.environment.vpc:
         network["VpcConfig"] = vpc_config(plan)
     return network

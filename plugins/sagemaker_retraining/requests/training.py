@@ -13,9 +13,11 @@ from typing import Any
 
 from sagemaker_retraining.plan import RunPlan, fingerprint
 from sagemaker_retraining.requests.processing import vpc_config
+from sagemaker_retraining.requests.volumes import volume_key
 
 CHECKPOINTS = "/opt/ml/checkpoints"
 CHECKPOINT_DIGITS = 12
+CODE_CHANNEL, ARCHIVE = "code", "sourcedir.tar.gz"
 
 
 def train_request(plan: RunPlan) -> dict[str, Any]:
@@ -30,15 +32,17 @@ def train_request(plan: RunPlan) -> dict[str, Any]:
         "VolumeSizeInGB": step.volume_gb,
     }
     output = {"S3OutputPath": plan.run_uri("model")}
-    if environment.kms_key_arn:
-        resources["VolumeKmsKeyId"] = output["KmsKeyId"] = environment.kms_key_arn
+    if key := volume_key(plan, step.instance_type):
+        resources["VolumeKmsKeyId"] = key
+    if environment.output_kms_key_arn:
+        output["KmsKeyId"] = environment.output_kms_key_arn
     stopping = {"MaxRuntimeInSeconds": step.max_runtime_seconds}
     request: dict[str, Any] = {
         "TrainingJobName": plan.job_name("train"),
         "HyperParameters": _hyperparameters(plan),
         "AlgorithmSpecification": _algorithm(plan),
         "RoleArn": environment.role_arn,
-        "InputDataConfig": [_channel(plan, name) for name in ("train", "validation")],
+        "InputDataConfig": _channels(plan),
         "OutputDataConfig": output,
         "ResourceConfig": resources,
         "StoppingCondition": stopping,
@@ -52,6 +56,8 @@ def train_request(plan: RunPlan) -> dict[str, Any]:
         request["Environment"] = dict(step.environment)
     if environment.encrypt_traffic:
         request["EnableInterContainerTrafficEncryption"] = True
+    if environment.network_isolation:
+        request["EnableNetworkIsolation"] = True
     if vpc := vpc_config(plan):
         request["VpcConfig"] = vpc
     return request
@@ -79,7 +85,7 @@ def _hyperparameters(plan: RunPlan) -> dict[str, str]:
     values = {
         **step.hyperparameters,
         "sagemaker_program": step.script,
-        "sagemaker_submit_directory": f"{plan.code_prefix}sourcedir.tar.gz",
+        "sagemaker_submit_directory": _submit_directory(plan),
         "sagemaker_region": plan.environment.region,
         "sagemaker_container_log_level": logging.INFO,
     }
@@ -95,13 +101,30 @@ def _algorithm(plan: RunPlan) -> dict[str, Any]:
     return algorithm
 
 
-def _channel(plan: RunPlan, name: str) -> dict[str, Any]:
+def _submit_directory(plan: RunPlan) -> str:
+    """Where script mode finds the code: it fetches it from S3 itself, unless the container has no network.
+
+    As the SageMaker SDK does; AWS tests its XGBoost image so (aws/deep-learning-containers, test_network_isolation.py).
+    """
+    if plan.environment.network_isolation:
+        return f"/opt/ml/input/data/{CODE_CHANNEL}/{ARCHIVE}"
+    return f"{plan.code_prefix}{ARCHIVE}"
+
+
+def _channels(plan: RunPlan) -> list[dict[str, Any]]:
+    places = {name: plan.run_uri(f"preprocess/{name}/") for name in ("train", "validation")}
+    if plan.environment.network_isolation:
+        places[CODE_CHANNEL] = f"{plan.code_prefix}{ARCHIVE}"
+    return [_channel(name, uri) for name, uri in places.items()]
+
+
+def _channel(name: str, uri: str) -> dict[str, Any]:
     return {
         "ChannelName": name,
         "DataSource": {
             "S3DataSource": {
                 "S3DataType": "S3Prefix",
-                "S3Uri": plan.run_uri(f"preprocess/{name}/"),
+                "S3Uri": uri,
                 "S3DataDistributionType": "FullyReplicated",
             }
         },

@@ -12,6 +12,7 @@ from typing import Any
 from sagemaker_retraining.config.serving import Batch
 from sagemaker_retraining.plan import RunPlan
 from sagemaker_retraining.requests.hosting import content_name, model_template
+from sagemaker_retraining.requests.volumes import volume_key
 
 PREDICTIONS = "predictions"
 
@@ -39,8 +40,10 @@ def _transform(plan: RunPlan) -> dict[str, Any]:
         "Accept": registration.response_types[0],
         "AssembleWith": "Line",
     }
-    if plan.environment.kms_key_arn:
-        resources["VolumeKmsKeyId"] = output["KmsKeyId"] = plan.environment.kms_key_arn
+    if key := volume_key(plan, batch.instance_type):
+        resources["VolumeKmsKeyId"] = key
+    if plan.environment.output_kms_key_arn:
+        output["KmsKeyId"] = plan.environment.output_kms_key_arn
     return {
         "TransformJobName": plan.job_name("transform"),
         "BatchStrategy": "MultiRecord",

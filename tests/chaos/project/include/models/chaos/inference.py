@@ -6,6 +6,8 @@ import json
 import math
 from pathlib import Path
 
+from werkzeug.wrappers import Response
+
 MODEL_FILE = "weights.json"
 
 
@@ -20,18 +22,24 @@ def model_fn(model_dir: str) -> list[float]:
     return weights
 
 
-def input_fn(body: str | bytes, content_type: str) -> list[tuple[float, float]]:
-    """CSV lines `x,y`."""
+def input_fn(body: str | bytes, content_type: str) -> list[tuple[float, float]] | ValueError:
+    """CSV lines `x,y`; or what is wrong with them, which `output_fn` answers with."""
     text = body.decode() if isinstance(body, bytes) else body
-    rows = [line.split(",") for line in text.split()]
-    return [(float(x), float(y)) for x, y in rows]
+    try:
+        return [(float(x), float(y)) for x, y in (line.split(",") for line in text.split())]
+    except ValueError as error:
+        return error
 
 
-def predict_fn(rows: list[tuple[float, float]], model: list[float]) -> list[float]:
+def predict_fn(rows: list[tuple[float, float]] | ValueError, model: list[float]) -> list[float] | ValueError:
     """One probability a row."""
+    if isinstance(rows, ValueError):
+        return rows
     return [probability(model, x, y) for x, y in rows]
 
 
-def output_fn(predictions: list[float], accept: str) -> str:
-    """One number a line."""
-    return "\n".join(map(repr, predictions)) + "\n"
+def output_fn(predictions: list[float] | ValueError, accept: str) -> tuple[str, str] | Response:
+    """One number a line, with the content type that the image would not know."""
+    if isinstance(predictions, ValueError):
+        return Response(str(predictions), 400, mimetype="text/plain")
+    return "\n".join(map(repr, predictions)) + "\n", "text/csv"

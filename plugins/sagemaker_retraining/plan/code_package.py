@@ -9,7 +9,8 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-REQUIREMENTS = "requirements.txt"
+from sagemaker_retraining.config.network import REQUIREMENTS, names_packages
+
 # Beside the code: for people, for the pipeline, for the laptop.
 _NOT_CODE = frozenset({"model.yaml", "sample_data.py", "backtest.py"})
 _NOT_CODE_FOLDERS = frozenset({"tests", "__pycache__"})
@@ -65,7 +66,4 @@ def _is_code(path: Path) -> bool:
 
 
 def _is_empty_requirements(folder: Path, path: Path) -> bool:
-    if path.as_posix() != REQUIREMENTS:
-        return False
-    lines = (folder / path).read_text(encoding="utf-8").splitlines()
-    return not any(line.strip() and not line.lstrip().startswith("#") for line in lines)
+    return path.as_posix() == REQUIREMENTS and not names_packages(folder)

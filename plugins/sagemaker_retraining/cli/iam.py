@@ -1,0 +1,65 @@
+"""`iam`: the policies an environment needs, filled in."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from sagemaker_retraining.config import load_environment, load_model, model_names, project_root
+from sagemaker_retraining.requests.policies import (
+    APPROVER,
+    DAG_ROLE,
+    HOSTING_ROLE,
+    JOB_ROLE,
+    TRUST,
+    policies,
+    trust_policy,
+)
+
+EPILOG = """\
+The files of include/iam/ with the values of the environment and of all models in it; nothing is sent. dag-role is for
+aws_conn_id, approver for reviewers, job-role and hosting-role for role_arn and hosting_role_arn (job-role has both
+where they are one role), execution-role.trust for who may assume these two.
+
+examples:
+  %(prog)s dag-role --env prod > dag-role.json
+  aws iam put-role-policy --role-name airflow --policy-name retraining --policy-document file://dag-role.json
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "iam",
+        help="print the IAM policies of an environment",
+        description="Print an IAM policy of an environment.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("policy", choices=[DAG_ROLE, APPROVER, JOB_ROLE, HOSTING_ROLE, TRUST], help="which")
+    parser.add_argument("--env", help="environment; default RETRAINING_ENV, else local")
+    parser.add_argument(
+        "--prefix",
+        default="",
+        help="how the names of your jobs, groups, models and endpoints begin, such as flight-; default: all names",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the policy."""
+    root = project_root()
+    environment = load_environment(arguments.env, root)
+    if arguments.policy == TRUST:
+        document = trust_policy(environment, root=root)
+    else:
+        models = [load_model(name, root, environment.environment) for name in model_names(root)]
+        made = policies(environment, models, root=root, prefix=arguments.prefix)
+        if arguments.policy not in made:
+            name = environment.environment
+            raise ValueError(f"environment {name} has no hosting_role_arn of its own: take job-role, which has it all")
+        document = made[arguments.policy]
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    return 0

@@ -1,0 +1,168 @@
+"""The bucket of an environment: there, in its region, and nothing in its settings loses or exposes what runs keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from sagemaker_retraining.doctor.aws import Aws
+from sagemaker_retraining.doctor.errors import code_of
+from sagemaker_retraining.doctor.findings import Check, Finding, ok, wrong
+from sagemaker_retraining.doctor.scope import Scope
+
+FIRST_REGION = "us-east-1"
+"""GetBucketLocation has no name for it."""
+KEPT = ("runs/", "code/")
+"""Below a model's prefix: artefacts of versions that serve or can be gone back to, and their code."""
+
+
+def bucket_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
+    """Whether it is there first; of its settings each by itself, because each wants a permission of its own."""
+    subject = f"bucket {scope.environment.bucket}"
+    looks: tuple[tuple[str, Callable[..., Iterator[Finding]]], ...] = (
+        (subject, _place),
+        ("bucket versioning", _versioning),
+        ("bucket encryption", _encryption),
+        ("bucket public access", _public_access),
+        ("bucket lifecycle", _lifecycle),
+    )
+    for name, look in looks:
+        yield Check(name, partial(_there, aws, scope, name, look))
+
+
+def _there(aws: Aws, scope: Scope, subject: str, look: Callable[..., Iterator[Finding]]) -> Iterator[Finding]:
+    """What a look finds; of a bucket that is not there only the first line speaks."""
+    try:
+        yield from look(aws, scope, subject)
+    except ClientError as error:
+        if code_of(error) not in {"404", "NoSuchBucket"}:
+            raise
+        if look is _place:
+            yield wrong(subject, "there is no such bucket; create it, or correct `bucket` in the environment's file")
+
+
+def _place(aws: Aws, scope: Scope, subject: str) -> Iterator[Finding]:
+    s3, where = aws.client("s3"), scope.environment
+    s3.head_bucket(Bucket=where.bucket)
+    region = s3.get_bucket_location(Bucket=where.bucket).get("LocationConstraint") or FIRST_REGION
+    region = "eu-west-1" if region == "EU" else region  # what the oldest buckets say
+    if region != where.region:
+        text = f"is in {region}, jobs run in {where.region}, and SageMaker takes no other: take a bucket there"
+        yield wrong(subject, f"{text}, or correct `region`")
+    else:
+        yield ok(subject, f"is there, in {region}")
+
+
+def _versioning(aws: Aws, scope: Scope, subject: str) -> Iterator[Finding]:
+    bucket = scope.environment.bucket
+    if aws.client("s3").get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled":
+        yield ok(subject, "enabled")
+    else:
+        command = f"aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled"
+        yield wrong(subject, f"off: a model or data set that somebody overwrites or deletes is lost; {command}")
+
+
+def _encryption(aws: Aws, scope: Scope, subject: str) -> Iterator[Finding]:
+    try:
+        answer = aws.client("s3").get_bucket_encryption(Bucket=scope.environment.bucket)
+        rules = answer["ServerSideEncryptionConfiguration"]["Rules"]
+    except ClientError as error:
+        if code_of(error) != "ServerSideEncryptionConfigurationNotFoundError":
+            raise
+        rules = []
+    default: Mapping[str, str] = next((rule["ApplyServerSideEncryptionByDefault"] for rule in rules if rule), {})
+    wanted = {key_arn(aws, arn): name for arn, name in scope.keys.items()}
+    found = default.get("KMSMasterKeyID")
+    yield judge_encryption(subject, default.get("SSEAlgorithm", "AES256"), found and key_arn(aws, found), wanted)
+
+
+def key_arn(aws: Aws, key: str) -> str:
+    """A key's own ARN, of an id or an alias as well; as it is when DescribeKey does not tell."""
+    try:
+        return str(aws.client("kms").describe_key(KeyId=key)["KeyMetadata"]["Arn"])
+    except ClientError:
+        return key
+
+
+def judge_encryption(subject: str, algorithm: str, default: str | None, wanted: Mapping[str, str]) -> Finding:
+    """The bucket's default key against those of the file (ARN → its key in the file)."""
+    if default is None or algorithm == "AES256":
+        if not wanted:
+            return ok(subject, f"{algorithm} by default; the file names no key")
+        name = next(iter(wanted.values()))
+        return wrong(
+            subject,
+            f"{algorithm} by default, {name} is set: what is put without a key, such as raw data, is not encrypted "
+            f"with it; make that key the bucket's default",
+        )
+    if default in wanted:
+        return ok(subject, f"{algorithm} with {wanted[default]} by default")
+    return wrong(
+        subject,
+        f"{algorithm} with {default} by default, which the file does not name, so that the policies of include/iam "
+        f"do not allow the roles to use it; set kms_key_arn to it, or change the bucket's default",
+    )
+
+
+def _public_access(aws: Aws, scope: Scope, subject: str) -> Iterator[Finding]:
+    bucket = scope.environment.bucket
+    try:
+        block = aws.client("s3").get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    except ClientError as error:
+        if code_of(error) != "NoSuchPublicAccessBlockConfiguration":
+            raise
+        block = {}
+    if open_ways := [way for way in _WAYS if not block.get(way)]:
+        command = f"aws s3api put-public-access-block --bucket {bucket} --public-access-block-configuration "
+        yield wrong(subject, f"{', '.join(open_ways)} off; {command}{','.join(f'{way}=true' for way in _WAYS)}")
+    else:
+        yield ok(subject, "blocked")
+
+
+_WAYS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+
+
+def _lifecycle(aws: Aws, scope: Scope, subject: str) -> Iterator[Finding]:
+    try:
+        rules = aws.client("s3").get_bucket_lifecycle_configuration(Bucket=scope.environment.bucket)["Rules"]
+    except ClientError as error:
+        if code_of(error) != "NoSuchLifecycleConfiguration":
+            raise
+        rules = []
+    start = scope.environment.key_prefix
+    kept = [f"{start}{model.model}/{part}" for model in scope.models for part in KEPT]
+    yield judge_lifecycle(subject, rules, kept)
+
+
+def judge_lifecycle(subject: str, rules: Iterable[Mapping[str, Any]], kept: Iterable[str]) -> Finding:
+    """Rules that delete or freeze what versions of the registry need.
+
+    Endpoints whose artefact is gone cannot be patched, scaled or gone back to. Rules for objects with certain tags are
+    not ours: SageMaker puts no tags on artefacts.
+    """
+    places, bad = list(kept), []
+    for rule in rules:
+        criteria = rule.get("Filter", {})
+        criteria = criteria.get("And", criteria)
+        prefix = criteria.get("Prefix", rule.get("Prefix", ""))
+        met = [place for place in places if place.startswith(prefix) or prefix.startswith(place)]
+        tagged = "Tag" in criteria or "Tags" in criteria
+        if rule.get("Status") == "Enabled" and met and not tagged and (what := _does(rule)):
+            bad.append(f"rule {rule.get('ID', '(without a name)')} {what} in {prefix or met[0]}")
+    if bad:
+        advice = "versions lose their model; keep such rules off runs/ and code/"
+        return wrong(subject, f"{'; '.join(bad)}: {advice}")
+    return ok(subject, "no rule removes models or their code")
+
+
+def _does(rule: Mapping[str, Any]) -> str:
+    """What a rule does to current objects that makes them unreadable; empty when nothing."""
+    expiration = rule.get("Expiration", {})
+    if "Days" in expiration or "Date" in expiration:
+        return f"deletes objects after {expiration['Days']} days" if "Days" in expiration else "deletes objects"
+    frozen = [move["StorageClass"] for move in rule.get("Transitions", [])]
+    frozen = [name for name in frozen if name in {"GLACIER", "DEEP_ARCHIVE"}]  # GLACIER_IR is read at once
+    return f"moves objects to {frozen[0]}, from where nothing can be read at once," if frozen else ""

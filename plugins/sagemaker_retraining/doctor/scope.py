@@ -1,0 +1,49 @@
+"""What is looked at: an environment, its models, and what their runs would ask of AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sagemaker_retraining.config import EnvironmentConfig, ModelConfig
+from sagemaker_retraining.doctor.identity import Caller
+
+Plans = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What the checks need to know.
+
+    `plans` are plan.json of each model's next run, `policies` those of include/iam, filled in. `dag_role` is the ARN of
+    the role that the DAGs use; None when nobody said it, and the caller stands for it.
+    """
+
+    environment: EnvironmentConfig
+    models: tuple[ModelConfig, ...]
+    plans: Plans
+    policies: Mapping[str, Mapping[str, Any]]
+    caller: Caller
+    dag_role: str | None = None
+
+    def name(self, template: str) -> str:
+        """A name from the configuration with its {env} filled in."""
+        return template.replace("{env}", self.environment.environment)
+
+    @property
+    def role_users(self) -> dict[str, str]:
+        """ARN of each execution role, and what runs as it."""
+        where = self.environment
+        if where.hosting_role_arn == where.role_arn:
+            return {where.role_arn: "jobs, models and endpoints"}
+        return {where.role_arn: "jobs", where.hosting_role_arn: "models and endpoints"}
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Each KMS key's ARN, and the first key of the file that names it."""
+        named: dict[str, str] = {}
+        for name in ("kms_key_arn", "volume_kms_key_arn", "output_kms_key_arn", "capture_kms_key_arn"):
+            if arn := getattr(self.environment, name):
+                named.setdefault(arn, name)
+        return named
