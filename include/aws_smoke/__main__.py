@@ -75,7 +75,8 @@ def carry_out(run: Smoke, clients: Callable[[str], Any]) -> int:
     about = {"environment": where.environment, "region": where.region, "made": now.isoformat(timespec="seconds")}
     recorder = Recorder(file, clients, Redactor(where.account, where.bucket, roles_of(where)), about)
     cleanup = Cleanup(recorder, say)
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     problem = ""
     try:
         Chain(run, recorder, cleanup, say).run()
@@ -115,7 +116,7 @@ def roles_of(environment: EnvironmentConfig) -> tuple[str, ...]:
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """SIGTERM is taken as Ctrl-C."""
+    """Ctrl-C and SIGTERM, also where a shell that runs this in the background lets Ctrl-C be ignored."""
     raise KeyboardInterrupt
 
 

@@ -31,6 +31,7 @@ def test_a_training_job(jobs: Jobs) -> None:
     }
 
 
+@pytest.mark.aws_fact("describe-training-defaults")
 def test_a_training_job_without_channels(jobs: Jobs) -> None:
     assert jobs.train("described-bare", "print(1)")["InputDataConfig"] == []
 
@@ -59,3 +60,5 @@ def test_a_transform_job(sagemaker_local: LocalSageMaker) -> None:
     job = Transforms(sagemaker_local).transform("described-transform", {"a.csv": "1,2"})
     assert "Environment" not in job, "AWS adds none: two recorded answers have none, one has the {} that was sent"
     assert job["TransformOutput"]["KmsKeyId"] == ""
+    assert job["DataProcessing"] == {"InputFilter": "$", "OutputFilter": "$", "JoinSource": "None"}
+    assert job["TransformInput"]["CompressionType"] == "None"

@@ -74,6 +74,7 @@ def test_a_script_runs_with_its_inputs_and_its_outputs_come_back(jobs: Jobs) -> 
     assert jobs.log_streams("Processing", "straight") == [["first line", "last line"]]
 
 
+@pytest.mark.aws_fact("failure-processing-script")
 def test_a_script_that_exits_3_fails_the_job_and_keeps_its_outputs(jobs: Jobs) -> None:
     script = f"import sys; open('{OUTPUT}/out/partial.txt', 'w').write('x'); print('oh no'); sys.exit(3)"
     job = jobs.process("exit-3", script)

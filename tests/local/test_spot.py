@@ -47,6 +47,7 @@ def _statuses(job: dict[str, Any]) -> list[str]:
     return [transition["Status"] for transition in job["SecondaryStatusTransitions"]]
 
 
+@pytest.mark.aws_fact("describe-spot-sequences")
 def test_an_interrupted_job_resumes_from_its_checkpoint(jobs: Jobs) -> None:
     jobs.spot_settings({"rules": [{"job": "resumes*", "after_checkpoints": 2, "gap_seconds": 0.5}]})
     job = jobs.train("resumes", CHECKPOINTING, **jobs.spot("resumes"))

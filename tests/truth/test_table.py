@@ -50,3 +50,9 @@ def test_every_mark_names_a_row(marked: dict[str, list[str]]) -> None:
 def test_the_page_of_differences_is_up_to_date() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert page == up_to_date(page), "run `python -m tests.truth.differences`, and read the diff"
+
+
+def test_every_row_that_agrees_has_a_test_or_says_why_not(marked: dict[str, list[str]]) -> None:
+    rows = [fact for fact in every_fact() if fact.status == "agrees"]
+    assert [fact.id for fact in rows if fact.id not in marked and not fact.untested] == []
+    assert [fact.id for fact in rows if fact.id in marked and fact.untested] == [], "it has a test: remove `untested`"
