@@ -121,7 +121,9 @@ class World:
     def scope(self, dag_role: str | None = "") -> Scope:
         """What the checks get."""
         caller = Caller(ACCOUNT, f"arn:aws:sts::{ACCOUNT}:assumed-role/{self.id}-airflow/session")
-        return scope_of(["demo_model"], "prod", self.dag_role if dag_role == "" else dag_role, caller, self.project.root)
+        return scope_of(
+            ["demo_model"], "prod", self.dag_role if dag_role == "" else dag_role, caller, self.project.root
+        )
 
     def look(self, checks: Any, scope: Scope | None = None) -> list[Finding]:
         """What a family of checks finds."""
@@ -141,7 +143,9 @@ class _Proxy(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        service = (re.search(r"Credential=[^/]*/\d+/[^/]*/([^/]+)/", self.headers.get("Authorization", "")) or [""] * 2)[1]
+        service = (
+            re.search(r"Credential=[^/]*/\d+/[^/]*/([^/]+)/", self.headers.get("Authorization", "")) or [""] * 2
+        )[1]
         action = re.search(rb"(?:^|&)Action=(\w+)", body)
         name = action[1].decode() if action else self.headers.get("X-Amz-Target", "").rpartition(".")[2]
         asked = {service, f"{service}:{name}", f"{service}:{self.path.partition('?')[2]}"}

@@ -58,7 +58,7 @@ def test_a_processing_job(jobs: Jobs) -> None:
 @pytest.mark.aws_fact("transform-describe-defaults")
 def test_a_transform_job(sagemaker_local: LocalSageMaker) -> None:
     job = Transforms(sagemaker_local).transform("described-transform", {"a.csv": "1,2"})
-    assert job["Environment"] == {}
+    assert "Environment" not in job, "AWS adds none: two recorded answers have none, one has the {} that was sent"
     assert job["TransformOutput"]["KmsKeyId"] == ""
     assert job["DataProcessing"] == {"InputFilter": "$", "OutputFilter": "$", "JoinSource": "None"}
     assert job["TransformInput"]["CompressionType"] == "None"

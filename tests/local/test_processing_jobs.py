@@ -251,6 +251,7 @@ def _long_name(request: dict[str, Any]) -> None:
 
 
 @pytest.mark.aws_fact("processing-image-uri")
+@pytest.mark.aws_fact("processing-inputs-one-folder")
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

@@ -389,6 +389,7 @@ def quick_role(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick_role")
+@pytest.mark.aws_fact("training-role-seconds-old")
 def test_a_role_that_was_just_made_is_waited_for(sagemaker_local: LocalSageMaker, context: dict[str, Any]) -> None:
     iam = sagemaker_local.client("iam")
     request = config(sagemaker_local, "new-role", "")
@@ -401,6 +402,7 @@ def test_a_role_that_was_just_made_is_waited_for(sagemaker_local: LocalSageMaker
     timer.join()
 
 
+@pytest.mark.aws_fact("training-role-path")
 @pytest.mark.usefixtures("quick_role")
 def test_a_role_that_is_not_there_in_time_fails_with_advice(
     sagemaker_local: LocalSageMaker, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -426,6 +428,8 @@ def quotas(sagemaker_local: LocalSageMaker) -> Iterator[Callable[[dict[str, int]
     ("kind", "what_to_do"),
     [("training", "train.spot.on_demand_after: never"), ("spot training", "train.spot.enabled: false")],
 )
+@pytest.mark.aws_fact("training-quota-zero")
+@pytest.mark.aws_fact("training-spot-quota-apart")
 def test_a_quota_of_nothing_fails_at_once(
     sagemaker_local: LocalSageMaker, quotas: Callable[[dict[str, int]], None], kind: str, what_to_do: str
 ) -> None:
@@ -441,6 +445,7 @@ def test_a_quota_of_nothing_fails_at_once(
     assert training.sagemaker.describe_or_none("describe_training_job", TrainingJobName=name) is None
 
 
+@pytest.mark.aws_fact("training-quota-refused")
 def test_a_quota_that_is_used_up_is_worth_another_try(
     sagemaker_local: LocalSageMaker, context: dict[str, Any], quotas: Callable[[dict[str, int]], None]
 ) -> None:
@@ -458,6 +463,7 @@ def test_a_quota_that_is_used_up_is_worth_another_try(
     assert operator(request).execute(context)["status"] == "Completed"
 
 
+@pytest.mark.aws_fact("describe-waits-for-capacity")
 def test_the_log_says_what_a_job_without_capacity_waits_for(
     sagemaker_local: LocalSageMaker, context: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -340,9 +340,9 @@ WAIT = "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or 
         (_two_sources, "exactly one of TrainingImage and AlgorithmName"),
     ],
 )
-@pytest.mark.aws_fact("training-max-wait-without-spot")
 @pytest.mark.aws_fact("training-role-not-assumable")
 @pytest.mark.aws_fact("training-role-cross-account")
+@pytest.mark.aws_fact("training-max-wait-without-spot")
 def test_a_bad_request_is_refused_and_leaves_no_job(jobs: Jobs, spoil: Any, message: str) -> None:
     request = jobs.training_request(f"refused{spoil.__name__.replace('_', '-')}", "")
     spoil(request)

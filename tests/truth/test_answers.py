@@ -17,6 +17,7 @@ import pytest
 from tests.conftest import LocalSageMaker
 from tests.local.endpoint_kit import Kit
 from tests.local.job_kit import IMAGE, Jobs
+from tests.local.transform_kit import Transforms
 
 ANSWERS = Path(__file__).with_name("answers")
 KINDS = (
@@ -66,6 +67,14 @@ def training(server: LocalSageMaker) -> Any:
 def processing(server: LocalSageMaker) -> Any:
     """A job with an input and an output."""
     return Jobs(server).process("answer-processing", "print(1)")
+
+
+def transform(server: LocalSageMaker) -> Any:
+    """A job that says nothing of its container's environment."""
+    request = Transforms(server).request("answer-transform", {"a.csv": "1,2"})
+    del request["TransformOutput"]["Accept"]  # the real one had none
+    server.client("sagemaker").create_transform_job(**request)
+    return Transforms(server).end_of_transform("answer-transform")
 
 
 def endpoint_capture(server: LocalSageMaker) -> Any:
@@ -133,6 +142,7 @@ MAKERS: dict[str, Callable[[LocalSageMaker], Any]] = {
     for maker in (
         training,
         processing,
+        transform,
         endpoint_capture,
         endpoint_async,
         endpoint_serverless,

@@ -28,7 +28,12 @@ def environment(**changes: Any) -> EnvironmentConfig:
 
 def model(**changes: Any) -> ModelConfig:
     """A model with an image of the company's own, data in its lake, and topics."""
-    plain = {"model": "churn", "problem": "regression", "first_period": "2020-01", "image": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/z:1"}
+    plain = {
+        "model": "churn",
+        "problem": "regression",
+        "first_period": "2020-01",
+        "image": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/z:1",
+    }
     return ModelConfig.model_validate({**plain, **changes})
 
 

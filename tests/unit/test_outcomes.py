@@ -92,6 +92,9 @@ START, END = datetime(2026, 11, 1, 6, 0, tzinfo=UTC), datetime(2026, 11, 1, 6, 2
         ("Failed", "Failed", None, Outcome.SERVICE_FAULT),
     ],
 )
+@pytest.mark.aws_fact("failure-download-network")
+@pytest.mark.aws_fact("failure-internal")
+@pytest.mark.aws_fact("failure-capacity-job")
 def test_classify(status: str, secondary: str | None, reason: str | None, outcome: Outcome) -> None:
     assert classify(status, secondary, reason) is outcome
 
@@ -147,6 +150,7 @@ def test_the_error_says_which_job_what_and_what_to_do() -> None:
         ("Baking for 600 seconds with traffic enabled on canary capacity of 1 instance(s).", None),
     ],
 )
+@pytest.mark.aws_fact("failure-capacity-endpoint")
 def test_reasons_that_pass_by_themselves(reason: str, outcome: Outcome | None) -> None:
     assert passing_outcome(reason) is outcome
 
@@ -154,6 +158,7 @@ def test_reasons_that_pass_by_themselves(reason: str, outcome: Outcome | None) -
 @pytest.mark.parametrize(
     ("limit", "delta", "never"), [("0", "1", True), ("1", "2", True), ("1", "1", False), ("4", "1", False)]
 )
+@pytest.mark.aws_fact("training-quota-zero")
 def test_a_limit_that_no_waiting_helps_against(limit: str, delta: str, never: bool) -> None:
     message = QUOTA.format(limit=limit).replace("delta of 1", f"delta of {delta}")
     assert is_beyond_quota(message) is never
@@ -187,6 +192,7 @@ def test_a_refusal_says_what_to_do(said: str, what_to_do: str) -> None:
         "AlgorithmError: , exit code: 137",
     ],
 )
+@pytest.mark.aws_fact("failure-out-of-memory")
 def test_out_of_memory_asks_for_a_larger_instance(reason: str) -> None:
     with pytest.raises(JobError, match="larger instance_type"):
         raise_for_outcome({"TrainingJobName": "x", "TrainingJobStatus": "Failed", "FailureReason": reason})

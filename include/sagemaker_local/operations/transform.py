@@ -30,7 +30,6 @@ def create_transform_job(context: Context, request: Request) -> Response:
     _check(context, request, role)
     name, now = request["TransformJobName"], time.time()
     body = {
-        "Environment": {},
         **{member: value for member, value in request.items() if member != "Tags"},
         "TransformInput": {"CompressionType": "None", "SplitType": "None", **request["TransformInput"]},
         "TransformOutput": {"AssembleWith": "None", "KmsKeyId": "", **request["TransformOutput"]},
