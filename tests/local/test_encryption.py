@@ -109,6 +109,24 @@ def test_jobs_put_everything_with_their_key(vault: Vault) -> None:
     assert [vault.keys_of(prefix) for prefix in ("out", "model", "checkpoints")] == [{KEY}] * 3
 
 
+@pytest.mark.parametrize(("instance_type", "taken"), [("ml.g4dn.xlarge", False), ("ml.m5.large", True)])
+def test_no_key_for_disks_that_encrypt_themselves(
+    sagemaker_local: LocalSageMaker, instance_type: str, taken: bool
+) -> None:
+    jobs, name = Jobs(sagemaker_local), f"disk-{uuid.uuid4().hex[:8]}"
+    disks = {"InstanceCount": 1, "InstanceType": instance_type, "VolumeSizeInGB": 1, "VolumeKmsKeyId": KEY}
+    requests = {
+        "create_processing_job": jobs.processing_request(name, "", ProcessingResources={"ClusterConfig": disks}),
+        "create_training_job": jobs.training_request(name, "", ResourceConfig=disks),
+    }
+    for operation, request in requests.items():
+        if taken:
+            getattr(jobs.sagemaker, operation)(**request)
+            continue
+        with pytest.raises(ClientError, match="You can't request a VolumeKmsKeyId when using an instance type with lo"):
+            getattr(jobs.sagemaker, operation)(**request)
+
+
 @pytest.mark.usefixtures("aws_connection")
 def test_airflow_puts_everything_with_the_key(vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETRAINING_HOME", str(tmp_path))

@@ -25,7 +25,11 @@ def check_common(context: Context, request: Request) -> None:
 
 
 def check_instances(kind: str, cluster: dict[str, Any]) -> None:
-    """One instance a job is what this machine is; more is refused as AWS refuses what is above a quota."""
+    """One instance a job is what this machine is; more is refused as AWS refuses what is above a quota.
+
+    Its disks take no key where they have one of their own.
+    """
+    check_volume_key(cluster)
     count = cluster.get("InstanceCount", 1)
     if count > 1:
         raise AwsError(
@@ -33,6 +37,19 @@ def check_instances(kind: str, cluster: dict[str, Any]) -> None:
             f"The account-level service limit '{cluster.get('InstanceType')} for {kind} job usage' is 1 Instances, "
             f"with current utilization of 0 Instances and a request delta of {count} Instances. (The local SageMaker "
             f"runs one instance per job.)",
+        )
+
+
+def check_volume_key(cluster: dict[str, Any]) -> None:
+    """Raise ValidationException for a key for disks that encrypt themselves; the text is the API reference's."""
+    if not cluster.get("VolumeKmsKeyId"):
+        return
+    from moto.ec2.models.instance_types import INSTANCE_TYPES  # 20 MB that hardly anybody needs
+
+    instance_type = cluster.get("InstanceType", "")
+    if INSTANCE_TYPES.get(instance_type.removeprefix("ml."), {}).get("InstanceStorageSupported"):
+        raise validation_error(
+            f"You can't request a VolumeKmsKeyId when using an instance type with local storage: {instance_type}."
         )
 
 
