@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 from include.sagemaker_local.errors import AwsError, validation_error
 from include.sagemaker_local.jobs.record import PREFIX, JobRecord
 from include.sagemaker_local.jobs.transform import no_objects
+from include.sagemaker_local.operations.disks import check_volume_key
 from include.sagemaker_local.operations.roles import require_role
 from include.sagemaker_local.operations.tags import check_tags, delete_all_tags, save_tags
 from include.sagemaker_local.s3_uri import split_s3
@@ -19,17 +20,14 @@ DEFAULT_RUNTIME_SECONDS = 86_400
 
 
 def check_common(context: Context, request: Request) -> None:
-    """The checks of every job: tags and role. Raises ValidationException."""
+    """The checks of every job: tags, disks and role. Raises ValidationException."""
     check_tags(request.get("Tags", []))
+    check_volume_key(request)
     require_role(context, request["RoleArn"])
 
 
 def check_instances(kind: str, cluster: dict[str, Any]) -> None:
-    """One instance a job is what this machine is; more is refused as AWS refuses what is above a quota.
-
-    Its disks take no key where they have one of their own.
-    """
-    check_volume_key(cluster)
+    """One instance a job is what this machine is; more is refused as AWS refuses what is above a quota."""
     count = cluster.get("InstanceCount", 1)
     if count > 1:
         raise AwsError(
@@ -37,19 +35,6 @@ def check_instances(kind: str, cluster: dict[str, Any]) -> None:
             f"The account-level service limit '{cluster.get('InstanceType')} for {kind} job usage' is 1 Instances, "
             f"with current utilization of 0 Instances and a request delta of {count} Instances. (The local SageMaker "
             f"runs one instance per job.)",
-        )
-
-
-def check_volume_key(cluster: dict[str, Any]) -> None:
-    """Raise ValidationException for a key for disks that encrypt themselves; the text is the API reference's."""
-    if not cluster.get("VolumeKmsKeyId"):
-        return
-    from moto.ec2.models.instance_types import INSTANCE_TYPES  # 20 MB that hardly anybody needs
-
-    instance_type = cluster.get("InstanceType", "")
-    if INSTANCE_TYPES.get(instance_type.removeprefix("ml."), {}).get("InstanceStorageSupported"):
-        raise validation_error(
-            f"You can't request a VolumeKmsKeyId when using an instance type with local storage: {instance_type}."
         )
 
 
