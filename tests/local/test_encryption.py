@@ -76,6 +76,7 @@ def vault(sagemaker_local: LocalSageMaker) -> Vault:
     return Vault(sagemaker_local)
 
 
+@pytest.mark.aws_fact("company-bucket-policy")
 def test_the_policy_is_asked(vault: Vault) -> None:
     denied = f'is not authorized to perform: s3:PutObject on resource: "arn:aws:s3:::{vault.bucket}/k" with an explicit'
     assert denied in vault.refused("put_object", Body=b"x")
@@ -109,6 +110,7 @@ def test_jobs_put_everything_with_their_key(vault: Vault) -> None:
     assert [vault.keys_of(prefix) for prefix in ("out", "model", "checkpoints")] == [{KEY}] * 3
 
 
+@pytest.mark.aws_fact("image-volume-key-local-storage")
 @pytest.mark.parametrize(("instance_type", "taken"), [("ml.g4dn.xlarge", False), ("ml.m5.large", True)])
 def test_no_key_for_disks_that_encrypt_themselves(
     sagemaker_local: LocalSageMaker, instance_type: str, taken: bool

@@ -84,6 +84,8 @@ FORBIDDEN = {
 }
 
 
+@pytest.mark.aws_fact("company-isolation-newer-image")
+@pytest.mark.aws_fact("company-isolation-serverless")
 @pytest.mark.parametrize("line", FORBIDDEN)
 def test_what_isolation_forbids_is_said_before_money_is_spent(project: ExampleProject, line: str) -> None:
     project.write_environment(f"{ENVIRONMENT}network_isolation: true\n")
@@ -147,6 +149,7 @@ def test_which_types_have_local_storage_is_what_ec2_says() -> None:
     assert {name: has_local_storage(name) for name in types} == said
 
 
+@pytest.mark.aws_fact("company-endpoint-config-volume-key")
 @pytest.mark.parametrize(
     ("instance_type", "local"),
     [
