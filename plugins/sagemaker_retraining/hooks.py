@@ -170,11 +170,18 @@ class RetrainingHook(Patient, SageMakerHook):
         return body
 
     def write_bytes(
-        self, uri: str, body: bytes, *, tags: str = "", content_type: str = "application/octet-stream"
+        self,
+        uri: str,
+        body: bytes,
+        *,
+        kms_key: str | None,
+        tags: str = "",
+        content_type: str = "application/octet-stream",
     ) -> None:
-        """Put an object; `tags` is a URL-encoded tag set."""
+        """Put an object, encrypted with this key; None leaves it to the bucket. `tags` is a URL-encoded tag set."""
         bucket, key = split_s3_uri(uri)
-        self.s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, Tagging=tags)
+        encryption = server_side_encryption(kms_key)
+        self.s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, Tagging=tags, **encryption)
 
     def delete(self, uri: str) -> None:
         """Delete the object at this `s3://` URI, if there is one."""
@@ -243,6 +250,15 @@ class RetrainingHook(Patient, SageMakerHook):
                 return None
             raise
         return response
+
+
+def server_side_encryption(kms_key: str | None) -> dict[str, str]:
+    """What says to PutObject, and to any other way of putting an object, which key encrypts it.
+
+    A bucket policy may demand these headers, whatever the bucket's default is.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+    """
+    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
 
 
 def has_ended(error: ClientError) -> bool:

@@ -75,16 +75,17 @@ class Invoker:
 class AsynchronousInvoker(Invoker):
     """The same through S3: requests are put under `place`, answers come where the endpoint's config says."""
 
-    def __init__(self, hook: RetrainingHook, endpoint: str, accept: str, place: str) -> None:
+    def __init__(self, hook: RetrainingHook, endpoint: str, accept: str, place: str, kms_key: str | None) -> None:
         super().__init__(hook, endpoint, accept)
-        self.place = place
+        self.place, self.kms_key = place, kms_key
         self.sent = 0
 
     def send(self, row: Row) -> bytes:
         """One request, and the wait for its answer."""
         location = f"{self.place}{self.sent:04}"
         self.sent += 1
-        self.hook.write_bytes(location, row["body"].encode(), content_type=row["content_type"])
+        body = row["body"].encode()
+        self.hook.write_bytes(location, body, kms_key=self.kms_key, content_type=row["content_type"])
         answer = self.runtime.invoke_endpoint_async(
             EndpointName=self.endpoint,
             ContentType=row["content_type"],
@@ -93,8 +94,8 @@ class AsynchronousInvoker(Invoker):
         )
         pause, deadline = FIRST_LOOK_SECONDS, time.monotonic() + ASYNCHRONOUS_SECONDS
         while time.monotonic() < deadline:
-            if (body := self.read(answer["OutputLocation"])) is not None:
-                return body
+            if (predictions := self.read(answer["OutputLocation"])) is not None:
+                return predictions
             if (failure := self.read(answer.get("FailureLocation"))) is not None:
                 raise ModelAnswerError(failure.decode(errors="replace"))
             time.sleep(pause)

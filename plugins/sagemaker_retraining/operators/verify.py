@@ -135,7 +135,7 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
         """For the endpoint's kind, and the variant that is new."""
         endpoint: str = self.config["endpoint"]
         if place := self.config.get("asynchronous_uri"):
-            return AsynchronousInvoker(self.hook, endpoint, self.accept(), place)
+            return AsynchronousInvoker(self.hook, endpoint, self.accept(), place, self.config.get("kms_key_arn"))
         return Invoker(self.hook, endpoint, self.accept(), self.deployment["variant"])
 
     def accept(self) -> str:
