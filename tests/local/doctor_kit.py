@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -41,6 +42,11 @@ MANIFEST = {"mediaType": "application/vnd.docker.distribution.manifest.v2+json",
 NEWEST = Period.of(datetime.now(UTC)).add(-1)
 
 
+@cache
+def _client(server: LocalSageMaker, service: str) -> Any:
+    return server.client(service)
+
+
 class World:
     """Everything is in order until a test breaks it; names are its own, so that worlds share a server."""
 
@@ -65,7 +71,8 @@ class World:
         (self.project.root / "iam").symlink_to(Path(__file__).parents[2] / "include" / "iam")
 
     def client(self, service: str) -> Any:
-        return self.server.client(service)
+        """Made once: a client of EC2 takes longer than all that a test asks of it."""
+        return _client(self.server, service)
 
     def environment(self, more: str = "", model: str = "") -> None:
         """Add lines to prod.yaml, and what the model says differently there."""
@@ -121,7 +128,9 @@ class World:
     def scope(self, dag_role: str | None = "") -> Scope:
         """What the checks get."""
         caller = Caller(ACCOUNT, f"arn:aws:sts::{ACCOUNT}:assumed-role/{self.id}-airflow/session")
-        return scope_of(["demo_model"], "prod", self.dag_role if dag_role == "" else dag_role, caller, self.project.root)
+        return scope_of(
+            ["demo_model"], "prod", self.dag_role if dag_role == "" else dag_role, caller, self.project.root
+        )
 
     def look(self, checks: Any, scope: Scope | None = None) -> list[Finding]:
         """What a family of checks finds."""
@@ -141,7 +150,9 @@ class _Proxy(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        service = (re.search(r"Credential=[^/]*/\d+/[^/]*/([^/]+)/", self.headers.get("Authorization", "")) or [""] * 2)[1]
+        service = (
+            re.search(r"Credential=[^/]*/\d+/[^/]*/([^/]+)/", self.headers.get("Authorization", "")) or [""] * 2
+        )[1]
         action = re.search(rb"(?:^|&)Action=(\w+)", body)
         name = action[1].decode() if action else self.headers.get("X-Amz-Target", "").rpartition(".")[2]
         asked = {service, f"{service}:{name}", f"{service}:{self.path.partition('?')[2]}"}
@@ -187,6 +198,13 @@ def proxy(target: str, **rules: AwsError) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def set_quotas(server: LocalSageMaker, quotas: dict[str, int]) -> None:
+    """Replace the quotas of the local SageMaker."""
+    content = json.dumps({"quotas": quotas}).encode()
+    request = urllib.request.Request(f"{server.url}/_local/quotas", content, method="PUT")  # noqa: S310
+    urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
 
 
 def denied(action: str) -> AwsError:
