@@ -123,7 +123,10 @@ def limit(world: World) -> None:
     [
         (
             without("iam:PassRole"),
-            ["no policy allows iam:PassRole on arn:aws:iam::123456789012:role/", "`iam dag-role`"],
+            [
+                "no policy allows iam:PassRole on arn:aws:iam::123456789012:role/",
+                "`python -m sagemaker_retraining iam dag-role --env prod`",
+            ],
         ),
         (without("sagemaker:AddTags"), ["no policy allows sagemaker:AddTags on arn:aws:sagemaker:us-east-1:"]),
         (without("s3:PutObject"), ["no policy allows s3:PutObject on arn:aws:s3:::", "/demo_model/doctor"]),
@@ -151,7 +154,13 @@ def test_permissions_are_enough(world: World) -> None:
 def test_permissions_of_the_jobs(world: World) -> None:
     world.put_policy("jobs", statement("Allow", "s3:*"))
     subject = "permissions of the role of jobs, models and endpoints"
-    assert_wrong(world.look(permission_checks), subject, "ecr:BatchGetImage on", "`iam job-role`", " more")
+    assert_wrong(
+        world.look(permission_checks),
+        subject,
+        "ecr:BatchGetImage on",
+        "`python -m sagemaker_retraining iam job-role --env prod`",
+        " more",
+    )
 
 
 def test_the_dag_may_not_approve(world: World) -> None:
@@ -332,7 +341,7 @@ def quotas(sagemaker_local: LocalSageMaker) -> Iterator[Callable[..., None]]:
     [
         (
             {("2xlarge", "spot training job"): 0},
-            "ml.m5.2xlarge for spot training job usage is 0, needed 1; ask for more",
+            "ml.m5.2xlarge for spot training job usage is 0, needed 1; aws service-quotas request-service-quota-increase --service-code sagemaker --quota-code L-",
         ),
         ({("2xlarge", "training job"): 0}, "ml.m5.2xlarge for training job usage is 0, needed 1"),
         ({("xlarge", "processing job"): 0}, "ml.m5.xlarge for processing job usage is 0, needed 1"),

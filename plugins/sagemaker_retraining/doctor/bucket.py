@@ -106,7 +106,7 @@ def judge_encryption(subject: str, algorithm: str, default: str | None, wanted: 
         return wrong(
             subject,
             f"{algorithm} by default, {name} is set: what is put without a key, such as raw data, is not encrypted "
-            f"with it; make that key the bucket's default",
+            f"with it; make that key the bucket's default (aws s3api put-bucket-encryption)",
         )
     if default in wanted:
         return ok(subject, f"{algorithm} with {wanted[default]} by default")
