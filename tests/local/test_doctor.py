@@ -341,7 +341,7 @@ def quotas(sagemaker_local: LocalSageMaker) -> Iterator[Callable[..., None]]:
     [
         (
             {("2xlarge", "spot training job"): 0},
-            "ml.m5.2xlarge for spot training job usage is 0, needed 1; aws service-quotas request-service-quota-increase --service-code sagemaker --quota-code L-",
+            "ml.m5.2xlarge for spot training job usage is 0, needed 1; aws service-quotas request-service-quota-",
         ),
         ({("2xlarge", "training job"): 0}, "ml.m5.2xlarge for training job usage is 0, needed 1"),
         ({("xlarge", "processing job"): 0}, "ml.m5.xlarge for processing job usage is 0, needed 1"),

@@ -1,4 +1,4 @@
-"""doctor's judgements, each of a description as AWS gives it; the looks themselves are in tests/local/test_doctor.py."""
+"""doctor's judgements of descriptions as AWS gives them; tests/local/test_doctor.py has the looks themselves."""
 
 from __future__ import annotations
 
@@ -63,11 +63,9 @@ def test_questions_are_about_things_there_can_be(tmp_path: Path) -> None:
     }
     assert Ask("sagemaker:UpdateEndpoint", f"{start}:endpoint/demo-model-prod") in questions
     pending = (("sagemaker:ModelApprovalStatus", "string", "PendingManualApproval"),)
-    assert Ask(
-        "sagemaker:CreateModelPackage", f"{start}:model-package-group/demo-model-prod", pending
-    ) in questions or (
-        Ask("sagemaker:CreateModelPackage", f"{start}:model-package/demo-model-prod/1", pending) in questions
-    )
+    for resource in ("model-package-group/demo-model-prod", "model-package/demo-model-prod/1"):
+        assert Ask("sagemaker:CreateModelPackage", f"{start}:{resource}", pending) in questions
+    assert Ask("sagemaker:CreateEndpoint", f"{start}:endpoint-config/demo-model-prod-doctor") in questions
     passed = (("iam:PassedToService", "string", "sagemaker.amazonaws.com"),)
     assert Ask("iam:PassRole", ROLE, passed) in questions
     assert Ask("s3:PutObject", "arn:aws:s3:::demo-bucket/risk/prod/demo_model/doctor") in questions
