@@ -21,7 +21,7 @@ from sagemaker_retraining.doctor.roles import describe_role
 from sagemaker_retraining.doctor.scope import Scope
 
 ACTIONS_A_CALL, CALLS_AT_ONCE = 50, 4
-SHOWN = 4
+SHOWN = 6
 NOT_HELD, BOUNDARY, ORGANIZATION = "no policy allows", "its permissions boundary forbids", "the organization forbids"
 
 
@@ -162,10 +162,13 @@ def _reason(reason: str, boundary: str | None) -> str:
 
 
 def _named(found: list[Ask]) -> str:
-    """Each action once, with the first resource it was asked about."""
+    """Each action once, with the first resource it was asked about; actions on the same one together."""
     first: dict[str, str] = {}
     for ask in found:
         first.setdefault(ask.action, ask.resource)
-    shown = [f"{action} on {resource}" for action, resource in list(first.items())[:SHOWN]]
-    more = len(first) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    together: dict[str, list[str]] = {}
+    for action, resource in list(first.items())[:SHOWN]:
+        together.setdefault(resource, []).append(action)
+    shown = [f"{', '.join(actions)} on {resource}" for resource, actions in together.items()]
+    more = len(first) - SHOWN
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
