@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from sagemaker_retraining.doctor import Finding, Status
 from sagemaker_retraining.doctor.bucket import bucket_checks
@@ -146,7 +149,7 @@ def test_permissions_are_enough(world: World) -> None:
     key = world.client("kms").create_key()["KeyMetadata"]["Arn"]
     world.environment(f"kms_key_arn: {key}\n")
     [finding] = [one for one in world.look(permission_checks) if one.status == Status.WRONG and "DAG" in one.subject]
-    assert "kms:GenerateDataKey on arn:aws:kms:" in finding.text
+    assert "no policy allows kms:Decrypt, kms:GenerateDataKey, kms:DescribeKey" in finding.text
     world.grant()
     assert_fine(world.look(permission_checks))
 
@@ -157,7 +160,7 @@ def test_permissions_of_the_jobs(world: World) -> None:
     assert_wrong(
         world.look(permission_checks),
         subject,
-        "ecr:BatchGetImage on",
+        "logs:PutLogEvents on arn:aws:logs:",
         "`python -m sagemaker_retraining iam job-role --env prod`",
         " more",
     )
@@ -358,6 +361,34 @@ def test_quotas(world: World, quotas: Callable[..., None], of: dict[tuple[str, s
     assert_wrong(world.look(quota_checks), "quotas", said)
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            '{"quotas": {"ml.m5.xlarge for fun": 1}}',
+            "'ml.m5.xlarge for fun' is no quota; they are like 'ml.m5.xlarge for",
+        ),
+        ('{"quotas": {"ml.m5.xlarge for endpoint usage": -1}}', "is -1; it must be a whole number from 0"),
+        ('{"quotas": []}', 'it must be like {"quotas": {"ml.m5.xlarge for training job usage": 0}}'),
+    ],
+)
+def test_quotas_that_are_none(sagemaker_local: LocalSageMaker, body: str, said: str) -> None:
+    request = urllib.request.Request(f"{sagemaker_local.url}/_local/quotas", body.encode(), method="PUT")  # noqa: S310
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=30)  # noqa: S310
+    assert (refused.value.code, said in json.load(refused.value)["error"]) == (400, True)
+
+
+def test_quotas_in_pages(sagemaker_local: LocalSageMaker) -> None:
+    """As Service Quotas lists them: 100 at most, each name once."""
+    pages = sagemaker_local.client("service-quotas").get_paginator("list_service_quotas")
+    found = [page["Quotas"] for page in pages.paginate(ServiceCode="sagemaker")]
+    assert {len(page) for page in found[:-1]} == {100}
+    names = [quota["QuotaName"] for page in found for quota in page]
+    assert len(set(names)) == len(names)
+    assert {"ml.m5.xlarge for spot training job usage", "ml.m5.large for endpoint usage"} <= set(names)
+
+
 @pytest.fixture
 def vpc(world: World) -> dict[str, str]:
     """A VPC with a subnet, a security group, and a gateway endpoint for S3. moto takes seconds for its first."""
@@ -373,6 +404,18 @@ def vpc(world: World) -> dict[str, str]:
     )
     found = {"vpc": network, "subnet": subnet, "group": group, "table": table["RouteTableId"]}
     return {**found, "endpoint": endpoint["VpcEndpoint"]["VpcEndpointId"]}
+
+
+@pytest.mark.slow
+def test_networks_are_kept(make_sagemaker_local: Callable[..., LocalSageMaker]) -> None:
+    """Of EC2 there are networks, which outlast a restart, and nothing else."""
+    server = make_sagemaker_local().start()
+    network = server.client("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    server.restart()
+    ec2 = server.client("ec2")
+    assert ec2.describe_vpcs(VpcIds=[network])["Vpcs"][0]["CidrBlock"] == "10.0.0.0/16"
+    with pytest.raises(ClientError, match=r"DescribeInstances.*about more than networks"):
+        ec2.describe_instances()
 
 
 def in_vpc(world: World, subnets: list[str], groups: list[str]) -> list[Finding]:
