@@ -18,9 +18,8 @@ from include.sagemaker_local.registry_pages import MODELS, answer_models_page
 from include.sagemaker_local.service import Context
 from include.sagemaker_local.web import Reply
 
-HEALTH, SPOT, FAULTS, PACKAGES, QUOTAS = (
-    f"{ROOT}{name}" for name in ("health", "spot", "faults", "packages", "quotas")
-)
+HEALTH, SPOT, FAULTS = f"{ROOT}health", f"{ROOT}spot", f"{ROOT}faults"
+PACKAGES, QUOTAS = f"{ROOT}packages", f"{ROOT}quotas"
 SWITCHES = (HEALTH, SPOT, FAULTS, PACKAGES, QUOTAS)
 PAGES = ((JOBS, answer_page), (MODELS, answer_models_page), (OBJECTS, answer_object))
 Body = dict[str, Any]

@@ -21,6 +21,7 @@ DEFAULT: Body = {
     "error_percent": 0,
     "drop_percent": 0,
     "lose_answer": [],
+    "conflict": [],
     "fail_rollback": [],
 }
 
@@ -32,6 +33,7 @@ class Fate(Enum):
     ERROR = "errors"
     DROPPED = "dropped"
     LOST = "lost"
+    CONFLICT = "conflicts"
 
 
 _SHARES = (
@@ -50,10 +52,11 @@ class Faults:
 
     `{"seed": 1, "throttle_percent": 0, "error_percent": 0, "drop_percent": 0,
     "lose_answer": [{"operation": "CreateTrainingJob", "times": 1}],
+    "conflict": [{"operation": "UpdateModelPackage", "times": 1}],
     "fail_rollback": [{"endpoint": "flight-delay", "times": 1}]}`: the percentages are shares of all calls of SageMaker
     operations. The n-th call of an operation has the same fate for the same seed, whatever else is called in between.
-    The answers of the next `times` calls of an operation that succeed are lost; the next `times` rollbacks of updates
-    of an endpoint fail.
+    The answers of the next `times` calls of an operation that succeed are lost; the next `times` calls of an operation
+    meet another's change of the same resource; the next `times` rollbacks of updates of an endpoint fail.
     """
 
     def __init__(self) -> None:
@@ -75,7 +78,7 @@ class Faults:
     def around(self, operation: str, perform: Callable[[], Reply]) -> Reply:
         """The reply of one call; `perform` carries it out, and is not called for one that fails before it begins.
 
-        Raises AwsError for throttling and server errors, NoAnswerError when there is to be no answer.
+        Raises AwsError for throttling, server errors and conflicts, NoAnswerError when there is to be no answer.
         """
         plan = self._plan
         match plan.draw(operation):
@@ -85,6 +88,10 @@ class Faults:
                 raise AwsError("InternalFailure", "A server error, on purpose: see /_local/faults", status=500)
             case Fate.DROPPED:
                 raise NoAnswerError
+        if plan.conflicts(operation):
+            raise AwsError(
+                "ConflictException", f"{operation} conflicts with another change, on purpose: see /_local/faults"
+            )
         reply = perform()
         if reply[0] < 400 and plan.loses_answer(operation):
             raise NoAnswerError
@@ -104,6 +111,7 @@ class _Plan:
         self._by_operation: Counter[str] = Counter()
         self._fates: Counter[Fate] = Counter()
         self._to_lose = {rule["operation"]: rule.get("times", 1) for rule in settings["lose_answer"]}
+        self._to_conflict = {rule["operation"]: rule.get("times", 1) for rule in settings["conflict"]}
         self._to_fail = {rule["endpoint"]: rule.get("times", 1) for rule in settings["fail_rollback"]}
         self._random = any(settings[member] for _, member in _SHARES)
 
@@ -132,6 +140,14 @@ class _Plan:
             if not _use_up(self._to_lose, operation):
                 return False
             self._fates[Fate.LOST] += 1
+            return True
+
+    def conflicts(self, operation: str) -> bool:
+        """True when a call is to be answered with a conflict; counts it."""
+        with self._lock:
+            if not _use_up(self._to_conflict, operation):
+                return False
+            self._fates[Fate.CONFLICT] += 1
             return True
 
     def fails_rollback(self, endpoint: str) -> bool:
@@ -166,14 +182,15 @@ def check(settings: Body) -> None:
         _check_percent(member, settings[member])
     if sum(settings[member] for member in members) > 100:
         raise ValueError(f"{', '.join(members)} add up to more than 100")
-    _check_rules("lose_answer", settings["lose_answer"], "operation", "CreateTrainingJob")
     _check_rules("fail_rollback", settings["fail_rollback"], "endpoint", "flight-delay")
-    for number, rule in enumerate(settings["lose_answer"]):
-        if rule["operation"] not in OPERATIONS:
-            raise ValueError(
-                f"lose_answer[{number}].operation is {rule['operation']!r}; it must be an operation that the local "
-                "SageMaker implements, such as CreateTrainingJob"
-            )
+    for switch in ("lose_answer", "conflict"):
+        _check_rules(switch, settings[switch], "operation", "CreateTrainingJob")
+        for number, rule in enumerate(settings[switch]):
+            if rule["operation"] not in OPERATIONS:
+                raise ValueError(
+                    f"{switch}[{number}].operation is {rule['operation']!r}; it must be an operation that the local "
+                    "SageMaker implements, such as CreateTrainingJob"
+                )
 
 
 def _check_percent(member: str, value: Any) -> None:

@@ -1,18 +1,19 @@
-"""Quotas of SageMaker's instances, as Service Quotas names them: what an account may use at a time."""
+"""Quotas of the account on instances, named as Service Quotas names them: what it may use at a time."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 import botocore.session
 
+from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.store import Store
 
 _KIND, _NAME = "switch", "quotas"
-_LEAST, _DEFAULT = 0, 20
+_LISTED = 20
+"""What Service Quotas says of a quota that nobody has set; more than this machine starts at a time."""
 _USAGES = {
     "training job usage": "TrainingInstanceType",
     "spot training job usage": "TrainingInstanceType",
@@ -25,9 +26,9 @@ Body = dict[str, Any]
 
 
 class Quotas:
-    """The switch behind `/_local/quotas`: `{"quotas": {"ml.m5.xlarge for training job usage": 0}}`.
+    """The switch behind `/_local/quotas`: `{"quotas": {"ml.m5.large for spot training job usage": 0}}`.
 
-    What is not named is 20. Kept with the rest of the state.
+    The names are those of Service Quotas; what is not named has no limit. Kept with the rest of the state.
     """
 
     def __init__(self, store: Store) -> None:
@@ -42,21 +43,25 @@ class Quotas:
         """Replace it. Raises ValueError that says what is wrong."""
         quotas = settings.get("quotas")
         if set(settings) != {"quotas"} or not isinstance(quotas, dict):
-            example = '{"quotas": {"ml.m5.xlarge for training job usage": 0}}'
-            raise ValueError(f"{settings!r}: it must be like {example}")
+            raise ValueError(f'{settings!r}: it must be like {{"quotas": {{"ml.m5.large for training job usage": 0}}}}')
         known = set(names())
-        for name, value in quotas.items():
+        for name, limit in quotas.items():
             if name not in known:
-                raise ValueError(f"{name!r} is no quota; they are like 'ml.m5.xlarge for {next(iter(_USAGES))}'")
-            if isinstance(value, bool) or not isinstance(value, int) or value < _LEAST:
-                raise ValueError(f"{name} is {value!r}; it must be a whole number from {_LEAST}")
+                raise ValueError(f"quotas: {name!r} is none; they are like 'ml.m5.large for {next(iter(_USAGES))}'")
+            if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
+                raise ValueError(f"quotas.{name} is {limit!r}; it must be a whole number of instances, 0 or more")
         self._store.put(_KIND, _NAME, settings)
         return settings
 
-    def values(self) -> dict[str, int]:
-        """Every quota by its name."""
+    def limit(self, name: str) -> int | None:
+        """The quota of this name, None when there is none."""
+        found: int | None = self.settings["quotas"].get(name)
+        return found
+
+    def listed(self) -> dict[str, int]:
+        """Every quota by its name, as Service Quotas lists them."""
         quotas: dict[str, int] = self.settings["quotas"]
-        return dict.fromkeys(names(), _DEFAULT) | quotas
+        return dict.fromkeys(names(), _LISTED) | quotas
 
 
 @cache
@@ -69,5 +74,15 @@ def _names() -> Iterator[str]:
     model: Any = botocore.session.get_session().get_service_model("sagemaker")
     for usage, shape in _USAGES.items():
         for instance_type in model.shape_for(shape).enum:
-            if re.match(r"ml\.", instance_type):
-                yield f"{instance_type} for {usage}"
+            yield f"{instance_type} for {usage}"
+
+
+def exceeded(name: str, limit: int, used: int, wanted: int, note: str = "") -> AwsError:
+    """The refusal of a Create call that wants more instances than the account may have, in AWS's words."""
+    return AwsError(
+        "ResourceLimitExceeded",
+        f"The account-level service limit '{name}' is {limit} Instances, with current utilization of {used} Instances "
+        f"and a request delta of {wanted} Instances. Please use AWS Service Quotas to request an increase for this "
+        f"quota. If AWS Service Quotas is not available, contact AWS support to request an increase for this "
+        f"quota.{note}",
+    )

@@ -27,6 +27,9 @@ PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 10})
 # "If you repeat … in a few seconds" says CreateEndpoint's documentation of a config that was just created.
 CONSISTENT_SECONDS, CONSISTENT_PAUSE_SECONDS = 60, 2
 READ_LATE = ('could not find model "', "could not find endpoint configuration")
+# A role that was just made is refused for seconds, seldom a minute; Terraform's SageMaker resources ask again too.
+ROLE_SECONDS = 120
+ROLE_LATE = "could not assume role"
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ class RetrainingHook(Patient, SageMakerHook):
     def create_job(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
         """Create the job; False when the name is taken (ResourceInUse). Together: an atomic create-or-attach."""
         try:
-            getattr(self.api, kind.method("create"))(**request)
+            self.eventually(kind.method("create"), request)
         except ClientError as error:
             if error.response["Error"]["Code"] == "ResourceInUse":
                 return False
@@ -203,16 +206,17 @@ class RetrainingHook(Patient, SageMakerHook):
         return True
 
     def eventually(self, method: str, request: Mapping[str, Any]) -> Any:
-        """Call again while a model or config that was just made is not found: SageMaker reads its own writes late."""
-        deadline = time.monotonic() + CONSISTENT_SECONDS
+        """Call again while a model, config or role that was just made is not found: AWS reads its own writes late."""
+        began = time.monotonic()
         while True:
             try:
                 return getattr(self.api, method)(**request)
             except ClientError as error:
                 text = error.response["Error"]["Message"].lower()
-                if not text.startswith(READ_LATE) or time.monotonic() > deadline:
+                seconds = CONSISTENT_SECONDS if text.startswith(READ_LATE) else ROLE_SECONDS
+                if not text.startswith((*READ_LATE, ROLE_LATE)) or time.monotonic() - began > seconds:
                     raise
-                self.log.info("%s; asking again", error)
+                self.log.info("%s; asking again for at most %s s", error, seconds)
                 time.sleep(CONSISTENT_PAUSE_SECONDS)
 
     def begin_update(self, request: Mapping[str, Any]) -> bool:

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJo
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -23,6 +24,7 @@ class Outcome(StrEnum):
     RUNTIME_LIMIT = "runtime limit"
     STOPPED = "stopped"
     CAPACITY = "capacity"
+    QUOTA = "quota"
     THROTTLED = "throttled"
     SERVICE_FAULT = "service fault"
     ALGORITHM_ERROR = "algorithm error"
@@ -64,6 +66,13 @@ class CapacityError(JobError):
     advice = "try again later, or choose another instance_type"
 
 
+class QuotaTooSmall(JobError):
+    """The account may never have so many such instances, however long one waits."""
+
+    outcome = Outcome.QUOTA
+    advice = "ask for an increase of that quota in Service Quotas, or choose another instance_type"
+
+
 class Throttled(JobError):
     """The service was asked too often."""
 
@@ -99,6 +108,7 @@ ERRORS: dict[Outcome, type[JobError]] = {
         RuntimeLimit,
         JobStopped,
         CapacityError,
+        QuotaTooSmall,
         Throttled,
         ServiceFault,
         AlgorithmError,
@@ -107,14 +117,51 @@ ERRORS: dict[Outcome, type[JobError]] = {
 }
 _KINDS = ("Training", "Processing", "Transform")
 _STOPPED = {"MaxWaitTimeExceeded": Outcome.SPOT_TIMEOUT, "MaxRuntimeExceeded": Outcome.RUNTIME_LIMIT}
-# The first that a FailureReason starts with, or else holds, decides; nothing of these: the platform's own failure.
-_REASONS = (
+# What passes by itself, by the words of the service; SageMaker reports S3's and ECR's trouble as a ClientError.
+# "Unable to execute request to S3": https://github.com/aws-samples/sagemaker-run-notebook/issues/32
+_PASSING = (
     ("CapacityError", Outcome.CAPACITY),
-    ("AlgorithmError", Outcome.ALGORITHM_ERROR),
-    ("ThrottlingException", Outcome.THROTTLED),
-    ("InternalServerError", Outcome.SERVICE_FAULT),
+    ("Unable to provision requested ML compute capacity", Outcome.CAPACITY),
     ("ResourceLimitExceeded", Outcome.CAPACITY),
-    ("ClientError", Outcome.CLIENT_ERROR),
+    ("account-level service limit", Outcome.CAPACITY),
+    ("Throttling", Outcome.THROTTLED),
+    ("Rate exceeded", Outcome.THROTTLED),
+    ("InternalServerError", Outcome.SERVICE_FAULT),
+    ("Request to service failed", Outcome.SERVICE_FAULT),
+    ("Unable to execute request to S3", Outcome.SERVICE_FAULT),
+)
+_LIMIT = re.compile(r"is (\d+) \w+.*request delta of (\d+)", re.DOTALL)
+# Better advice than the outcome's own, by what the service says.
+_NO_ROUTE = (
+    "try again; if it stays, the subnets of the jobs have no route to S3: give their route tables a gateway endpoint "
+    "for S3 or a NAT gateway"
+)
+_MEMORY = "out of memory: give the step a larger instance_type"
+_ADVICE = (
+    ("instance type with more memory", _MEMORY),
+    ("Out of Memory", _MEMORY),
+    (
+        "exit code: 137",
+        "the script was killed, most often for want of memory: a larger instance_type; see the job's log",
+    ),
+    ("Unable to execute request to S3", _NO_ROUTE),
+    ("route to an S3 VPC endpoint", _NO_ROUTE),
+    (
+        "Could not assume role",
+        "is role_arn the role's whole ARN, with its path? The role must exist and trust SageMaker "
+        "(include/iam/job-role.trust.json)",
+    ),
+    ("No S3 objects found", "put the data there, or let the role list the bucket (s3:ListBucket)"),
+    (
+        "spot training job usage",
+        "Spot has a quota of its own: ask for an increase in Service Quotas, choose another instance_type, or train on "
+        "demand (train.spot.enabled: false)",
+    ),
+    (
+        "training job usage",
+        "training on demand has a quota of its own: ask for an increase in Service Quotas, choose another "
+        "instance_type, or stay on Spot (train.spot.on_demand_after: never)",
+    ),
 )
 
 
@@ -135,14 +182,38 @@ def classify(status: str, secondary_status: str | None = None, failure_reason: s
 
 
 def _of_reason(reason: str) -> Outcome:
-    """A script's own message may name any error: what the reason starts with comes first."""
-    for matches in (reason.startswith, reason.__contains__):
-        for text, outcome in _REASONS:
-            if matches(text):
-                # SageMaker reports S3's and ECR's throttling as a ClientError.
-                throttled = outcome is Outcome.CLIENT_ERROR and ("Rate exceeded" in reason or "Throttling" in reason)
-                return Outcome.THROTTLED if throttled else outcome
-    return Outcome.SERVICE_FAULT
+    """A script's own message may name any error: it is the script's failure all the same."""
+    if reason.startswith("AlgorithmError"):
+        return Outcome.ALGORITHM_ERROR
+    if passing := passing_outcome(reason):
+        return passing
+    if "AlgorithmError" in reason:
+        return Outcome.ALGORITHM_ERROR
+    return Outcome.CLIENT_ERROR if "ClientError" in reason else Outcome.SERVICE_FAULT
+
+
+def passing_outcome(reason: str) -> Outcome | None:
+    """The outcome of a FailureReason, of a job or an endpoint, that says what passes by itself; None of any other.
+
+    CAPACITY, THROTTLED or SERVICE_FAULT; QUOTA where the account's limit is in the way and will be the next time too.
+    """
+    found = next((outcome for text, outcome in _PASSING if text in reason), None)
+    return Outcome.QUOTA if found is Outcome.CAPACITY and is_beyond_quota(reason) else found
+
+
+def is_beyond_quota(message: str) -> bool:
+    """Whether a request asks for more than the account's limit, whatever else runs: always so with a limit of 0.
+
+    "The account-level service limit 'ml.m5.large for training job usage' is 0 Instances, with current utilization of 0
+    Instances and a request delta of 1 Instances. …"
+    """
+    numbers = _LIMIT.search(message)
+    return numbers is not None and int(numbers[2]) > int(numbers[1])
+
+
+def advice(outcome: Outcome, said: str) -> str:
+    """What to do about an outcome, in view of what the service said."""
+    return next((text for words, text in _ADVICE if words in said), ERRORS[outcome].advice)
 
 
 def outcome_of(description: Description) -> Outcome:
@@ -177,21 +248,22 @@ def raise_for_outcome(description: Description) -> None:
         return
     error = ERRORS[outcome]
     said = description.get("FailureReason") or description.get("ExitMessage")
-    raise error(f"{name}: {outcome}{f': {said}' if said else ''} ({error.advice})")
+    raise error(f"{name}: {outcome}{f': {said}' if said else ''} ({advice(outcome, said or '')})")
 
 
 def rejection(code: str, message: str, *, passing: bool) -> JobError:
     """The error of a job that SageMaker refused to create; `passing`: the refusal goes away by itself.
 
-    A limit of the account on instances is capacity: another job's end frees it.
+    A limit of the account on instances is capacity, because another job's end frees it, unless it is too small for this
+    job alone.
     """
     if code == "ResourceLimitExceeded":
-        error: type[JobError] = CapacityError
+        error: type[JobError] = QuotaTooSmall if is_beyond_quota(message) else CapacityError
     elif passing:
         error = Throttled if "Throttl" in code else ServiceFault
     else:
         error = JobClientError
-    return error(f"{code}: {message} ({error.advice})")
+    return error(f"{code}: {message} ({advice(error.outcome, message)})")
 
 
 def savings_percent(training_seconds: float | None, billable_seconds: float | None) -> float | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +20,6 @@ from sagemaker_retraining.requests.decision import (
     Decision,
     decision_of,
     decision_request,
-    is_recorded,
     record_request,
 )
 from sagemaker_retraining.requests.validation import validate
@@ -30,6 +29,8 @@ Package = dict[str, Any]
 SETTLE_SECONDS = 1.0
 """How long whoever wrote a decision waits before reading back which one stands; see `decide`."""
 PAGE_SIZE = 100
+CONFLICT_TRIES, CONFLICT_PAUSE_SECONDS = 5, 1.0
+"""How often a version is looked at and written anew when SageMaker says that somebody else is changing it."""
 
 
 def is_not_found(error: ClientError) -> bool:
@@ -122,12 +123,15 @@ def decide(
     pause in which every such write has arrived, and both are told the same winner.
     Raises ValueError (a rejection without a reason …), RequestError, ClientError.
     """
-    package = describe(api, arn)
-    if package["ModelApprovalStatus"] != PENDING:
+
+    def wanted(package: Package) -> dict[str, Any] | None:
+        if package["ModelApprovalStatus"] != PENDING:
+            return None
+        return decision_request(package, status, by=by, door=door, reason=reason, at=datetime.now(UTC))
+
+    package, request = update(api, describe(api, arn), wanted)
+    if request is None:
         return decision_of(package), False
-    request = decision_request(package, status, by=by, door=door, reason=reason, at=datetime.now(UTC))
-    validate("UpdateModelPackage", request)
-    api.update_model_package(**request)
     time.sleep(settle_seconds)
     stands = describe(api, arn)
     written = request["CustomerMetadataProperties"]
@@ -138,11 +142,33 @@ def decide(
 
 def record(api: Any, package: Package) -> Decision:
     """The decision on a described version; one that came from outside is written into its history first."""
-    decision = decision_of(package)
-    if not is_recorded(package) and (request := record_request(package)):
+    package, _ = update(api, package, record_request)
+    return decision_of(package)
+
+
+def update(
+    api: Any, package: Package, wanted: Callable[[Package], dict[str, Any] | None]
+) -> tuple[Package, dict[str, Any] | None]:
+    """Send the UpdateModelPackage that `wanted` makes of a described version; None: nothing is to be done.
+
+    SageMaker may answer ConflictException while somebody else changes the version: it is described anew, and so is
+    what is wanted of it. The version as it was found and the request that was carried out.
+    Raises ClientError, also for a conflict that does not end.
+    """
+    for tries_left in reversed(range(CONFLICT_TRIES)):
+        request = wanted(package)
+        if request is None:
+            break
         validate("UpdateModelPackage", request)
-        api.update_model_package(**request)
-    return decision
+        try:
+            api.update_model_package(**request)
+            break
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConflictException" or not tries_left:
+                raise
+        time.sleep(CONFLICT_PAUSE_SECONDS)
+        package = describe(api, package["ModelPackageArn"])
+    return package, request
 
 
 def find_version(api: Any, group: str, number: int) -> Package:

@@ -52,8 +52,8 @@ SERVICES = {
 """Signing name to botocore's name."""
 PATHS = (
     "/", "//", "/bucket", "/fuzz", "/fuzz/key", "/fuzz/a/b", "/fuzz//", "/fuzz/..", "/%00", "/fuzz/%00", "/%ff%fe", "/fuzz/%zz",
-    "/_local/health", "/_local/spot", "/_local/faults", "/_local/packages", "/_local/jobs", "/_local/jobs/training/x",
-    "/_local/jobs/a/b/c", "/_local/models", "/_local/models/x/1", "/_local/objects", "/_local/objects/fuzz/key",
+    "/_local/health", "/_local/spot", "/_local/faults", "/_local/packages", "/_local/quotas", "/_local/jobs",
+    "/_local/jobs/training/x", "/_local/jobs/a/b/c", "/_local/models", "/_local/models/x/1", "/_local/objects", "/_local/objects/fuzz/key",
     "/_local/objects/none/none", "/_local/objects//", "/_local/", "/_local/%00", "/moto-api/reset", "/moto-api/data.json",
     "/endpoints/none/invocations", "/endpoints/none/async-invocations", "/endpoints/%00/invocations", "/iam_us-east-1/",
     "/latest/meta-data/", "/favicon.ico", "/123456789012/queue", "/a_b/.well-known/jwks.json", "/fuzz/" + "k" * 1025,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -49,6 +50,59 @@ class Group:
 @pytest.fixture
 def group(sagemaker_local: LocalSageMaker, request: pytest.FixtureRequest) -> Group:
     return Group(sagemaker_local, request.node.name.replace("test_", "").replace("_", "-")[:50].strip("-"))
+
+
+@pytest.fixture
+def conflicts(sagemaker_local: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+    """Makes the next so many UpdateModelPackage conflict with somebody else's."""
+    monkeypatch.setattr(registry, "CONFLICT_PAUSE_SECONDS", 0)
+
+    def put(times: int) -> None:
+        rules = [{"operation": "UpdateModelPackage", "times": times}] if times else []
+        httpx.put(f"{sagemaker_local.url}/_local/faults", json={"conflict": rules}, trust_env=False).raise_for_status()
+
+    yield put
+    put(0)
+
+
+@pytest.mark.aws_fact("registry-conflict")
+def test_a_decision_that_meets_a_conflict_is_made_again(group: Group, conflicts: Callable[[int], None]) -> None:
+    arn = group.add()
+    conflicts(2)
+    decision, mine = registry.decide(group.api, arn, "Approved", by="jane", door=CLI, reason="good", settle_seconds=0)
+    assert (decision.status, mine) == ("Approved", True)
+
+
+@pytest.mark.aws_fact("registry-conflict")
+def test_a_conflict_with_somebodys_decision_leaves_theirs(
+    group: Group, conflicts: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = group.add()
+    conflicts(1)
+    theirs = {"ModelPackageArn": arn, "ModelApprovalStatus": "Rejected"}
+    monkeypatch.setattr(registry.time, "sleep", lambda _: group.api.update_model_package(**theirs))
+    decision, mine = registry.decide(group.api, arn, "Approved", by="jane", door=CLI, reason="good", settle_seconds=0)
+    assert (decision.status, mine) == ("Rejected", False)
+
+
+@pytest.mark.aws_fact("registry-conflict")
+def test_a_conflict_that_does_not_end_is_an_error(group: Group, conflicts: Callable[[int], None]) -> None:
+    arn = group.add()
+    conflicts(registry.CONFLICT_TRIES)
+    with pytest.raises(ClientError, match="ConflictException"):
+        registry.decide(group.api, arn, "Approved", by="jane", door=CLI, reason="good", settle_seconds=0)
+    assert registry.describe(group.api, arn)["ModelApprovalStatus"] == "PendingManualApproval"
+
+
+@pytest.mark.aws_fact("registry-conflict")
+def test_a_decision_of_studio_is_recorded_in_spite_of_a_conflict(
+    group: Group, conflicts: Callable[[int], None]
+) -> None:
+    arn = group.add()
+    group.api.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+    conflicts(1)
+    registry.record(group.api, registry.describe(group.api, arn))
+    assert transitions(registry.describe(group.api, arn))
 
 
 def test_a_decision_is_in_the_registry(group: Group) -> None:

@@ -366,10 +366,10 @@ def test_quotas(world: World, quotas: Callable[..., None], of: dict[tuple[str, s
     [
         (
             '{"quotas": {"ml.m5.xlarge for fun": 1}}',
-            "'ml.m5.xlarge for fun' is no quota; they are like 'ml.m5.xlarge for",
+            "'ml.m5.xlarge for fun' is none; they are like 'ml.m5.large for",
         ),
-        ('{"quotas": {"ml.m5.xlarge for endpoint usage": -1}}', "is -1; it must be a whole number from 0"),
-        ('{"quotas": []}', 'it must be like {"quotas": {"ml.m5.xlarge for training job usage": 0}}'),
+        ('{"quotas": {"ml.m5.xlarge for endpoint usage": -1}}', "is -1; it must be a whole number of instances"),
+        ('{"quotas": []}', 'it must be like {"quotas": {"ml.m5.large for training job usage": 0}}'),
     ],
 )
 def test_quotas_that_are_none(sagemaker_local: LocalSageMaker, body: str, said: str) -> None:

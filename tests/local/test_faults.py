@@ -15,7 +15,15 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 
 from tests.conftest import LocalSageMaker
 
-OFF = {"seed": 1, "throttle_percent": 0, "error_percent": 0, "drop_percent": 0, "lose_answer": [], "fail_rollback": []}
+OFF = {
+    "seed": 1,
+    "throttle_percent": 0,
+    "error_percent": 0,
+    "drop_percent": 0,
+    "lose_answer": [],
+    "conflict": [],
+    "fail_rollback": [],
+}
 
 
 class Faulty:
@@ -73,7 +81,7 @@ def faulty(sagemaker_local: LocalSageMaker) -> Iterator[Faulty]:
 
 def test_all_switches_are_off_at_the_start(make_sagemaker_local: Callable[..., LocalSageMaker]) -> None:
     server = Faulty(make_sagemaker_local().start())
-    none = {"calls": 0, "throttled": 0, "errors": 0, "dropped": 0, "lost": 0, "by_operation": {}}
+    none = {"calls": 0, "throttled": 0, "errors": 0, "dropped": 0, "lost": 0, "conflicts": 0, "by_operation": {}}
     assert server.request() == (200, {**OFF, "counts": none})
     server.switch(throttle_percent=100)
     server.server.restart()

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.conftest import LocalSageMaker
+from tests.local.event_kit import events_of
 from tests.local.job_kit import CODE, OUTPUT, Jobs, eventually, processes
 
 REPORT = f"""
@@ -82,6 +83,7 @@ def test_a_script_that_exits_3_fails_the_job_and_keeps_its_outputs(jobs: Jobs) -
     assert jobs.log_streams("Processing", "exit-3") == [["oh no"]]
 
 
+@pytest.mark.aws_fact("failure-processing-script")
 def test_a_script_that_leaves_a_message_has_it_beside_the_reason(jobs: Jobs) -> None:
     job = jobs.process("exit-says", "import sys; open('/opt/ml/output/message', 'w').write('no rows'); sys.exit(3)")
     assert job["FailureReason"] == "AlgorithmError: See job logs for more information"
@@ -192,6 +194,7 @@ time.sleep(600)
     assert processes("max-runtime-child") == []
 
 
+@pytest.mark.aws_fact("processing-name-taken")
 def test_a_name_is_used_once_until_it_is_deleted(jobs: Jobs) -> None:
     request = jobs.processing_request("twice", "")
     jobs.sagemaker.create_processing_job(**request)
@@ -234,10 +237,20 @@ def _same_input_twice(request: dict[str, Any]) -> None:
     request["ProcessingInputs"] *= 2
 
 
+def _image_elsewhere(request: dict[str, Any]) -> None:
+    request["AppSpecification"]["ImageUri"] = "docker.io/library/python:3.10"
+
+
+def _two_inputs_in_one_folder(request: dict[str, Any]) -> None:
+    request["ProcessingInputs"].append({**request["ProcessingInputs"][0], "InputName": "other"})
+
+
 def _long_name(request: dict[str, Any]) -> None:
     request["ProcessingJobName"] = "n" * 70
 
 
+@pytest.mark.aws_fact("processing-image-uri")
+@pytest.mark.aws_fact("processing-inputs-one-folder")
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -246,6 +259,8 @@ def _long_name(request: dict[str, Any]) -> None:
         (_escaping_path, "is not valid: it must be under /opt/ml/processing/"),
         (_no_bucket, "Could not access the S3 bucket no-such-bucket-1"),
         (_same_input_twice, "InputName must be unique within a job, but code is given twice"),
+        (_image_elsewhere, "Invalid image URI docker.io/library/python:3.10. Please provide a valid Amazon Elastic"),
+        (_two_inputs_in_one_folder, r"CreateProcessingJob operation: $"),
         (_long_name, "at 'processingJobName' failed to satisfy constraint"),
     ],
 )
@@ -257,3 +272,32 @@ def test_a_bad_request_is_refused_and_leaves_no_job(jobs: Jobs, spoil: Any, mess
     assert refused.value.response["Error"]["Code"] == "ValidationException"
     listed = jobs.sagemaker.list_processing_jobs(NameContains=request["ProcessingJobName"][:63])
     assert listed["ProcessingJobSummaries"] == []
+
+
+@pytest.mark.aws_fact("processing-input-mode-required")
+@pytest.mark.parametrize("member", ["LocalPath", "S3InputMode"])
+def test_an_input_without_what_the_api_calls_optional_fails(jobs: Jobs, member: str) -> None:
+    request = jobs.processing_request(f"without-{member.lower()}", "print(1)")
+    del request["ProcessingInputs"][0]["S3Input"][member]
+    jobs.sagemaker.create_processing_job(**request)
+    job = jobs.end_of_processing(request["ProcessingJobName"])
+    assert job["FailureReason"] == (
+        "ClientError: Input code missing one or more required fields for SageMaker-managed S3Input: "
+        '"LocalPath", "S3DownloadMode", "S3InputMode"'
+    )
+
+
+@pytest.mark.aws_fact("event-processing-capitals")
+def test_an_event_spells_enumerations_in_capitals(jobs: Jobs) -> None:
+    pattern = {"detail": {"ProcessingJobName": ["in-capitals"], "ProcessingJobStatus": ["Completed"]}}
+    events = events_of(jobs.server, "capitals", pattern)
+    jobs.process("in-capitals", "print(1)")
+    [detail] = events(1)
+    source = detail["ProcessingInputs"][0]["S3Input"]
+    assert {name: source[name] for name in ("S3DataType", "S3InputMode", "S3DataDistributionType")} == {
+        "S3DataType": "S3_PREFIX",
+        "S3InputMode": "FILE",
+        "S3DataDistributionType": "FULLYREPLICATED",
+    }
+    assert detail["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3UploadMode"] == "END_OF_JOB"
+    assert detail["ExperimentConfig"] == {}

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from tests.conftest import LocalSageMaker
 from tests.iam import FOLDER
+from tests.local.event_kit import events_of
 
 ACCOUNT = "arn:aws:sagemaker:us-east-1:123456789012"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/x:1"
@@ -178,6 +179,7 @@ def test_a_client_token_registers_once(sagemaker: Any, group: str) -> None:
     assert len(sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]) == 1
 
 
+@pytest.mark.aws_fact("registry-both-names")
 def test_what_is_refused(sagemaker_local: LocalSageMaker, sagemaker: Any, group: str) -> None:
     tags = refused(sagemaker.create_model_package, ModelPackageGroupName=group, Tags=[{"Key": "a", "Value": "b"}])
     assert tags[0] == "ValidationException"
@@ -262,20 +264,38 @@ def test_changes_are_events(sagemaker_local: LocalSageMaker, sagemaker: Any, gro
     assert datetime.fromisoformat(event["detail"]["CreationTime"])
 
 
-def test_the_rule_of_the_documentation_wakes_on_decisions(
+@pytest.mark.aws_fact("registry-event-updated-fields")
+def test_the_rule_of_the_documentation_wakes_on_decisions_only(
     sagemaker_local: LocalSageMaker, sagemaker: Any, group: str
 ) -> None:
-    """include/iam/eventbridge-rule.json: not a registration, a decision is what it is about."""
-    sqs, rules = sagemaker_local.client("sqs"), sagemaker_local.client("events")
-    queue = sqs.create_queue(QueueName="decisions")["QueueUrl"]
-    pattern = (FOLDER / "eventbridge-rule.json").read_text().replace("MODEL_PREFIX", group)
-    rules.put_rule(Name="decisions", EventPattern=pattern)
-    rules.put_targets(Rule="decisions", Targets=[{"Id": "q", "Arn": "arn:aws:sqs:us-east-1:123456789012:decisions"}])
+    """include/iam/eventbridge-rule.json: a registration, a note or a stage of a decided version wakes nobody."""
+    pattern = json.loads((FOLDER / "eventbridge-rule.json").read_text().replace("MODEL_PREFIX", group))
+    events = events_of(sagemaker_local, "decisions", pattern)
     arn = add(sagemaker, group)
-    sagemaker.update_model_package(ModelPackageArn=arn, CustomerMetadataProperties={"note": "x"})
-    sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Rejected")
-    [message] = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=10, MaxNumberOfMessages=10)["Messages"]
-    assert json.loads(message["Body"])["detail"]["ModelApprovalStatus"] == "Rejected"
+    add(sagemaker, group, ModelApprovalStatus="Rejected")
+    change = {"ModelPackageArn": arn}
+    stage = {"Stage": "prod", "StageStatus": "Approved"}
+    sagemaker.update_model_package(**change, CustomerMetadataProperties={"note": "on a pending one"})
+    sagemaker.update_model_package(**change, ModelApprovalStatus="Approved", ApprovalDescription="good")
+    sagemaker.update_model_package(**change, CustomerMetadataProperties={"note": "on an approved one"})
+    sagemaker.update_model_package(**change, ModelLifeCycle=stage)
+    sagemaker.update_model_package(**change, ApprovalDescription="very good")
+    sagemaker.update_model_package(**change, ModelApprovalStatus="Rejected", ModelLifeCycle=stage)
+    details = events(2)
+    assert [(detail["ModelApprovalStatus"], detail["UpdatedModelPackageFields"]) for detail in details] == [
+        ("Approved", ["ApprovalDescription", "ModelApprovalStatus"]),
+        ("Rejected", ["ModelApprovalStatus", "ModelLifeCycle"]),
+    ]
+
+
+@pytest.mark.aws_fact("registry-model-events")
+def test_a_model_that_comes_and_goes_is_an_event(sagemaker_local: LocalSageMaker, sagemaker: Any, group: str) -> None:
+    pattern = {"detail-type": ["SageMaker Model State Change"], "detail": {"ModelName": [group]}}
+    events = events_of(sagemaker_local, "models", pattern)
+    container = {"ModelPackageName": add(sagemaker, group)}
+    sagemaker.create_model(ModelName=group, PrimaryContainer=container, ExecutionRoleArn=sagemaker_local.role_arn)
+    sagemaker.delete_model(ModelName=group)
+    assert [detail["ModelName"] for detail in events(2)] == [group, group]
 
 
 def test_tags_are_added_replaced_and_removed(sagemaker: Any, group: str) -> None:

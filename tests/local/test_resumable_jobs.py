@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, TaskDeferralTimeout, TaskDeferred
 from botocore.exceptions import ClientError
 
+from include.sagemaker_local.jobs.spot import DEFAULT
 from sagemaker_retraining.hooks import PROCESSING
 from sagemaker_retraining.operators.job_log import JobLog
 from sagemaker_retraining.operators.jobs import (
@@ -18,7 +23,7 @@ from sagemaker_retraining.operators.jobs import (
     first_difference,
     generation_of,
 )
-from sagemaker_retraining.outcomes import AlgorithmError, JobClientError
+from sagemaker_retraining.outcomes import AlgorithmError, CapacityError, JobClientError, QuotaTooSmall, SpotTimeout
 from sagemaker_retraining.requests.validation import RequestError
 from tests.conftest import LocalSageMaker
 from tests.local.job_kit import Jobs
@@ -372,9 +377,106 @@ def test_a_deferral_that_times_out_stops_the_job(sagemaker_local: LocalSageMaker
 
 def test_a_refusal_is_an_error_the_retry_policy_knows(sagemaker_local: LocalSageMaker, context: dict[str, Any]) -> None:
     request = config(sagemaker_local, "refused", "")
-    request["RoleArn"] = "arn:aws:iam::123456789012:role/nobody"
-    with pytest.raises(JobClientError, match="ValidationException: Could not assume role"):
+    request["RoleArn"] = "arn:aws:iam::999999999999:role/theirs"
+    with pytest.raises(JobClientError, match="ValidationException: RoleArn: Cross-account pass role is not allowed"):
         operator(request).execute(context)
+
+
+@pytest.fixture
+def quick_role(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sagemaker_retraining.hooks.CONSISTENT_PAUSE_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("quick_role")
+@pytest.mark.aws_fact("training-role-seconds-old")
+def test_a_role_that_was_just_made_is_waited_for(sagemaker_local: LocalSageMaker, context: dict[str, Any]) -> None:
+    iam = sagemaker_local.client("iam")
+    request = config(sagemaker_local, "new-role", "")
+    request["RoleArn"] = "arn:aws:iam::123456789012:role/made-seconds-ago"
+    trust = iam.get_role(RoleName=sagemaker_local.role_arn.rpartition("/")[2])["Role"]["AssumeRolePolicyDocument"]
+    role = {"RoleName": "made-seconds-ago", "AssumeRolePolicyDocument": json.dumps(trust)}
+    timer = threading.Timer(1, iam.create_role, kwargs=role)
+    timer.start()
+    assert operator(request).execute(context)["status"] == "Completed"
+    timer.join()
+
+
+@pytest.mark.aws_fact("training-role-path")
+@pytest.mark.usefixtures("quick_role")
+def test_a_role_that_is_not_there_in_time_fails_with_advice(
+    sagemaker_local: LocalSageMaker, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sagemaker_retraining.hooks.ROLE_SECONDS", 0.5)
+    request = config(sagemaker_local, "no-role", "")
+    request["RoleArn"] = "arn:aws:iam::123456789012:role/nobody"
+    with pytest.raises(JobClientError, match=r"Could not assume role .*role_arn.*job-role.trust.json"):
+        operator(request).execute(context)
+
+
+@pytest.fixture
+def quotas(sagemaker_local: LocalSageMaker) -> Iterator[Callable[[dict[str, int]], None]]:
+    def put(quotas: dict[str, int]) -> None:
+        url = f"{sagemaker_local.url}/_local/quotas"
+        httpx.put(url, json={"quotas": quotas}, trust_env=False).raise_for_status()
+
+    yield put
+    put({})
+
+
+@pytest.mark.parametrize(
+    ("kind", "what_to_do"),
+    [("training", "train.spot.on_demand_after: never"), ("spot training", "train.spot.enabled: false")],
+)
+@pytest.mark.aws_fact("training-quota-zero")
+@pytest.mark.aws_fact("training-spot-quota-apart")
+def test_a_quota_of_nothing_fails_at_once(
+    sagemaker_local: LocalSageMaker, quotas: Callable[[dict[str, int]], None], kind: str, what_to_do: str
+) -> None:
+    """Spot and on demand have quotas of their own, and no waiting nor leaving Spot helps against a 0."""
+    quotas({f"ml.m5.large for {kind} job usage": 0})
+    name = f"no-{kind.replace(' ', '-')}"
+    request = Jobs(sagemaker_local).training_request(name, "", **Jobs(sagemaker_local).spot(name))
+    training = ResumableTrainingOperator(task_id="job", config=request, deferrable=False, poll_seconds=0.1)
+    if kind == "training":
+        training.leaves_spot = lambda earlier: True  # type: ignore[method-assign] # Spot has had its chance
+    with pytest.raises(QuotaTooSmall, match=f"for {kind} job usage' is 0 Instances.*{what_to_do}"):
+        training.execute({"task_state_store": StateStore()})
+    assert training.sagemaker.describe_or_none("describe_training_job", TrainingJobName=name) is None
+
+
+@pytest.mark.aws_fact("training-quota-refused")
+def test_a_quota_that_is_used_up_is_worth_another_try(
+    sagemaker_local: LocalSageMaker, context: dict[str, Any], quotas: Callable[[dict[str, int]], None]
+) -> None:
+    blocking = config(sagemaker_local, "uses-it-up", "import time; time.sleep(600)")
+    blocking["ProcessingResources"]["ClusterConfig"]["InstanceType"] = "ml.c5.xlarge"
+    api = sagemaker_local.client("sagemaker")
+    api.create_processing_job(**blocking)
+    quotas({"ml.c5.xlarge for processing job usage": 1})
+    request = config(sagemaker_local, "comes-later", "")
+    request["ProcessingResources"]["ClusterConfig"]["InstanceType"] = "ml.c5.xlarge"
+    with pytest.raises(CapacityError, match="current utilization of 1 Instances"):
+        operator(request).execute(context)
+    api.stop_processing_job(ProcessingJobName="uses-it-up")
+    Jobs(sagemaker_local).end_of_processing("uses-it-up")
+    assert operator(request).execute(context)["status"] == "Completed"
+
+
+@pytest.mark.aws_fact("describe-waits-for-capacity")
+def test_the_log_says_what_a_job_without_capacity_waits_for(
+    sagemaker_local: LocalSageMaker, context: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = Jobs(sagemaker_local)
+    jobs.spot_settings({"rules": [{"job": "dry", "no_capacity": True}]})
+    request = jobs.training_request("dry", "", **jobs.spot("dry", longest=2))
+    training = ResumableTrainingOperator(task_id="job", config=request, deferrable=False, poll_seconds=0.1)
+    try:
+        with pytest.raises(SpotTimeout):
+            training.execute(context)
+    finally:
+        jobs.spot_settings(DEFAULT)
+    said = "dry: Starting: Insufficient capacity error from EC2 while launching instances, retrying!"
+    assert capsys.readouterr().out.count(said) == 1
 
 
 @pytest.mark.parametrize(("name", "generation"), [("a-b", 0), ("a-g1", 1), ("a-g12", 12), ("a-g", 0), ("a-gx1", 0)])

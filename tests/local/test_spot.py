@@ -116,14 +116,31 @@ file.close()
     assert jobs.keys("lost/checkpoints/") == ["unfinished"]  # from the last attempt; nobody saw a SIGTERM
 
 
+@pytest.mark.aws_fact("describe-waits-for-capacity")
+@pytest.mark.aws_fact("describe-spot-sequences")
+@pytest.mark.aws_fact("describe-no-capacity-kinds")
 def test_without_capacity_the_job_waits_and_stops_without_ever_starting(jobs: Jobs) -> None:
     jobs.spot_settings({"rules": [{"job": "no-capacity", "no_capacity": True}]})
     job = jobs.train("no-capacity", "", **jobs.spot("no-capacity", longest=1))
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxWaitTimeExceeded")
-    assert _statuses(job) == ["Starting", "Pending", "Stopping", "MaxWaitTimeExceeded"]
+    assert _statuses(job) == ["Starting", "Stopping", "MaxWaitTimeExceeded"]
+    said = job["SecondaryStatusTransitions"][0]["StatusMessage"]
+    assert said == "Insufficient capacity error from EC2 while launching instances, retrying!"
     assert "TrainingStartTime" not in job
     assert "FailureReason" not in job
     assert jobs.log_streams("Training", "no-capacity") == []
+
+
+@pytest.mark.aws_fact("describe-max-wait-while-training")
+def test_max_wait_that_passes_while_it_trains_keeps_the_artefact(jobs: Jobs) -> None:
+    script = "import time; open('/opt/ml/model/half', 'w').write('x'); time.sleep(600)"
+    job = jobs.train("waits-out", "", **jobs.spot("waits-out", longest=2), **jobs.plain_container("waits-out", script))
+    assert _statuses(job)[-4:] == ["Training", "Stopping", "Uploading", "MaxWaitTimeExceeded"]
+    last = job["SecondaryStatusTransitions"][-1]["StatusMessage"]
+    assert last == "Training job wait time exceeded MaxWaitTimeInSeconds provided"
+    assert job["TrainingJobStatus"] == "Stopped"
+    assert "FailureReason" not in job
+    assert jobs.keys("waits-out/model/") == ["waits-out/output/model.tar.gz"]
 
 
 def test_a_gap_longer_than_max_wait_stops_the_job(jobs: Jobs) -> None:

@@ -123,6 +123,7 @@ def test_an_algorithm_without_a_script_says_what_is_missing(jobs: Jobs) -> None:
     assert "give the hyperparameters sagemaker_program" in job["FailureReason"]
 
 
+@pytest.mark.aws_fact("training-empty-prefix")
 def test_a_channel_without_objects_is_refused_at_once(jobs: Jobs) -> None:
     url = f"s3://{jobs.server.bucket}/no/data"
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": url}}
@@ -284,6 +285,9 @@ WAIT = "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or 
         (_two_sources, "exactly one of TrainingImage and AlgorithmName"),
     ],
 )
+@pytest.mark.aws_fact("training-role-not-assumable")
+@pytest.mark.aws_fact("training-role-cross-account")
+@pytest.mark.aws_fact("training-max-wait-without-spot")
 def test_a_bad_request_is_refused_and_leaves_no_job(jobs: Jobs, spoil: Any, message: str) -> None:
     request = jobs.training_request(f"refused{spoil.__name__.replace('_', '-')}", "")
     spoil(request)

@@ -149,6 +149,7 @@ def test_a_filter_beyond_the_record_fails_the_object(jobs: Transforms) -> None:
     assert data[-1].endswith("/tr-beyond/in/a.csv: ClientError: the filter cannot be applied: 1 is not in the record")
 
 
+@pytest.mark.aws_fact("transform-data-log")
 @pytest.mark.parametrize(
     ("name", "content", "reason", "line"),
     [
@@ -173,7 +174,9 @@ def test_an_object_that_fails_has_no_output_and_the_others_have(
     _, data = jobs.streams(name)
     assert f"{jobs.server.bucket}/{name}/in/b.csv: {line}" in data
     if name == "tr-400":
-        assert any("this row is too big" in entry for entry in data)
+        failed = data.index(f"{jobs.server.bucket}/{name}/in/b.csv: ClientError: 400")
+        assert data[failed + 2] == f"{jobs.server.bucket}/{name}/in/b.csv: Message:", "a line of its own"
+        assert any("this row is too big" in entry for entry in data[failed + 3 :])
     if name == "tr-500":
         container, _ = jobs.streams(name)
         assert sum("POST /invocations 500" in entry for entry in container) == 2, "an error of the server is retried"
@@ -241,6 +244,7 @@ def test_requests_that_are_refused(jobs: Transforms) -> None:
         jobs.sagemaker.describe_transform_job(TransformJobName="tr-nobody")
 
 
+@pytest.mark.aws_fact("stop-unknown-transform")
 def test_a_job_that_is_not_there_cannot_be_stopped(jobs: Transforms) -> None:
     with pytest.raises(ClientError, match="Could not find job to update with name: tr-nowhere"):
         jobs.sagemaker.stop_transform_job(TransformJobName="tr-nowhere")

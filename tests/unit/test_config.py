@@ -174,7 +174,12 @@ BAD_VALUES = [
     ("version: 3.0-5", "version: 9.9-1", "4: image.version: '9.9-1' is not in include/images.lock.yaml (there: 3.0-5)"),
     ("framework: xgboost", "framework: xgbost", "4: image.framework: 'xgbost' is not in include/images.lock.yaml"),
     (", version: 3.0-5", "", "4: image: give framework and version, or uri"),
-    ("{framework: xgboost, version: 3.0-5}", "xgboost", "4: image: 'xgboost' is not an image URI"),
+    ("{framework: xgboost, version: 3.0-5}", "xgboost", "4: image: 'xgboost' is not the URI of an image in Amazon ECR"),
+    (
+        "{framework: xgboost, version: 3.0-5}",
+        "docker.io/me/x:1",
+        "'docker.io/me/x:1' is not the URI of an image in Amazon",
+    ),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,14 +17,23 @@ from sagemaker_retraining.outcomes import (
     Outcome,
     SpotTimeout,
     classify,
+    is_beyond_quota,
     outcome_of,
+    passing_outcome,
     processing_result,
     raise_for_outcome,
+    rejection,
     savings_percent,
     training_result,
 )
 
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:training-job/x"
+QUOTA = (
+    "The account-level service limit 'ml.m5.large for spot training job usage' is {limit} Instances, with current "
+    "utilization of 0 Instances and a request delta of 1 Instances. Please use AWS Service Quotas to request an "
+    "increase for this quota. If AWS Service Quotas is not available, contact AWS support to request an increase for "
+    "this quota."
+)
 START, END = datetime(2026, 11, 1, 6, 0, tzinfo=UTC), datetime(2026, 11, 1, 6, 2, 5, tzinfo=UTC)
 
 
@@ -57,6 +67,21 @@ START, END = datetime(2026, 11, 1, 6, 0, tzinfo=UTC), datetime(2026, 11, 1, 6, 2
         ("Failed", "Failed", "ClientError: Rate exceeded", Outcome.THROTTLED),
         ("Failed", "Failed", "ThrottlingException: Rate exceeded", Outcome.THROTTLED),
         ("Failed", "Failed", "CapacityError: Unable to provision requested ML compute capacity.", Outcome.CAPACITY),
+        ("Failed", "Failed", f"CapacityError: {QUOTA.format(limit=0)}", Outcome.QUOTA),
+        # S3 was not reached: goes away by itself (aws-samples/sagemaker-run-notebook#32).
+        (
+            "Failed",
+            "Failed",
+            "ClientError: Failed to download data. ListObjectsV2 failed for s3://b/k nextToken:[null]: Unable to "
+            "execute request to S3",
+            Outcome.SERVICE_FAULT,
+        ),
+        (
+            "Failed",
+            "Failed",
+            "AlgorithmError: ExecuteUserScriptError: Unable to execute request to S3, exit code: 1",
+            Outcome.ALGORITHM_ERROR,
+        ),
         (
             "Failed",
             "Failed",
@@ -67,6 +92,9 @@ START, END = datetime(2026, 11, 1, 6, 0, tzinfo=UTC), datetime(2026, 11, 1, 6, 2
         ("Failed", "Failed", None, Outcome.SERVICE_FAULT),
     ],
 )
+@pytest.mark.aws_fact("failure-download-network")
+@pytest.mark.aws_fact("failure-internal")
+@pytest.mark.aws_fact("failure-capacity-job")
 def test_classify(status: str, secondary: str | None, reason: str | None, outcome: Outcome) -> None:
     assert classify(status, secondary, reason) is outcome
 
@@ -101,6 +129,73 @@ def test_the_error_says_which_job_what_and_what_to_do() -> None:
     with pytest.raises(ValueError, match="x has not ended"):
         raise_for_outcome({"TrainingJobName": "x", "TrainingJobStatus": "InProgress"})
     raise_for_outcome({"TrainingJobName": "x", "TrainingJobStatus": "Completed"})
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome"),
+    [
+        # What endpoints say; public repositories that deployed models quote both.
+        (
+            "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. Please retry "
+            "using a different ML instance type or after some time.",
+            Outcome.CAPACITY,
+        ),
+        (
+            "Request to service failed. If failure persists after retry, contact customer support.",
+            Outcome.SERVICE_FAULT,
+        ),
+        (QUOTA.format(limit=0), Outcome.QUOTA),
+        (QUOTA.format(limit=1), Outcome.CAPACITY),
+        ("The primary container for production variant AllTraffic did not pass the ping health check.", None),
+        ("Baking for 600 seconds with traffic enabled on canary capacity of 1 instance(s).", None),
+    ],
+)
+@pytest.mark.aws_fact("failure-capacity-endpoint")
+def test_reasons_that_pass_by_themselves(reason: str, outcome: Outcome | None) -> None:
+    assert passing_outcome(reason) is outcome
+
+
+@pytest.mark.parametrize(
+    ("limit", "delta", "never"), [("0", "1", True), ("1", "2", True), ("1", "1", False), ("4", "1", False)]
+)
+@pytest.mark.aws_fact("training-quota-zero")
+def test_a_limit_that_no_waiting_helps_against(limit: str, delta: str, never: bool) -> None:
+    message = QUOTA.format(limit=limit).replace("delta of 1", f"delta of {delta}")
+    assert is_beyond_quota(message) is never
+    error = rejection("ResourceLimitExceeded", message, passing=False)
+    assert error.outcome is (Outcome.QUOTA if never else Outcome.CAPACITY)
+
+
+@pytest.mark.parametrize(
+    ("said", "what_to_do"),
+    [
+        (QUOTA.format(limit=0), "Spot has a quota of its own.*train.spot.enabled: false"),
+        (
+            QUOTA.format(limit=0).replace("spot ", ""),
+            "training on demand has a quota.*train.spot.on_demand_after: never",
+        ),
+        (QUOTA.format(limit=0).replace("spot training", "processing"), "ask for an increase of that quota"),
+        ("Could not assume role arn:aws:iam::1:role/x. Please ensure", "job-role.trust.json"),
+    ],
+)
+def test_a_refusal_says_what_to_do(said: str, what_to_do: str) -> None:
+    code = "ResourceLimitExceeded" if "limit" in said else "ValidationException"
+    assert re.search(what_to_do, str(rejection(code, said, passing=False)))
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "ClientError: Please use an instance type with more memory, or reduce the size of job data processed on an "
+        "instance.",
+        "ClientError: Artifact upload failed:ClientError: Out of Memory. Please use a larger instance",
+        "AlgorithmError: , exit code: 137",
+    ],
+)
+@pytest.mark.aws_fact("failure-out-of-memory")
+def test_out_of_memory_asks_for_a_larger_instance(reason: str) -> None:
+    with pytest.raises(JobError, match="larger instance_type"):
+        raise_for_outcome({"TrainingJobName": "x", "TrainingJobStatus": "Failed", "FailureReason": reason})
 
 
 # The examples SageMaker's documentation and notebooks publish.

@@ -82,6 +82,8 @@ class ProcessingExecution(Execution):
             source = item.get("S3Input")
             if source is None or item.get("AppManaged"):
                 continue
+            if not {"LocalPath", "S3InputMode"} <= set(source):
+                raise JobError(_incomplete(item["InputName"]))
             folder = self.local_path(source["LocalPath"])
             folder.mkdir(parents=True, exist_ok=True)
             try:
@@ -132,6 +134,14 @@ class ProcessingExecution(Execution):
                     upload_folder(self.s3, folder, url)
                 except ClientError as error:
                     raise JobError(f"ClientError: Failed to upload output to {url}: {error}") from error
+
+
+def _incomplete(name: str) -> str:
+    """AWS's sentence: the API model says that these members are optional (sagemaker-python-sdk issue 2578)."""
+    return (
+        f"ClientError: Input {name} missing one or more required fields for SageMaker-managed S3Input: "
+        f'"LocalPath", "S3DownloadMode", "S3InputMode"'
+    )
 
 
 def _exit_message(path: Path) -> dict[str, str]:

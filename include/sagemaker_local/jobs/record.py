@@ -65,6 +65,8 @@ class JobRecord:
         stored = self._ctx.store.get("tags", self.arn) or {"Tags": []}
         tags = {tag["Key"]: tag["Value"] for tag in stored["Tags"]}
         detail = milliseconds({**body, "Tags": tags})
+        if self._kind == PROCESSING:
+            detail = {"ExperimentConfig": {}, **capitals(detail)}
         emit(self._ctx, f"SageMaker {self._prefix} Job State Change", self.arn, detail)
 
     def fail(self, reason: str, **members: Any) -> Body:
@@ -102,6 +104,34 @@ def enter(body: Body, secondary: str, message: str, now: float) -> None:
         transitions[-1]["EndTime"] = now
     transitions.append({"Status": secondary, "StartTime": now, "StatusMessage": message})
     body["SecondaryStatus"] = secondary
+
+
+_CAPITALS = {
+    "S3Prefix": "S3_PREFIX",
+    "ManifestFile": "MANIFEST_FILE",
+    "File": "FILE",
+    "Pipe": "PIPE",
+    "FullyReplicated": "FULLYREPLICATED",
+    "ShardedByS3Key": "SHARDEDBYS3KEY",
+    "None": "NONE",
+    "Gzip": "GZIP",
+    "Continuous": "CONTINUOUS",
+    "EndOfJob": "END_OF_JOB",
+}
+_SPELT_IN_CAPITALS = ("S3DataType", "S3InputMode", "S3DataDistributionType", "S3CompressionType", "S3UploadMode")
+
+
+def capitals(value: Any, name: str = "") -> Any:
+    """A copy of a processing job's body with its enumerations as events spell them.
+
+    MANIFEST_FILE, PIPE, FULLYREPLICATED and CONTINUOUS are in AWS's sample, the others are after them.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html
+    """
+    if isinstance(value, dict):
+        return {member: capitals(part, member) for member, part in value.items()}
+    if isinstance(value, list):
+        return [capitals(part, name) for part in value]
+    return _CAPITALS.get(value, value) if name in _SPELT_IN_CAPITALS else value
 
 
 def milliseconds(value: Any, name: str = "") -> Any:

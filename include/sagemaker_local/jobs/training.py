@@ -33,6 +33,7 @@ CONFIG = f"{isolation.ML}/input/config"
 CHECKPOINTS = f"{isolation.ML}/checkpoints"
 GROUP = "homogeneousCluster"
 WAITING = "Training job waiting for capacity"
+NO_SPOT = "Insufficient capacity error from EC2 while launching instances, retrying!"
 PREPARING = "Preparing the instances for training"
 _STOPPED = {
     Cause.STOPPED: ("Stopped", "Training job stopped"),
@@ -75,9 +76,13 @@ class TrainingExecution(Execution):
             self._end_stopped(cause)
 
     def _wait_for_capacity(self) -> Cause:
-        """Preparing an instance takes no time here, once there is one to be had."""
+        """Preparing an instance takes no time here, once there is one to be had.
+
+        Without Spot capacity a job stays `Starting`, on demand it is `Pending`: a public log of 2026 of both, and the
+        sequences of https://docs.aws.amazon.com/sagemaker/latest/dg/model-managed-spot-training-status.html
+        """
         if self._spot and not self._market.has_capacity(self.name):
-            self._enter("Pending", WAITING)
+            self._describe(NO_SPOT)
             return self.wait(self._last_moment())
         self._enter("Pending", PREPARING if self.line.enter(self) else WAITING)
         cause = self.wait_in_line(self._last_moment())

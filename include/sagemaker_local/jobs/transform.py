@@ -252,7 +252,8 @@ class TransformExecution(Execution):
         source = "/".join(item.source[:2])
         self._note(f"{source}: {what}")
         if answer is not None:
-            self._note(f"{source}: Message:\n{answer.body.decode(errors='replace')}")
+            for line in ("", "Message:", *answer.body.decode(errors="replace").splitlines()):
+                self._note(f"{source}: {line}")
 
     def _note(self, line: str) -> None:
         now = datetime.now(UTC)

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from include.sagemaker_local.errors import AwsError, validation_error
+from include.sagemaker_local.events import emit
 from include.sagemaker_local.listing import page
 from include.sagemaker_local.operations.model_data import require_model_data
 from include.sagemaker_local.operations.registry import require_model_package
@@ -40,6 +41,7 @@ def create_model(context: Context, request: Request) -> Response:
     if not context.store.insert(MODEL, name, body):
         raise _exists("model", arn)
     save_tags(context, arn, request)
+    emit(context, "SageMaker Model State Change", arn, body)
     return {"ModelArn": arn}
 
 
@@ -71,7 +73,10 @@ def list_models(context: Context, request: Request) -> Response:
 @operation("DeleteModel")
 def delete_model(context: Context, request: Request) -> Response:
     """Forget the model; its artefacts stay, and so do endpoints that serve it."""
-    return _delete(context, MODEL, request["ModelName"], "model")
+    body = _require(context, MODEL, request["ModelName"], "model")
+    response = _delete(context, MODEL, request["ModelName"], "model")
+    emit(context, "SageMaker Model State Change", body["ModelArn"], body)
+    return response
 
 
 @operation("CreateEndpointConfig")

@@ -8,10 +8,11 @@ from typing import Any
 from botocore.exceptions import ClientError, ParamValidationError
 
 from include.sagemaker_local.errors import AwsError, validation_error
-from include.sagemaker_local.jobs.record import PREFIX, JobRecord
+from include.sagemaker_local.jobs.record import PREFIX, RUNNING, JobRecord
 from include.sagemaker_local.jobs.transform import no_objects
 from include.sagemaker_local.operations.roles import require_role
 from include.sagemaker_local.operations.tags import check_tags, delete_all_tags, save_tags
+from include.sagemaker_local.quotas import Quotas, exceeded
 from include.sagemaker_local.s3_uri import split_s3
 from include.sagemaker_local.service import Context, Request
 
@@ -24,16 +25,34 @@ def check_common(context: Context, request: Request) -> None:
     require_role(context, request["RoleArn"])
 
 
-def check_instances(kind: str, cluster: dict[str, Any]) -> None:
-    """One instance a job is what this machine is; more is refused as AWS refuses what is above a quota."""
-    count = cluster.get("InstanceCount", 1)
-    if count > 1:
-        raise AwsError(
-            "ResourceLimitExceeded",
-            f"The account-level service limit '{cluster.get('InstanceType')} for {kind} job usage' is 1 Instances, "
-            f"with current utilization of 0 Instances and a request delta of {count} Instances. (The local SageMaker "
-            f"runs one instance per job.)",
-        )
+def check_instances(context: Context, kind: str, resources: dict[str, Any], *, spot: bool = False) -> None:
+    """Raise ResourceLimitExceeded for instances above a quota. One instance a job is what this machine is.
+
+    Spot training has a quota of its own on AWS.
+    """
+    instance, wanted = resources.get("InstanceType", ""), resources.get("InstanceCount", 1)
+    prefix = PREFIX[kind]
+    quota = f"{instance} for {'spot ' if spot else ''}{prefix.lower()} job usage"
+    if wanted > 1:
+        raise exceeded(quota, 1, 0, wanted, " (The local SageMaker runs one instance per job.)")
+    limit = Quotas(context.store).limit(quota)
+    if limit is None:
+        return
+    used = sum(
+        job[f"{prefix}JobStatus"] in RUNNING
+        and job.get("EnableManagedSpotTraining", False) is spot
+        and _cluster(job).get("InstanceType") == instance
+        for job in context.store.list(kind)
+    )
+    if used + wanted > limit:
+        raise exceeded(quota, limit, used, wanted)
+
+
+def _cluster(job: dict[str, Any]) -> dict[str, Any]:
+    """What a job of any kind says of its instances."""
+    processing = job.get("ProcessingResources", {}).get("ClusterConfig")
+    found: dict[str, Any] = processing or job.get("ResourceConfig") or job.get("TransformResources") or {}
+    return found
 
 
 def check_bucket(context: Context, member: str, url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import time
 from typing import Any
 
@@ -13,6 +14,7 @@ from include.sagemaker_local.operations import jobs
 from include.sagemaker_local.service import Context, Request, Response, operation
 
 ROOT = "/opt/ml/processing"
+_ECR = re.compile(r"\d{12}\.dkr[.-]ecr\.[a-z0-9-]+\.[a-z.]+/\S+")
 
 
 @operation("CreateProcessingJob")
@@ -113,7 +115,13 @@ def _wrong_status(body: dict[str, Any]) -> Exception:
 def _check(context: Context, request: Request) -> None:
     """The rules that the service model does not know. Raises ValidationException or ResourceLimitExceeded."""
     jobs.check_common(context, request)
-    jobs.check_instances("processing", request["ProcessingResources"]["ClusterConfig"])
+    jobs.check_instances(context, PROCESSING, request["ProcessingResources"]["ClusterConfig"])
+    image = request["AppSpecification"]["ImageUri"]
+    if not _ECR.fullmatch(image):
+        raise validation_error(
+            f"Invalid image URI {image}. Please provide a valid Amazon Elastic Container Registry path of the Docker "
+            f"image to run."
+        )
     if "ContainerEntrypoint" not in request["AppSpecification"]:
         raise validation_error(
             "AppSpecification.ContainerEntrypoint is missing: the local SageMaker has no container images, so it does "
@@ -125,6 +133,10 @@ def _check(context: Context, request: Request) -> None:
     jobs.check_unique("OutputName", [item["OutputName"] for item in outputs])
     for item in inputs:
         _check_input(item)
+    paths = [item["S3Input"]["LocalPath"] for item in inputs if "LocalPath" in item.get("S3Input", {})]
+    if len({posixpath.normpath(path) for path in paths}) < len(paths):
+        # Two inputs in one folder: AWS gives no reason (sagemaker-python-sdk issue 4939, as its support explained it).
+        raise validation_error("")
     for item in outputs:
         _check_output(context, item)
 
@@ -137,9 +149,8 @@ def _check_input(item: dict[str, Any]) -> None:
         raise validation_error(f"Input {name} has no S3Input, and the local SageMaker knows no other source.")
     if source.get("S3InputMode") == "Pipe":
         raise validation_error(f"Input {name} has S3InputMode Pipe; the local SageMaker knows File only.")
-    if "LocalPath" not in source:
-        raise validation_error(f"Input {name} has no LocalPath, which S3InputMode File needs.")
-    _check_local_path("input", name, source["LocalPath"])
+    if "LocalPath" in source:  # without it the job fails
+        _check_local_path("input", name, source["LocalPath"])
 
 
 def _check_output(context: Context, item: dict[str, Any]) -> None:

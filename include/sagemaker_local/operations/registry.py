@@ -28,6 +28,12 @@ _REPLACED = (
     "ModelCard",
     "ModelLifeCycle",
 )
+_UPDATED_FIELDS = {
+    "SourceUri": "sourceUri",
+    "CustomerMetadataPropertiesToRemove": "CustomerMetadataProperties",
+    "AdditionalInferenceSpecificationsToAdd": "AdditionalInferenceSpecifications",
+}
+"""Members of UpdateModelPackage that UpdatedModelPackageFields of an event spells otherwise; the last two by guess."""
 
 
 @operation("CreateModelPackageGroup")
@@ -212,7 +218,8 @@ def update_model_package(context: Context, request: Request) -> Response:
         context.store.update(PACKAGE, _key(arn), change)
     except KeyError:  # deleted since it was looked up
         raise _no_package(context, arn) from None
-    _emit(context, arn)
+    fields = {_UPDATED_FIELDS.get(member, member) for member in request if member != "ModelPackageArn"}
+    _emit(context, arn, UpdatedModelPackageFields=sorted(fields))
     return {"ModelPackageArn": arn}
 
 
@@ -256,14 +263,18 @@ def _key(name_or_arn: str) -> str:
     return name_or_arn.rpartition(":")[2].partition("/")[2] if name_or_arn.startswith("arn:") else name_or_arn
 
 
-def _emit(context: Context, arn: str) -> None:
+def _emit(context: Context, arn: str, **more: Any) -> None:
+    """Tell EventBridge of a version; `more` are members that only the event has.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html
+    """
     package = context.store.get(PACKAGE, _key(arn))
     if package is None:
         return
     for member in ("CreationTime", "LastModifiedTime"):
         if member in package:
             package[member] = _iso(package[member])
-    emit(context, "SageMaker Model Package State Change", arn, package)
+    emit(context, "SageMaker Model Package State Change", arn, {**package, **more})
 
 
 def _iso(moment: float) -> str:

@@ -112,7 +112,7 @@ def _check(context: Context, request: Request) -> None:
     """The rules that the service model does not know. Raises ValidationException or ResourceLimitExceeded."""
     jobs.check_common(context, request)
     _check_algorithm(request.get("AlgorithmSpecification"))
-    _check_resources(request)
+    _check_resources(context, request)
     _check_spot(request)
     channels = request.get("InputDataConfig", [])
     jobs.check_unique("ChannelName", [channel["ChannelName"] for channel in channels])
@@ -142,7 +142,7 @@ def _check_algorithm(algorithm: dict[str, Any] | None) -> None:
             ) from error
 
 
-def _check_resources(request: Request) -> None:
+def _check_resources(context: Context, request: Request) -> None:
     resources = request.get("ResourceConfig", {})
     if "InstancePreferences" in resources:
         both = [member for member in _REFUSED_WITH_PREFERENCES if member in resources]
@@ -151,7 +151,7 @@ def _check_resources(request: Request) -> None:
             raise validation_error(f"InstancePreferences cannot be given together with {both[0]}.")
     if "InstanceType" not in resources:
         raise validation_error("ResourceConfig.InstanceType is missing; the local SageMaker needs it.")
-    jobs.check_instances("training", resources)
+    jobs.check_instances(context, TRAINING, resources, spot=request.get("EnableManagedSpotTraining", False))
 
 
 def _check_spot(request: Request) -> None:

@@ -99,7 +99,7 @@ def _job(context: Context, name: str) -> dict[str, Any]:
 def _check(context: Context, request: Request, role: str) -> None:
     """The rules that the service model does not know. Raises ValidationException or ResourceLimitExceeded."""
     check_tags(request.get("Tags", []))
-    jobs.check_instances("transform", request["TransformResources"])
+    jobs.check_instances(context, TRANSFORM, request["TransformResources"])
     if "DataCaptureConfig" in request:
         raise validation_error("DataCaptureConfig: the local SageMaker does not capture the data of transform jobs.")
     _check_payload(request)

@@ -81,11 +81,12 @@ KmsKey = Annotated[
 ]
 # Which types exist ages with botocore: only what can never be one is an error here.
 InstanceType = Annotated[str, Rule(r"ml\.[a-z0-9-]+\.[a-z0-9-]+", "a SageMaker instance type such as ml.m5.xlarge")]
+# CreateProcessingJob refuses any other registry: "Please provide a valid Amazon Elastic Container Registry path".
 ImageUri = Annotated[
     str,
     Rule(
-        r"[a-z0-9.-]+(?::[0-9]+)?/[^\s:@]+(?:[:@][^\s]+)",
-        "an image URI such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/xgboost:3.0-5",
+        r"\d{12}\.dkr[.-]ecr\.[a-z0-9-]+\.[a-z.]+/[^\s:@]+(?:[:@][^\s]+)",
+        "the URI of an image in Amazon ECR, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/xgboost:3.0-5",
     ),
 ]
 ScriptName = Annotated[str, Rule(r"[A-Za-z_][A-Za-z0-9_]*\.py", "the name of a .py file in the model's folder")]

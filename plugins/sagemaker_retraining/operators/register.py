@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining.hooks import RetrainingHook
+from sagemaker_retraining.registry import update
 from sagemaker_retraining.requests.registry import (
     STATISTICS,
     RunResults,
@@ -76,9 +77,8 @@ class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
         self.ensure_group(self.config["group"])
         arn = self.registered_before(package) or self.create(package)
         description = self.wait_until_usable(arn)
-        if not self.gate["passed"] and not description.get("ApprovalDescription"):
-            at = datetime.now(UTC).isoformat(timespec="seconds")
-            self.hook.api.update_model_package(**refusal_request(arn, self.gate["reason"], at))
+        if not self.gate["passed"]:
+            update(self.hook.api, description, self.refusal)
         self.log.info("Registered %s: %s", arn, description["ModelApprovalStatus"])
         return {
             "model_package_arn": arn,
@@ -86,6 +86,13 @@ class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
             "group": description["ModelPackageGroupName"],
             "status": description["ModelApprovalStatus"],
         }
+
+    def refusal(self, package: Mapping[str, Any]) -> dict[str, Any] | None:
+        """UpdateModelPackage that says why the gate refused a version; None when it says so already."""
+        if package.get("ApprovalDescription"):
+            return None
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        return refusal_request(package["ModelPackageArn"], self.gate["reason"], at)
 
     def existing_sources(self, results: RunResults) -> dict[tuple[str, str], str]:
         """Statistics and constraints that are in S3. Raises AirflowFailException without artefact or evaluation."""
@@ -148,7 +155,7 @@ class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
             ) from error
         return arn
 
-    def wait_until_usable(self, arn: str) -> Mapping[str, Any]:
+    def wait_until_usable(self, arn: str) -> dict[str, Any]:
         """SageMaker validates a package after creating it, mostly at once; a failed one is a failed task."""
         deadline = time.monotonic() + VALIDATION_SECONDS
         while True:

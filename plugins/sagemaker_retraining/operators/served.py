@@ -13,17 +13,16 @@ from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators.endpoints import served_model, version_of
 from sagemaker_retraining.requests.decision import short_name
 from sagemaker_retraining.requests.served import DEPLOY, has_served, is_noted, served_line, served_request
-from sagemaker_retraining.requests.validation import validate
 
 
 def record(hook: RetrainingHook, arns: list[str | None], line: str) -> None:
     """Note a change of what serves in each of these versions, once."""
     for arn in filter(None, arns):
-        package = registry.describe(hook.api, arn)
-        if not is_noted(package, line):
-            request = served_request(package, line)
-            validate("UpdateModelPackage", request)
-            hook.api.update_model_package(**request)
+        registry.update(
+            hook.api,
+            registry.describe(hook.api, arn),
+            lambda package: None if is_noted(package, line) else served_request(package, line),
+        )
     hook.log.info("%s", line)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -25,6 +26,7 @@ class JobTrigger(PollTrigger):
         super().__init__(**kwargs)
         self.kind = kind
         self.name = name
+        self._progress: str | None = None
 
     def fields(self) -> dict[str, Any]:
         """The job."""
@@ -34,6 +36,9 @@ class JobTrigger(PollTrigger):
         """One Describe."""
         kind = JOB_KINDS[self.kind]
         description = await getattr(client, kind.method("describe"))(**{kind.name_key: self.name})
+        if (said := progress(description)) != self._progress:
+            self._progress = said
+            self.log.info("%s: %s", self.name, said)
         if description[kind.status_key] in {"InProgress", "Stopping"}:
             return None
         return {"status": "ended", "name": self.name}
@@ -68,3 +73,14 @@ class JobTrigger(PollTrigger):
                 return
             raise
         self.log.info("Asked SageMaker to stop %s", self.name)
+
+
+def progress(description: Mapping[str, Any]) -> str | None:
+    """What a training job does now, in SageMaker's words: "Starting: Insufficient capacity error from EC2 …".
+
+    None of other kinds of jobs. It is there to be read: AWS may change the messages at any time.
+    """
+    transitions = description.get("SecondaryStatusTransitions")
+    if not transitions:
+        return None
+    return f"{transitions[-1]['Status']}: {transitions[-1].get('StatusMessage', '')}"
