@@ -379,6 +379,8 @@ def test_quotas_that_are_none(sagemaker_local: LocalSageMaker, body: str, said: 
     assert (refused.value.code, said in json.load(refused.value)["error"]) == (400, True)
 
 
+@pytest.mark.aws_fact("account-quota-names")
+@pytest.mark.aws_fact("training-spot-quota-apart")
 def test_quotas_in_pages(sagemaker_local: LocalSageMaker) -> None:
     """As Service Quotas lists them: 100 at most, each name once."""
     pages = sagemaker_local.client("service-quotas").get_paginator("list_service_quotas")

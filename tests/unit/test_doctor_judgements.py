@@ -53,6 +53,7 @@ def test_who_is_simulated(arn: str, principal: str | None) -> None:
     assert Caller(ACCOUNT, arn).principal == principal
 
 
+@pytest.mark.aws_fact("endpoint-create-authorised-on-both")
 def test_questions_are_about_things_there_can_be(tmp_path: Path) -> None:
     """Each action is asked about its own kind of resource, named as the runs will name it, and with its conditions."""
     found = scope(tmp_path)
@@ -147,6 +148,7 @@ def test_trust(policy: dict[str, Any], status: Status) -> None:
 EXPIRE = {"ID": "r", "Status": "Enabled", "Expiration": {"Days": 30}}
 
 
+@pytest.mark.aws_fact("endpoint-config-in-use-deleted")
 @pytest.mark.parametrize(
     ("rule", "status"),
     [
@@ -195,6 +197,7 @@ INTERNET = {"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "igw-1", "State": 
 MAIN: dict[str, Any] = {"Main": True}
 
 
+@pytest.mark.aws_fact("account-vpc-needs-s3")
 @pytest.mark.parametrize(
     ("tables", "endpoints", "status"),
     [
@@ -220,6 +223,7 @@ def test_endpoints_that_are_missing_are_named() -> None:
     assert text.endswith("endpoints for sagemaker.runtime, logs, ecr.api, ecr.dkr, kms too")
 
 
+@pytest.mark.aws_fact("endpoint-double-quota")
 def test_what_a_run_needs_of_quotas(tmp_path: Path) -> None:
     """Of the fullest environment: autoscaling to 6, a canary that doubles them, training on demand."""
     found = needs(scope(tmp_path).plans, set())
