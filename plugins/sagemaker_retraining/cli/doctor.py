@@ -123,6 +123,7 @@ def scope_of(models: list[str], environment: str, dag_role: str | None, caller: 
         policies=policies(where, configs, root=root),
         caller=caller,
         dag_role=dag_role or role_of(where.aws_conn_id, os.environ),
+        approver_role=role_of(where.approver_conn_id, os.environ) if where.approver_conn_id else None,
     )
 
 

@@ -17,6 +17,7 @@ from sagemaker_retraining.doctor.scope import Scope
 Context = tuple[tuple[str, str, str], ...]
 """`(key, type, value)` of each condition key."""
 SAMPLE = "doctor"
+_AUTHORIZED_ON_TOO = {"CreateEndpoint": "endpoint-config", "CreateModelPackage": "model-package-group"}
 _ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[^/]+/([^:@]+)")
 
 
@@ -75,7 +76,7 @@ def _of_action(action: str, resources: list[str]) -> list[str]:
     if not named:
         return resources
     longest = max(named, key=len)  # CreateModelPackageGroup holds the names of three kinds
-    return [resource for resource, kind in kinds.items() if kind == longest]
+    return [resource for resource, kind in kinds.items() if kind in {longest, _AUTHORIZED_ON_TOO.get(operation)}]
 
 
 def _samples(pattern: str, scope: Scope) -> Iterator[str]:
