@@ -107,9 +107,14 @@ class RetrainingHook(Patient, SageMakerHook):
         """The S3 client."""
         return self.s3_hook.conn
 
-    def client(self, service: str, attempts: int | None = None) -> Any:
-        """A client of another service, with the same connection and configuration; `attempts` 1: it never retries."""
+    def client(self, service: str, attempts: int | None = None, read_timeout: float | None = None) -> Any:
+        """A client of another service, with the same connection and configuration.
+
+        `attempts` 1: it never retries. `read_timeout` is how many seconds it waits for an answer.
+        """
         config = self.config
+        if read_timeout is not None:
+            config = config.merge(Config(read_timeout=read_timeout))
         if attempts is not None:
             config = config.merge(Config(retries={"mode": "standard", "total_max_attempts": attempts}))
         return AwsBaseHook(
@@ -210,7 +215,8 @@ class RetrainingHook(Patient, SageMakerHook):
                 return getattr(self.api, method)(**request)
             except ClientError as error:
                 text = error.response["Error"]["Message"].lower()
-                if not text.startswith(READ_LATE) or time.monotonic() > deadline:
+                late = text.startswith(READ_LATE) and names(request, text)
+                if not late or time.monotonic() > deadline:
                     raise
                 self.log.info("%s; asking again", error)
                 time.sleep(CONSISTENT_PAUSE_SECONDS)
@@ -239,6 +245,12 @@ class RetrainingHook(Patient, SageMakerHook):
                 return None
             raise
         return response
+
+
+def names(request: Mapping[str, Any], text: str) -> bool:
+    """Whether what an error does not find is what the request asks for, not the config that an endpoint is on."""
+    missing = text.rpartition("/")[2].rstrip('".')
+    return f'"{missing}"' in json.dumps(request).lower()
 
 
 def has_ended(error: ClientError) -> bool:
