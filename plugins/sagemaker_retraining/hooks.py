@@ -110,9 +110,14 @@ class RetrainingHook(Patient, SageMakerHook):
         """The S3 client."""
         return self.s3_hook.conn
 
-    def client(self, service: str, attempts: int | None = None) -> Any:
-        """A client of another service, with the same connection and configuration; `attempts` 1: it never retries."""
+    def client(self, service: str, attempts: int | None = None, read_timeout: float | None = None) -> Any:
+        """A client of another service, with the same connection and configuration.
+
+        `attempts` 1: it never retries. `read_timeout` is how many seconds it waits for an answer.
+        """
         config = self.config
+        if read_timeout is not None:
+            config = config.merge(Config(read_timeout=read_timeout))
         if attempts is not None:
             config = config.merge(Config(retries={"mode": "standard", "total_max_attempts": attempts}))
         return AwsBaseHook(
@@ -220,8 +225,9 @@ class RetrainingHook(Patient, SageMakerHook):
                 return getattr(self.api, method)(**request)
             except ClientError as error:
                 text = error.response["Error"]["Message"].lower()
-                seconds = CONSISTENT_SECONDS if text.startswith(READ_LATE) else ROLE_SECONDS
-                if not text.startswith((*READ_LATE, ROLE_LATE)) or time.monotonic() - began > seconds:
+                seconds = ROLE_SECONDS if text.startswith(ROLE_LATE) else CONSISTENT_SECONDS
+                late = text.startswith(ROLE_LATE) or (text.startswith(READ_LATE) and names(request, text))
+                if not late or time.monotonic() - began > seconds:
                     raise
                 self.log.info("%s; asking again for at most %s s", error, seconds)
                 time.sleep(CONSISTENT_PAUSE_SECONDS)
@@ -259,6 +265,12 @@ def server_side_encryption(kms_key: str | None) -> dict[str, str]:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
     """
     return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
+
+
+def names(request: Mapping[str, Any], text: str) -> bool:
+    """Whether what an error does not find is what the request asks for, not the config that an endpoint is on."""
+    missing = text.rpartition("/")[2].rstrip('".')
+    return f'"{missing}"' in json.dumps(request).lower()
 
 
 def has_ended(error: ClientError) -> bool:
