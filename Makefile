@@ -13,7 +13,7 @@ set_up = @python=$$(sh include/laptop/find_python.sh "$(PYTHON)") && "$$python" 
 UV = .venv-uv/bin/uv pip compile --quiet --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run backfill up down test test-slow chaos lint bench backtest package lock clean
+.PHONY: help setup run backfill up down test test-slow chaos lint bench backtest package aws-smoke lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,10 @@ backtest: ## AUC of MODEL month by month, each trained on the months before it
 package: ## Build what goes to production in ENV=prod into dist/: for MWAA, Astronomer and any other Airflow
 	$(set_up) run
 	@$(BIN)/python -m include.laptop.package "$(ENV)"
+
+aws-smoke: ## The smallest full chain on the real SageMaker of ENV=prod, recorded; asks before it spends (docs/aws-smoke.md)
+	$(set_up) run
+	@$(BIN)/python -m include.aws_smoke "$(ENV)"
 
 lock: ## Resolve the locks anew from requirements*.txt
 	$(set_up) dev

@@ -58,6 +58,7 @@ def mwaa(image: Path, dist: Path, tmp_path_factory: pytest.TempPathFactory) -> D
     return deployed
 
 
+@pytest.mark.aws_fact("mwaa-image")
 def test_airflows_loaders_take_the_built_files(mwaa: Deployed) -> None:
     found = mwaa.probe()
     assert (found["dags"], found["dag_errors"], found["plugin_errors"]) == (DAGS, {}, {})
@@ -79,6 +80,7 @@ def listed(mwaa: Deployed, command: str) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.aws_fact("mwaa-aws-default")
 def test_the_first_task_of_a_run_freezes_what_was_deployed(mwaa: Deployed, sagemaker_local: LocalSageMaker) -> None:
     """From the installed wheel, the models beside the DAGs and MWAA's own connection: plan.json in S3."""
     s3 = sagemaker_local.client("s3")
