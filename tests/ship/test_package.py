@@ -34,6 +34,7 @@ def mwaa(dist: Path, tmp_path: Path) -> Deployed:
 
 
 class TestOnMwaa:
+    @pytest.mark.aws_fact("airflow-plugins-executed")
     def test_airflows_loaders_find_the_dags_and_execute_nothing(self, mwaa: Deployed) -> None:
         self.loads(mwaa.start_up())
 
@@ -78,6 +79,7 @@ class TestOnMwaa:
             assert rooms == {"sagemaker_retraining", f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"}
             assert not [name for name in archive.namelist() if "__pycache__" in name or "test" in Path(name).name]
 
+    @pytest.mark.aws_fact("mwaa-image")
     def test_mwaa_forces_its_own_versions(self, dist: Path) -> None:
         """It does unless a line, even a comment, has one of these (`_requirements_has_constraints`)."""
         text = (dist / "mwaa" / "requirements.txt").read_text()
@@ -87,6 +89,7 @@ class TestOnMwaa:
         ]
 
 
+@pytest.mark.aws_fact("astro-image")
 class TestOnAstronomer:
     def test_it_is_an_astro_project(self, dist: Path) -> None:
         project = dist / "astronomer"
@@ -217,6 +220,7 @@ class TestThePluginsFolderAsItIs:
         deployed.variables = {"RETRAINING_ENV": "prod"}
         return deployed
 
+    @pytest.mark.aws_fact("airflow-plugins-executed")
     def test_without_it_airflow_goes_on(self, mounted: Deployed) -> None:
         mounted.lose_dot_files()
         found = mounted.probe()
