@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,15 @@ def test_an_isolated_container_installs_nothing(project: ExampleProject) -> None
 def test_other_partitions_and_roles_with_a_path(project: ExampleProject) -> None:
     project.write_environment(CHINA)
     environment = load_environment("test", project.root)
-    assert (environment.partition, environment.role_arn) == ("aws-cn", "arn:aws-cn:iam::123456789012:role/team/a/jobs")
+    role = "arn:aws-cn:iam::123456789012:role/team/a/jobs"
+    assert (environment.partition, environment.role_arn) == ("aws-cn", role)
+    (project.root / "images.lock.yaml").write_text(LOCK.replace("eu-west-1", "cn-north-1"))
+    requests = build_requests(project.plan())
+    version = PACKAGE_ARN.replace("arn:aws:", "arn:aws-cn:").replace("eu-west-1", "cn-north-1")
+    validate("CreateTrainingJob", requests["train"])
+    for service, operation, request in serve_requests(requests, version):
+        validate(operation, request, service)
+    assert "arn:aws:" not in json.dumps(requests)
 
 
 WRONG = [
