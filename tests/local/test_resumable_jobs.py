@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -383,31 +382,31 @@ def test_a_refusal_is_an_error_the_retry_policy_knows(sagemaker_local: LocalSage
         operator(request).execute(context)
 
 
-@pytest.fixture
-def quick_role(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sagemaker_retraining.hooks.CONSISTENT_PAUSE_SECONDS", 0.2)
-
-
-@pytest.mark.usefixtures("quick_role")
 @pytest.mark.aws_fact("training-role-seconds-old")
-def test_a_role_that_was_just_made_is_waited_for(sagemaker_local: LocalSageMaker, context: dict[str, Any]) -> None:
+def test_a_role_that_was_just_made_is_waited_for(
+    sagemaker_local: LocalSageMaker, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     iam = sagemaker_local.client("iam")
     request = config(sagemaker_local, "new-role", "")
     request["RoleArn"] = "arn:aws:iam::123456789012:role/made-seconds-ago"
     trust = iam.get_role(RoleName=sagemaker_local.role_arn.rpartition("/")[2])["Role"]["AssumeRolePolicyDocument"]
-    role = {"RoleName": "made-seconds-ago", "AssumeRolePolicyDocument": json.dumps(trust)}
-    timer = threading.Timer(1, iam.create_role, kwargs=role)
-    timer.start()
+    refusals = []
+
+    def made_after_a_refusal(seconds: float) -> None:
+        if not refusals:
+            iam.create_role(RoleName="made-seconds-ago", AssumeRolePolicyDocument=json.dumps(trust))
+        refusals.append(seconds)
+
+    monkeypatch.setattr("sagemaker_retraining.hooks.time.sleep", made_after_a_refusal)
     assert operator(request).execute(context)["status"] == "Completed"
-    timer.join()
+    assert len(refusals) == 1
 
 
 @pytest.mark.aws_fact("training-role-path")
-@pytest.mark.usefixtures("quick_role")
 def test_a_role_that_is_not_there_in_time_fails_with_advice(
     sagemaker_local: LocalSageMaker, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sagemaker_retraining.hooks.ROLE_SECONDS", 0.5)
+    monkeypatch.setattr("sagemaker_retraining.hooks.ROLE_SECONDS", 0)
     request = config(sagemaker_local, "no-role", "")
     request["RoleArn"] = "arn:aws:iam::123456789012:role/nobody"
     with pytest.raises(JobClientError, match=r"Could not assume role .*role_arn.*job-role.trust.json"):

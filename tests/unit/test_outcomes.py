@@ -176,8 +176,10 @@ def test_a_limit_that_no_waiting_helps_against(limit: str, delta: str, never: bo
         ),
         (QUOTA.format(limit=0).replace("spot training", "processing"), "ask for an increase of that quota"),
         ("Could not assume role arn:aws:iam::1:role/x. Please ensure", "job-role.trust.json"),
+        ('No S3 objects found under S3 URL "s3://b/k" given in input data source.', "s3:ListBucket"),
     ],
 )
+@pytest.mark.aws_fact("training-empty-prefix-or-role")
 def test_a_refusal_says_what_to_do(said: str, what_to_do: str) -> None:
     code = "ResourceLimitExceeded" if "limit" in said else "ValidationException"
     assert re.search(what_to_do, str(rejection(code, said, passing=False)))
