@@ -318,7 +318,6 @@ def test_a_key_that_is_not_there(world: World) -> None:
         (IMAGE.replace("3.0-5", "3.0-6"), "is not there (ImageNotFound)"),
         (IMAGE.replace("sagemaker-xgboost", "own"), "there is no such repository"),
         (IMAGE.replace("us-east-1", "eu-west-1"), "is in eu-west-1, jobs run in us-east-1"),
-        ("docker.io/library/xgboost:1", "is not in ECR"),
     ],
 )
 def test_the_image(world: World, image: str, said: str) -> None:
