@@ -156,6 +156,7 @@ def test_every_real_answer_is_compared() -> None:
     assert sorted(path.stem for path in ANSWERS.glob("*.json")) == sorted(MAKERS)
 
 
+@pytest.mark.aws_fact("endpoint-serverless-describe")
 @pytest.mark.parametrize("name", MAKERS)
 def test_describe_has_the_members_of_a_real_answer(sagemaker_local: LocalSageMaker, name: str) -> None:
     real = json.loads((ANSWERS / f"{name}.json").read_text(encoding="utf-8"))
