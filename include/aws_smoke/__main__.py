@@ -42,10 +42,18 @@ def main(arguments: list[str]) -> int:
         )
         return 1
     say(announcement(run, identity["Arn"]))
-    if input("Spend that? Write yes: ").strip().lower() != YES:
+    if not agreed():
         say("Nothing was started.")
         return 1
     return carry_out(run, clients)
+
+
+def agreed() -> bool:
+    """Whether the person writes yes."""
+    try:
+        return input("Spend that? Write yes: ").strip().lower() == YES
+    except (EOFError, KeyboardInterrupt):
+        return False
 
 
 def announcement(run: Smoke, who: str) -> str:
@@ -75,7 +83,8 @@ def carry_out(run: Smoke, clients: Callable[[str], Any]) -> int:
     about = {"environment": where.environment, "region": where.region, "made": now.isoformat(timespec="seconds")}
     recorder = Recorder(file, clients, Redactor(where.account, where.bucket, roles_of(where)), about)
     cleanup = Cleanup(recorder, say)
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     problem = ""
     try:
         Chain(run, recorder, cleanup, say).run()
@@ -115,7 +124,7 @@ def roles_of(environment: EnvironmentConfig) -> tuple[str, ...]:
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """SIGTERM is taken as Ctrl-C."""
+    """Ctrl-C and SIGTERM, also where a shell that runs this in the background lets Ctrl-C be ignored."""
     raise KeyboardInterrupt
 
 
