@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
+
+from moto.utilities.utils import load_resource
 
 from include.sagemaker_local.errors import validation_error
 from include.sagemaker_local.service import Request
@@ -16,13 +19,18 @@ def check_volume_key(request: Request) -> None:
     cluster = _cluster(request)
     if not cluster.get("VolumeKmsKeyId"):
         return
-    from moto.ec2.models.instance_types import INSTANCE_TYPES  # many MB that hardly anybody needs
-
     instance_type = str(cluster.get("InstanceType", ""))
-    if INSTANCE_TYPES.get(instance_type.removeprefix("ml."), {}).get("InstanceStorageSupported"):
+    if instance_type.removeprefix("ml.") in _with_local_storage():
         raise validation_error(
             f"You can't request a VolumeKmsKeyId when using an instance type with local storage: {instance_type}."
         )
+
+
+@cache
+def _with_local_storage() -> frozenset[str]:
+    """Names such as `m5d.large`. moto has much more to say of them."""
+    types: dict[str, Any] = load_resource("ec2/resources/instance_types.json")
+    return frozenset(name for name, said in types.items() if said.get("InstanceStorageSupported"))
 
 
 def _cluster(request: Request) -> dict[str, Any]:
