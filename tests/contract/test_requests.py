@@ -136,6 +136,12 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
         "/data",
         "ProcessingInputs[1].S3Input.LocalPath: '/data' must lie under",
     ),
+    (
+        JOB,
+        "ProcessingInputs[1].S3Input.LocalPath",
+        "/opt/ml/processing/input/code",
+        "ProcessingInputs LocalPath: '/opt/ml/processing/input/code' is there 2 times",
+    ),
     (JOB, "ProcessingInputs[1].InputName", "code", "ProcessingInputs: 'code' is there 2 times"),
     (JOB, "ProcessingInputs[0].S3Input.S3DataType", "Prefix", "'Prefix' is not one of ManifestFile, S3Prefix"),
     (JOB, "ProcessingInputs[0].S3Input.S3Uri", "/home/me", "S3Uri: '/home/me' does not match"),

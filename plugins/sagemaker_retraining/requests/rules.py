@@ -37,6 +37,11 @@ def _processing(request: Request) -> _Found:
             local = entry.get(s3_key, {}).get("LocalPath")
             if local is not None and not local.startswith(_PROCESSING):
                 yield f"{key}[{index}].{s3_key}.LocalPath", f"{local!r} must lie under {_PROCESSING}"
+    sources = [entry.get("S3Input", {}) for entry in request.get("ProcessingInputs", [])]
+    # AWS refuses that without saying why: https://github.com/aws/sagemaker-python-sdk/issues/4939
+    yield from _unique(
+        "ProcessingInputs LocalPath", [source["LocalPath"] for source in sources if "LocalPath" in source]
+    )
 
 
 def _training(request: Request) -> _Found:
