@@ -166,6 +166,28 @@ def test_permissions_of_the_jobs(world: World) -> None:
     )
 
 
+def test_a_hosting_role_of_its_own(world: World) -> None:
+    """It has a policy of its own, and the DAG must be able to pass it."""
+    world.environment(f"hosting_role_arn: {world.dag_role}-serving\n")
+    [role] = [one for one in world.look(role_checks) if one.status == Status.WRONG]
+    assert (role.subject, "-serving does not exist" in role.text) == ("role of models and endpoints", True)
+    world.client("iam").create_role(RoleName=f"{world.id}-airflow-serving", AssumeRolePolicyDocument="{}")
+    found = {one.subject: one.text for one in world.look(permission_checks) if one.status == Status.WRONG}
+    assert f"no policy allows iam:PassRole on {world.dag_role}-serving" in found["permissions of the DAG's role"]
+    said = "`python -m sagemaker_retraining iam hosting-role --env prod`"
+    assert said in found["permissions of the role of models and endpoints"]
+
+
+def test_the_approver_may_decide(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its connection tells the role."""
+    extra = {"role_arn": world.job_role}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_APPROVER", json.dumps({"conn_type": "aws", "extra": extra}))
+    said = "no policy allows sagemaker:UpdateModelPackage, sagemaker:DescribeModelPackage on arn:aws:sagemaker:"
+    assert_wrong(world.look(permission_checks), "permissions of the approver", said)
+    world.put_policy("jobs", world.scope().policies["approver"], "approver")
+    assert_fine(world.look(permission_checks))
+
+
 def test_the_dag_may_not_approve(world: World) -> None:
     """A Deny wins, so that only a role without ours may."""
     world.put_policy("airflow", statement("Allow", "sagemaker:*"), "wide")

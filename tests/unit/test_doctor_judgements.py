@@ -21,6 +21,7 @@ from sagemaker_retraining.doctor.errors import explained
 from sagemaker_retraining.doctor.keys import names_role, unusable
 from sagemaker_retraining.doctor.network import judge_routes
 from sagemaker_retraining.doctor.permissions import BOUNDARY, NOT_HELD, ORGANIZATION, why_not
+from sagemaker_retraining.doctor.permissions import judge as judge_permissions
 from sagemaker_retraining.doctor.quotas import Need, Quota, needs
 from sagemaker_retraining.doctor.quotas import judge as judge_quotas
 from sagemaker_retraining.doctor.roles import judge_trust
@@ -108,6 +109,15 @@ def test_questions_are_about_things_there_can_be(tmp_path: Path) -> None:
 )
 def test_why_something_is_not_allowed(result: dict[str, Any], reason: str | None) -> None:
     assert why_not(result) == reason
+
+
+def test_what_only_the_organization_refuses_is_not_wrong() -> None:
+    """The simulator does not know the conditions of service control policies."""
+    answers: dict[Ask, str | None] = {Ask("s3:PutObject", "a"): None, Ask("s3:GetObject", "a"): ORGANIZATION}
+    [finding] = judge_permissions("p", ROLE, "iam dag-role --env prod", answers)
+    assert (finding.status, "forbids s3:GetObject on a; it does not know" in finding.text) == (Status.UNKNOWN, True)
+    found = judge_permissions("p", ROLE, "iam dag-role --env prod", {**answers, Ask("s3:ListBucket", "b"): NOT_HELD})
+    assert [one.status for one in found] == [Status.UNKNOWN, Status.WRONG]
 
 
 def trust(**statement: Any) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def _look(aws: Aws, scope: Scope, arn: str, name: str, subject: str) -> Iterator
     questions = asks(scope.policies[name], scope)
     answers = simulate(aws, role["Arn"], questions)
     boundary = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
-    yield judge(subject, role["Arn"], f"iam {name} --env {scope.environment.environment}", answers, boundary)
+    yield from judge(subject, role["Arn"], f"iam {name} --env {scope.environment.environment}", answers, boundary)
 
 
 def _approval(aws: Aws, scope: Scope, principal: str | None) -> Iterator[Finding]:
@@ -145,16 +145,25 @@ def _policies(result: Mapping[str, Any]) -> list[str]:
 
 def judge(
     subject: str, arn: str, command: str, answers: Mapping[Ask, str | None], boundary: str | None = None
-) -> Finding:
-    """One line about all questions; of many refusals the first few are shown. `command` prints the policy."""
+) -> Iterator[Finding]:
+    """One line about all questions; of many refusals the first few are shown. `command` prints the policy.
+
+    What only the organization refuses is not wrong for sure: the simulator does not know the conditions of service
+    control policies. The SageMaker SDK takes it for unverifiable too (sagemaker.core.helper.iam_role_resolver).
+    """
     refused: dict[str, list[Ask]] = {}
     for ask, reason in answers.items():
         if reason is not None:
             refused.setdefault(reason, []).append(ask)
-    if not refused:
-        return ok(subject, f"{arn} may do all {len(answers)} things of `{command}`")
-    parts = [f"{_reason(reason, boundary)} {_named(found)}" for reason, found in refused.items()]
-    return wrong(subject, f"{arn}: {'; '.join(parts)}. `python -m sagemaker_retraining {command}` prints what it needs")
+    if unsure := refused.pop(ORGANIZATION, []):
+        text = f"the simulator says that a service control policy of the organization forbids {_named(unsure)}"
+        yield unknown(subject, f"{arn}: {text}; it does not know their conditions: ask who keeps them")
+    if refused:
+        parts = [f"{_reason(reason, boundary)} {_named(found)}" for reason, found in refused.items()]
+        text = f"{arn}: {'; '.join(parts)}. `python -m sagemaker_retraining {command}` prints what it needs"
+        yield wrong(subject, text)
+    elif not unsure:
+        yield ok(subject, f"{arn} may do all {len(answers)} things of `{command}`")
 
 
 def _reason(reason: str, boundary: str | None) -> str:
