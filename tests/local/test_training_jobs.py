@@ -84,6 +84,8 @@ def test_metric_definitions_are_refused_for_an_algorithm_of_aws(jobs: Jobs) -> N
 
 
 @pytest.mark.aws_fact("training-builtin-metrics")
+@pytest.mark.aws_fact("training-log-control-characters")
+@pytest.mark.aws_fact("training-metric-precision")
 def test_an_algorithm_of_aws_reads_xgboosts_own_lines(jobs: Jobs) -> None:
     """The log shows a tab as #011, and the last number counts, with single precision and at a whole second."""
     lines = [
