@@ -26,7 +26,7 @@ PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 10})
 
 # "If you repeat … in a few seconds" says CreateEndpoint's documentation of a config that was just created.
 CONSISTENT_SECONDS, CONSISTENT_PAUSE_SECONDS = 60, 2
-READ_LATE = ('could not find model "', "could not find endpoint configuration")
+MODEL_LATE, CONFIG_LATE = 'could not find model "', "could not find endpoint configuration"
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,8 @@ class RetrainingHook(Patient, SageMakerHook):
                 return getattr(self.api, method)(**request)
             except ClientError as error:
                 text = error.response["Error"]["Message"].lower()
-                late = text.startswith(READ_LATE) and names(request, text)
+                # Without our config in it: the config that the endpoint is on was deleted, and that stays so.
+                late = text.startswith(MODEL_LATE) or (text.startswith(CONFIG_LATE) and names(request, text))
                 if not late or time.monotonic() > deadline:
                     raise
                 self.log.info("%s; asking again", error)
@@ -248,7 +249,7 @@ class RetrainingHook(Patient, SageMakerHook):
 
 
 def names(request: Mapping[str, Any], text: str) -> bool:
-    """Whether what an error does not find is what the request asks for, not the config that an endpoint is on."""
+    """Whether the request asks for what an error does not find."""
     missing = text.rpartition("/")[2].rstrip('".')
     return f'"{missing}"' in json.dumps(request).lower()
 

@@ -427,7 +427,7 @@ def test_what_was_just_made_is_asked_for_again(serving: Serving, monkeypatch: py
     """SageMaker reads late; the local one does not, so its first answers are replaced here."""
     monkeypatch.setattr("sagemaker_retraining.hooks.CONSISTENT_PAUSE_SECONDS", 0)
     hook = RetrainingHook()
-    late = ['Could not find endpoint configuration "arn:x".', 'Could not find model "arn:x".']
+    late = ['Could not find endpoint configuration "arn:x:endpoint-config/c".', 'Could not find model "arn:x:model/m".']
 
     class Api:
         def update_endpoint(self, **request: Any) -> dict[str, str]:
@@ -437,9 +437,13 @@ def test_what_was_just_made_is_asked_for_again(serving: Serving, monkeypatch: py
 
     monkeypatch.setattr(RetrainingHook, "api", Api())
     assert hook.begin_update({"EndpointName": "e", "EndpointConfigName": "c"})
-    late.append('Could not find endpoint "arn:x".')
-    with pytest.raises(ClientError):
-        hook.begin_update({"EndpointName": "e", "EndpointConfigName": "c"})
+    for stays in (
+        'Could not find endpoint "arn:x".',
+        'Could not find endpoint configuration "arn:x:endpoint-config/old".',
+    ):
+        late.append(stays)
+        with pytest.raises(ClientError):
+            hook.begin_update({"EndpointName": "e", "EndpointConfigName": "c"})
 
 
 def lose_answers(server: LocalSageMaker, *operations: str) -> None:

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators import deploy, invocation
-from sagemaker_retraining.operators.endpoints import not_wanted
+from sagemaker_retraining.operators.endpoints import not_wanted, said_of_quota
 from tests.conftest import LocalSageMaker
 from tests.local.endpoint_kit import Kit, wait_for
 from tests.local.serving_kit import Serving, resumed, short_name
@@ -131,3 +131,14 @@ def test_the_services_own_fault_is_tried_again(serving: Serving, reason: str, er
     found = not_wanted(RetrainingHook(), description, "demo-2", {})
     assert type(found) is error
     assert reason or "/aws/sagemaker/Endpoints/demo" in str(found)
+
+
+@pytest.mark.parametrize(("limit", "error"), [(0, AirflowFailException), (2, AirflowException)])
+def test_a_quota_of_nothing_never_passes(limit: int, error: type[Exception]) -> None:
+    message = (
+        f"The account-level service limit 'ml.m5.large for endpoint usage' is {limit} Instances, with current "
+        f"utilization of {limit} Instances and a request delta of 1 Instances."
+    )
+    with pytest.raises(error, match="both fleets at once") as said, said_of_quota():
+        raise ClientError({"Error": {"Code": "ResourceLimitExceeded", "Message": message}}, "CreateEndpoint")
+    assert type(said.value) is error
