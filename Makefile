@@ -5,6 +5,7 @@ TO ?= 2013-12
 REVIEW ?= auto
 PYTHON ?=
 FAULT ?=
+ENV ?=
 
 BIN = .venv/bin
 # The Python that set-up runs with; every target below first brings its environment up to date, which is quick.
@@ -12,7 +13,7 @@ set_up = @python=$$(sh include/laptop/find_python.sh "$(PYTHON)") && "$$python" 
 UV = .venv-uv/bin/uv pip compile --quiet --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run backfill up down test test-slow chaos lint bench backtest lock clean
+.PHONY: help setup run backfill up down test test-slow chaos lint bench backtest aws-smoke lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +65,10 @@ bench: ## Measure the local SageMaker and write .local/bench.json
 backtest: ## AUC of MODEL month by month, each trained on the months before it
 	$(set_up) run
 	@.venv-jobs/bin/python include/models/$(MODEL)/backtest.py
+
+aws-smoke: ## The smallest full chain on the real SageMaker of ENV=prod, recorded; asks before it spends (docs/aws-smoke.md)
+	$(set_up) run
+	@$(BIN)/python -m include.aws_smoke "$(ENV)"
 
 lock: ## Resolve the locks anew from requirements*.txt
 	$(set_up) dev

@@ -142,6 +142,7 @@ def test_a_payload_that_is_sent_along_and_a_name_for_the_answer(kit: Kit) -> Non
     assert len(answer["InferenceId"]) == 36
 
 
+@pytest.mark.aws_fact("invocation-async-failure")
 def test_failures_arrive_too(kit: Kit) -> None:
     topic = Topic(kit, "as-fails")
     kit.create("as-fails", async_config(kit, "as-fails", topics={"ErrorTopic": topic.arn}))
@@ -162,6 +163,7 @@ def test_failures_arrive_too(kit: Kit) -> None:
     assert arrived(kit, submit(kit, "as-fails", "5")["OutputLocation"]) == "10.0"
 
 
+@pytest.mark.aws_fact("invocation-timeout")
 def test_only_so_many_requests_are_with_the_container_at_once(kit: Kit) -> None:
     """Each takes 3 s, one at a time, and may take 8: those that wait in the queue are in time, in the container not."""
     for name, concurrent in (("as-one", 1), ("as-many", 5)):
@@ -176,6 +178,8 @@ def test_only_so_many_requests_are_with_the_container_at_once(kit: Kit) -> None:
     assert all("Your invocation timed out" in text for text in late)
 
 
+@pytest.mark.aws_fact("invocation-wrong-kind")
+@pytest.mark.aws_fact("invocation-async-limits")
 def test_each_kind_of_endpoint_has_its_operation(kit: Kit) -> None:
     kit.create("as-kind", async_config(kit, "as-kind"))
     kit.create("as-real-time", kit.config("as-real-time"))

@@ -10,6 +10,8 @@ from botocore.exceptions import ClientError
 from tests.local.endpoint_kit import Kit, wait_for
 
 
+@pytest.mark.aws_fact("scaling-updating")
+@pytest.mark.aws_fact("scaling-instance-type-kept")
 def test_a_variant_follows_its_invocations_and_the_policy_survives_a_restart(make_sagemaker_local: Any) -> None:
     server = make_sagemaker_local().start()
     kit = Kit(server)

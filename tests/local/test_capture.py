@@ -28,6 +28,7 @@ def captured(kit: Kit, prefix: str, number: int) -> list[dict[str, Any]]:
     return list(kit.events(prefix))
 
 
+@pytest.mark.aws_fact("capture-line")
 def test_all_requests_are_captured_at_100_percent(kit: Kit) -> None:
     found = kit.create("cap-all", kit.config("cap-all", kit.capture("cap-all/data")))
     assert found["DataCaptureConfig"] == {

@@ -55,6 +55,7 @@ def test_capture_and_tags_survive_updates(serving: Serving) -> None:
     assert RetrainingHook().tags(endpoint["EndpointArn"])["run_id"] == "run 1"
 
 
+@pytest.mark.aws_fact("endpoint-rollback-without-reason")
 def test_a_version_that_does_not_load_leaves_the_old_one_serving(serving: Serving) -> None:
     before = serving.deploy(serving.version(1))
     with pytest.raises(AirflowFailException, match=r"did not pass the ping health check.*serves on"):
@@ -310,6 +311,7 @@ def test_a_sample_that_verifies_nothing_changes_nothing(serving: Serving, rows: 
 
 
 @pytest.mark.usefixtures("as_dag_role")
+@pytest.mark.aws_fact("endpoint-config-in-use-deleted")
 def test_the_clean_up_keeps_what_is_used(serving: Serving) -> None:
     plan = serving.plan("keep: 1")
     deployed = [serving.deploy(serving.version(number), plan) for number in (1, 2, 3)]

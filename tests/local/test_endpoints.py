@@ -146,6 +146,7 @@ def test_a_container_that_dies_is_started_again(kit: Kit) -> None:
     assert wait_for(served, "the container to be back") == "2.0,4.0"
 
 
+@pytest.mark.aws_fact("invocation-unknown-endpoint")
 def test_requests_that_reach_no_model(kit: Kit) -> None:
     error = refused(kit.invoke, "ep-nobody")
     assert error["Error"] == {
@@ -156,6 +157,8 @@ def test_requests_that_reach_no_model(kit: Kit) -> None:
     assert error["Error"]["Message"] == "HTTP content length exceeded 6291456 bytes."
 
 
+@pytest.mark.aws_fact("hosting-name-taken")
+@pytest.mark.aws_fact("hosting-missing")
 def test_operations_on_what_does_not_exist_or_exists_already(kit: Kit) -> None:
     prefix = "arn:aws:sagemaker:us-east-1:123456789012"
     kit.config("ep-exists")
@@ -184,6 +187,8 @@ def test_operations_on_what_does_not_exist_or_exists_already(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("fault", ["broken", "no archive", "not an archive"])
+@pytest.mark.aws_fact("endpoint-ping-text")
+@pytest.mark.aws_fact("endpoint-archive-text")
 def test_a_model_that_cannot_be_served_fails_the_endpoint(kit: Kit, fault: str) -> None:
     name = f"ep-fails-{fault.replace(' ', '-')}"
     config = kit.config(name, broken=fault == "broken")
@@ -247,6 +252,7 @@ def test_no_request_fails_while_an_endpoint_is_updated(kit: Kit) -> None:
     wait_for(lambda: len(list(folder.glob("*"))) == 1, "the models of replaced deployments to be gone")
 
 
+@pytest.mark.aws_fact("endpoint-failed-update")
 def test_an_update_that_does_not_come_up_is_rolled_back(kit: Kit) -> None:
     kit.create("ep-rollback", kit.config("ep-rollback-good"))
     client = Client(kit, "ep-rollback")
@@ -262,6 +268,7 @@ def test_an_update_that_does_not_come_up_is_rolled_back(kit: Kit) -> None:
     assert kit.invoke("ep-rollback", "1") == "8.0"
 
 
+@pytest.mark.aws_fact("endpoint-in-progress")
 def test_an_endpoint_in_progress_takes_no_other_change(kit: Kit) -> None:
     kit.config("ep-busy")
     kit.config("ep-busy-next")
@@ -280,6 +287,8 @@ def test_an_endpoint_in_progress_takes_no_other_change(kit: Kit) -> None:
     assert kit.settled("ep-busy")["EndpointConfigName"] == "ep-busy-next"
 
 
+@pytest.mark.aws_fact("endpoint-retain-properties")
+@pytest.mark.aws_fact("endpoint-retain-deployment-config")
 def test_retained_properties_and_deployment_config(kit: Kit) -> None:
     kit.create("ep-retain", kit.config("ep-retain", kit.capture("retain-a", 30)))
     kit.sagemaker.update_endpoint_weights_and_capacities(
@@ -312,6 +321,7 @@ def test_retained_properties_and_deployment_config(kit: Kit) -> None:
     assert found["LastDeploymentConfig"] == deployment
 
 
+@pytest.mark.aws_fact("event-repeats")
 def test_status_changes_are_events(kit: Kit) -> None:
     sqs, events = kit.server.client("sqs"), kit.server.client("events")
     queue = sqs.create_queue(QueueName="ep-events")["QueueUrl"]

@@ -101,6 +101,7 @@ def test_calls_are_counted_though_all_is_off(faulty: Faulty) -> None:
         ("error_percent", "errors", 500, ("InternalFailure", "A server error, on purpose: see /_local/faults")),
     ],
 )
+@pytest.mark.aws_fact("training-throttled")
 def test_an_error_instead_of_the_operation(
     faulty: Faulty, switch: str, count: str, status: int, error: tuple[str, str]
 ) -> None:

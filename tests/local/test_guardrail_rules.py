@@ -98,6 +98,7 @@ def test_rules(config: dict[str, Any], message: str) -> None:
         ([{"VariantName": "AllTraffic", "ServerlessConfig": {}}], "not supported for serverless"),
     ],
 )
+@pytest.mark.aws_fact("endpoint-guardrail-exclusions")
 def test_endpoints_that_cannot_roll(variants: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(AwsError, match=message):
         guardrails.check(rolling(percent(50)), variants)

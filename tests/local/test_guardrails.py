@@ -113,6 +113,7 @@ def test_a_canary_takes_its_share_and_then_all(kit: Kit) -> None:
     assert kit.invoke("gr-canary", "1") == "3.0"
 
 
+@pytest.mark.aws_fact("endpoint-alarm-of-old-fleet")
 def test_an_alarm_during_the_canary_sends_all_requests_back(kit: Kit) -> None:
     kit.create("gr-back", kit.config("gr-back"))
     kit.config("gr-back-next", factor=3)
@@ -220,6 +221,7 @@ def test_alarms_follow_the_metrics_without_an_update_too(kit: Kit) -> None:
     wait_for(lambda: alarm_state(kit, "gr-watch-busy")["StateValue"] == "ALARM", "five invocations in a minute", 120)
 
 
+@pytest.mark.aws_fact("endpoint-guardrail-exclusions")
 def test_fleets_of_different_variants_are_not_shifted_step_by_step(kit: Kit) -> None:
     kit.create("gr-names", kit.config("gr-names"))
     update = {"EndpointName": "gr-names", "EndpointConfigName": kit.config("gr-names-ab", variants={"A": 1, "B": 1})}

@@ -76,6 +76,7 @@ def test_a_model_of_a_registered_version(sagemaker_local: LocalSageMaker, sagema
     assert gone == ("ValidationException", f"ModelPackage {arn[:-1]}9 does not exist.")
 
 
+@pytest.mark.aws_fact("model-artefact-missing")
 def test_models_that_are_refused(sagemaker_local: LocalSageMaker, sagemaker: Any, container: dict[str, Any]) -> None:
     def refusal(**request: Any) -> str:
         code, message = refused(sagemaker.create_model, ModelName="refused", **request)
@@ -120,6 +121,8 @@ def test_an_endpoint_configuration(sagemaker: Any, model: str) -> None:
         assert gone == ("ValidationException", f'Could not find endpoint configuration "{arn}".')
 
 
+@pytest.mark.aws_fact("shadow-one-production-variant")
+@pytest.mark.aws_fact("config-capture-serverless")
 def test_endpoint_configurations_that_are_refused(sagemaker: Any, model: str) -> None:
     def refusal(*variants: dict[str, Any], **request: Any) -> str:
         code, message = refused(

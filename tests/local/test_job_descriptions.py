@@ -16,6 +16,7 @@ def jobs(sagemaker_local: LocalSageMaker) -> Jobs:
     return Jobs(sagemaker_local)
 
 
+@pytest.mark.aws_fact("describe-training-defaults")
 def test_a_training_job(jobs: Jobs) -> None:
     job = jobs.train("described-training", "", **jobs.plain_container("described-training", ""))
     assert job["OutputDataConfig"]["KmsKeyId"] == ""  # SKLearn.attach reads it
@@ -30,6 +31,7 @@ def test_a_training_job(jobs: Jobs) -> None:
     }
 
 
+@pytest.mark.aws_fact("describe-training-defaults")
 def test_a_training_job_without_channels(jobs: Jobs) -> None:
     assert jobs.train("described-bare", "print(1)")["InputDataConfig"] == []
 
@@ -41,6 +43,8 @@ def test_what_a_request_says_stays(jobs: Jobs) -> None:
     assert jobs.end_of_training("described-said")["OutputDataConfig"] == request["OutputDataConfig"]
 
 
+@pytest.mark.aws_fact("processing-describe-defaults")
+@pytest.mark.aws_fact("processing-fully-replicated")
 def test_a_processing_job(jobs: Jobs) -> None:
     job = jobs.process("described-processing", "print(1)")
     assert [item["AppManaged"] for item in job["ProcessingInputs"]] == [False]
@@ -51,7 +55,10 @@ def test_a_processing_job(jobs: Jobs) -> None:
     assert "Environment" not in job
 
 
+@pytest.mark.aws_fact("transform-describe-defaults")
 def test_a_transform_job(sagemaker_local: LocalSageMaker) -> None:
     job = Transforms(sagemaker_local).transform("described-transform", {"a.csv": "1,2"})
     assert job["Environment"] == {}
     assert job["TransformOutput"]["KmsKeyId"] == ""
+    assert job["DataProcessing"] == {"InputFilter": "$", "OutputFilter": "$", "JoinSource": "None"}
+    assert job["TransformInput"]["CompressionType"] == "None"

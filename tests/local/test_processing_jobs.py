@@ -73,6 +73,7 @@ def test_a_script_runs_with_its_inputs_and_its_outputs_come_back(jobs: Jobs) -> 
     assert jobs.log_streams("Processing", "straight") == [["first line", "last line"]]
 
 
+@pytest.mark.aws_fact("failure-processing-script")
 def test_a_script_that_exits_3_fails_the_job_and_keeps_its_outputs(jobs: Jobs) -> None:
     script = f"import sys; open('{OUTPUT}/out/partial.txt', 'w').write('x'); print('oh no'); sys.exit(3)"
     job = jobs.process("exit-3", script)
@@ -82,6 +83,7 @@ def test_a_script_that_exits_3_fails_the_job_and_keeps_its_outputs(jobs: Jobs) -
     assert jobs.log_streams("Processing", "exit-3") == [["oh no"]]
 
 
+@pytest.mark.aws_fact("failure-processing-script")
 def test_a_script_that_leaves_a_message_has_it_beside_the_reason(jobs: Jobs) -> None:
     job = jobs.process("exit-says", "import sys; open('/opt/ml/output/message', 'w').write('no rows'); sys.exit(3)")
     assert job["FailureReason"] == "AlgorithmError: See job logs for more information"
@@ -192,6 +194,7 @@ time.sleep(600)
     assert processes("max-runtime-child") == []
 
 
+@pytest.mark.aws_fact("processing-name-taken")
 def test_a_name_is_used_once_until_it_is_deleted(jobs: Jobs) -> None:
     request = jobs.processing_request("twice", "")
     jobs.sagemaker.create_processing_job(**request)

@@ -55,6 +55,7 @@ def add(sagemaker: Any, group: str, **request: Any) -> str:
     return arn
 
 
+@pytest.mark.aws_fact("registry-group-taken")
 def test_a_group(sagemaker: Any, group: str) -> None:
     found = sagemaker.describe_model_package_group(ModelPackageGroupName=group)
     assert found["ModelPackageGroupArn"] == f"{ACCOUNT}:model-package-group/{group}"
@@ -178,6 +179,9 @@ def test_a_client_token_registers_once(sagemaker: Any, group: str) -> None:
     assert len(sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]) == 1
 
 
+@pytest.mark.aws_fact("registry-missing")
+@pytest.mark.aws_fact("registry-versions-take-no-tags")
+@pytest.mark.aws_fact("registry-both-names")
 def test_what_is_refused(sagemaker_local: LocalSageMaker, sagemaker: Any, group: str) -> None:
     tags = refused(sagemaker.create_model_package, ModelPackageGroupName=group, Tags=[{"Key": "a", "Value": "b"}])
     assert tags[0] == "ValidationException"

@@ -119,6 +119,7 @@ def test_a_failed_job_gets_the_next_generation(sagemaker_local: LocalSageMaker, 
     assert jobs(sagemaker_local, "fails") == ["fails", "fails-g1"]
 
 
+@pytest.mark.aws_fact("describe-training-echo")
 def test_a_retry_attaches_to_the_running_job(sagemaker_local: LocalSageMaker, context: dict[str, Any]) -> None:
     wait_for_file = (
         "import boto3, time\n"

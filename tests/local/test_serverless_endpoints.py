@@ -56,6 +56,7 @@ def test_a_container_runs_only_while_it_is_needed(kit: Kit) -> None:
     assert serving(kit.server.state) == []
 
 
+@pytest.mark.aws_fact("invocation-serverless-throttled")
 def test_requests_beyond_the_concurrency_are_throttled(kit: Kit) -> None:
     create(kit, "sl-most", {"seconds": 4}, MaxConcurrency=2)
 

@@ -46,6 +46,7 @@ def records(kit: Kit, prefix: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.aws_fact("shadow-capture-path")
 def test_production_answers_and_the_shadows_answers_are_captured(kit: Kit) -> None:
     found = kit.create("sh-all", shadow_config(kit, "sh-all", capture=kit.capture("sh-all")))
     [shadow] = found["ShadowProductionVariants"]
@@ -77,6 +78,7 @@ def test_what_is_captured_of_production_is_captured_of_its_shadow(kit: Kit) -> N
     assert set(records(kit, "sh-part/sh-part/Shadow/")) == set(main)
 
 
+@pytest.mark.aws_fact("shadow-weight")
 def test_the_share_is_the_relation_of_the_weights(kit: Kit) -> None:
     capture = kit.capture("sh-share")
     kit.create("sh-share", shadow_config(kit, "sh-share", 0.25, capture=capture))

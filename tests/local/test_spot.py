@@ -47,6 +47,7 @@ def _statuses(job: dict[str, Any]) -> list[str]:
     return [transition["Status"] for transition in job["SecondaryStatusTransitions"]]
 
 
+@pytest.mark.aws_fact("describe-spot-sequences")
 def test_an_interrupted_job_resumes_from_its_checkpoint(jobs: Jobs) -> None:
     jobs.spot_settings({"rules": [{"job": "resumes*", "after_checkpoints": 2, "gap_seconds": 0.5}]})
     job = jobs.train("resumes", CHECKPOINTING, **jobs.spot("resumes"))
@@ -116,6 +117,7 @@ file.close()
     assert jobs.keys("lost/checkpoints/") == ["unfinished"]  # from the last attempt; nobody saw a SIGTERM
 
 
+@pytest.mark.aws_fact("describe-spot-sequences")
 def test_without_capacity_the_job_waits_and_stops_without_ever_starting(jobs: Jobs) -> None:
     jobs.spot_settings({"rules": [{"job": "no-capacity", "no_capacity": True}]})
     job = jobs.train("no-capacity", "", **jobs.spot("no-capacity", longest=1))

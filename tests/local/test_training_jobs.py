@@ -63,6 +63,9 @@ def test_script_mode_from_channels_to_model(jobs: Jobs) -> None:
     assert "[2] validation-auc:0.63" in lines  # a line that Python writes in pieces is one line in the log
 
 
+@pytest.mark.aws_fact("describe-training-pending")
+@pytest.mark.aws_fact("describe-training-time")
+@pytest.mark.aws_fact("describe-billable-on-demand")
 def test_transitions_are_contiguous_and_times_agree(jobs: Jobs) -> None:
     job = jobs.train("times", "", **jobs.plain_container("times", ""))
     assert _statuses(job) == ["Starting", "Pending", "Downloading", "Training", "Uploading", "Completed"]
@@ -77,6 +80,7 @@ def test_transitions_are_contiguous_and_times_agree(jobs: Jobs) -> None:
     assert job["ResourceConfig"]["InstanceCount"] == 1
 
 
+@pytest.mark.aws_fact("failure-training-script")
 def test_a_script_that_exits_3_fails_the_job_as_the_toolkit_does(jobs: Jobs) -> None:
     script = """
 import os
@@ -123,6 +127,7 @@ def test_an_algorithm_without_a_script_says_what_is_missing(jobs: Jobs) -> None:
     assert "give the hyperparameters sagemaker_program" in job["FailureReason"]
 
 
+@pytest.mark.aws_fact("training-empty-prefix")
 def test_a_channel_without_objects_is_refused_at_once(jobs: Jobs) -> None:
     url = f"s3://{jobs.server.bucket}/no/data"
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": url}}
@@ -150,6 +155,7 @@ def test_what_a_manifest_names_and_is_not_there_fails_the_job_before_training(jo
     assert jobs.log_streams("Training", "gone") == []
 
 
+@pytest.mark.aws_fact("stop-ended-job")
 def test_stop_lets_a_script_that_sees_sigterm_finish_its_model(jobs: Jobs) -> None:
     script = """
 import signal, sys, time
@@ -188,6 +194,7 @@ while True: time.sleep(0.1)
         assert "got SIGTERM" not in lines
 
 
+@pytest.mark.aws_fact("training-name-taken")
 def test_a_name_is_used_once_until_it_is_deleted(jobs: Jobs) -> None:
     request = jobs.training_request("train-twice", "", **jobs.plain_container("train-twice", READY))
     jobs.sagemaker.create_training_job(**request)
@@ -207,6 +214,7 @@ def test_a_name_is_used_once_until_it_is_deleted(jobs: Jobs) -> None:
     assert listed["TrainingJobSummaries"] == []
 
 
+@pytest.mark.aws_fact("event-repeats")
 def test_state_changes_are_events_with_times_in_milliseconds(jobs: Jobs) -> None:
     events, sqs = jobs.server.client("events"), jobs.server.client("sqs")
     queue = sqs.create_queue(QueueName="training-events")["QueueUrl"]
@@ -284,6 +292,9 @@ WAIT = "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or 
         (_two_sources, "exactly one of TrainingImage and AlgorithmName"),
     ],
 )
+@pytest.mark.aws_fact("training-max-wait-without-spot")
+@pytest.mark.aws_fact("training-role-not-assumable")
+@pytest.mark.aws_fact("training-role-cross-account")
 def test_a_bad_request_is_refused_and_leaves_no_job(jobs: Jobs, spoil: Any, message: str) -> None:
     request = jobs.training_request(f"refused{spoil.__name__.replace('_', '-')}", "")
     spoil(request)
@@ -294,6 +305,7 @@ def test_a_bad_request_is_refused_and_leaves_no_job(jobs: Jobs, spoil: Any, mess
     assert listed["TrainingJobSummaries"] == []
 
 
+@pytest.mark.aws_fact("training-quota-refused")
 def test_more_instances_than_this_machine_is_are_above_the_quota(jobs: Jobs) -> None:
     request = jobs.training_request("two-instances", "")
     request["ResourceConfig"]["InstanceCount"] = 2

@@ -106,6 +106,7 @@ def test_json_that_is_no_object_is_joined_under_a_name() -> None:
         work.output([b"[1, 2]"], b"nonsense")
 
 
+@pytest.mark.aws_fact("transform-execution-parameters")
 def test_the_request_comes_before_the_container_and_that_before_the_default() -> None:
     known = {"MaxConcurrentTransforms": 8, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 3}
     parameters = Answer(200, HTTPMessage(), json.dumps(known).encode())

@@ -158,6 +158,8 @@ def test_a_filter_beyond_the_record_fails_the_object(jobs: Transforms) -> None:
         ("tr-payload", "1" * 1_100_000, CLIENT_ERROR, "Too much data for max payload size"),
     ],
 )
+@pytest.mark.aws_fact("failure-transform")
+@pytest.mark.aws_fact("transform-413")
 def test_an_object_that_fails_has_no_output_and_the_others_have(
     jobs: Transforms, name: str, content: str, reason: str, line: str
 ) -> None:
@@ -208,6 +210,7 @@ def test_what_a_manifest_names_may_be_missing(jobs: Transforms) -> None:
     assert job["FailureReason"].startswith(f'ClientError: No S3 objects found under S3 URL "{url}" given in input')
 
 
+@pytest.mark.aws_fact("transform-empty-input")
 def test_requests_that_are_refused(jobs: Transforms) -> None:
     def code_and_text(**changes: Any) -> tuple[str, str]:
         return refused(jobs, jobs.request("tr-refused", {"a.csv": "1"}, **changes))
@@ -243,11 +246,13 @@ def test_requests_that_are_refused(jobs: Transforms) -> None:
         jobs.sagemaker.describe_transform_job(TransformJobName="tr-nobody")
 
 
+@pytest.mark.aws_fact("stop-unknown-transform")
 def test_a_job_that_is_not_there_cannot_be_stopped(jobs: Transforms) -> None:
     with pytest.raises(ClientError, match="Could not find job to update with name: tr-nowhere"):
         jobs.sagemaker.stop_transform_job(TransformJobName="tr-nowhere")
 
 
+@pytest.mark.aws_fact("stop-ended-job")
 def test_a_job_that_is_stopped_stores_nothing(jobs: Transforms) -> None:
     request = jobs.request("tr-stop", {"a.csv": "1", "b.csv": "wait"}, MaxConcurrentTransforms=2)
     jobs.sagemaker.create_transform_job(**request)
@@ -261,6 +266,7 @@ def test_a_job_that_is_stopped_stores_nothing(jobs: Transforms) -> None:
         jobs.sagemaker.stop_transform_job(TransformJobName="tr-stop")
 
 
+@pytest.mark.aws_fact("list-newest-first")
 def test_lists_waiters_events_and_pages(jobs: Transforms) -> None:
     sqs, events = jobs.server.client("sqs"), jobs.server.client("events")
     queue = sqs.create_queue(QueueName="tr-events")["QueueUrl"]

@@ -101,6 +101,7 @@ def test_a_version_that_does_not_exist_ends_the_wait(common: dict[str, Any]) -> 
         ("AccessDeniedException", 403, False),
     ],
 )
+@pytest.mark.aws_fact("training-throttled")
 def test_what_passes_by_itself(code: str, status: int, expected: bool) -> None:
     answer: Any = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}}
     assert is_transient(ClientError(answer, "DescribeTrainingJob")) is expected

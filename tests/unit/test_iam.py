@@ -62,6 +62,8 @@ def run(tmp_path: Path) -> list[Call]:
     ]
 
 
+@pytest.mark.aws_fact("training-tags-need-permission")
+@pytest.mark.aws_fact("endpoint-create-authorised-on-both")
 def test_the_dag_may_send_every_request_of_a_run(run: list[Call]) -> None:
     asked = {ask.action for call in run for ask in asks(call)}
     assert {"iam:PassRole", "sagemaker:AddTags", "sagemaker:CreateEndpoint"} <= asked

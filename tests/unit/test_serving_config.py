@@ -52,6 +52,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("deploy", BAD)
+@pytest.mark.aws_fact("config-capture-async")
 def test_one_clear_sentence(tmp_path: Path, deploy: str) -> None:
     project = ExampleProject(tmp_path)
     project.write_model(f"{MODEL}deploy: {{{deploy}}}\n")

@@ -121,7 +121,16 @@ def update_weights_and_capacities(ctx: Context, request: Request) -> Response:
 @operation("DescribeEndpoint")
 def describe_endpoint(ctx: Context, request: Request) -> Response:
     """The endpoint as it is now."""
-    return _endpoint(ctx, request["EndpointName"])
+    body = _endpoint(ctx, request["EndpointName"])
+    if variants := body.get("ProductionVariants"):
+        body = {**body, "ProductionVariants": [_described(variant) for variant in variants]}
+    return body
+
+
+def _described(variant: dict[str, Any]) -> dict[str, Any]:
+    """Of a serverless variant AWS shows what it has, not what it is to have."""
+    hidden = {"DesiredInstanceCount", "DesiredServerlessConfig"} if "CurrentServerlessConfig" in variant else set()
+    return {name: value for name, value in variant.items() if name not in hidden}
 
 
 @operation("ListEndpoints")
