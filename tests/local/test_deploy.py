@@ -151,6 +151,7 @@ def test_a_change_whose_answer_is_lost_is_not_made_twice(serving: Serving) -> No
 
 
 @pytest.mark.usefixtures("as_dag_role")
+@pytest.mark.aws_fact("alarm-dimensions")
 def test_alarms_are_made_once_and_watched(serving: Serving) -> None:
     plan = serving.plan(
         f"alarms: [{{metric: error_rate, above: 0.05}}, {{metric: latency_p99_ms, above: 500}}], {CANARY}"
