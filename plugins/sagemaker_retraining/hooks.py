@@ -26,7 +26,7 @@ PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 10})
 
 # "If you repeat … in a few seconds" says CreateEndpoint's documentation of a config that was just created.
 CONSISTENT_SECONDS, CONSISTENT_PAUSE_SECONDS = 60, 2
-READ_LATE = ('could not find model "', "could not find endpoint configuration")
+MODEL_LATE, CONFIG_LATE = 'could not find model "', "could not find endpoint configuration"
 # A role that was just made is refused for seconds, seldom a minute; Terraform's SageMaker resources ask again too.
 ROLE_SECONDS = 120
 ROLE_LATE = "could not assume role"
@@ -226,7 +226,10 @@ class RetrainingHook(Patient, SageMakerHook):
             except ClientError as error:
                 text = error.response["Error"]["Message"].lower()
                 seconds = ROLE_SECONDS if text.startswith(ROLE_LATE) else CONSISTENT_SECONDS
-                late = text.startswith(ROLE_LATE) or (text.startswith(READ_LATE) and names(request, text))
+                # Without our config in it: the config that the endpoint is on was deleted, and that stays so.
+                late = text.startswith((MODEL_LATE, ROLE_LATE)) or (
+                    text.startswith(CONFIG_LATE) and names(request, text)
+                )
                 if not late or time.monotonic() - began > seconds:
                     raise
                 self.log.info("%s; asking again for at most %s s", error, seconds)
@@ -268,7 +271,7 @@ def server_side_encryption(kms_key: str | None) -> dict[str, str]:
 
 
 def names(request: Mapping[str, Any], text: str) -> bool:
-    """Whether what an error does not find is what the request asks for, not the config that an endpoint is on."""
+    """Whether the request asks for what an error does not find."""
     missing = text.rpartition("/")[2].rstrip('".')
     return f'"{missing}"' in json.dumps(request).lower()
 

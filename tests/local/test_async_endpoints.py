@@ -143,6 +143,7 @@ def test_a_payload_that_is_sent_along_and_a_name_for_the_answer(kit: Kit) -> Non
 
 
 @pytest.mark.aws_fact("invocation-async-failure")
+@pytest.mark.aws_fact("invocation-async-notification")
 def test_failures_arrive_too(kit: Kit) -> None:
     topic = Topic(kit, "as-fails")
     kit.create("as-fails", async_config(kit, "as-fails", topics={"ErrorTopic": topic.arn}))
@@ -150,6 +151,7 @@ def test_failures_arrive_too(kit: Kit) -> None:
     assert arrived(kit, answer["FailureLocation"]).startswith("<!doctype html>")
     message = topic.message()
     assert message["invocationStatus"] == "Failed"
+    assert "responseParameters" not in message
     assert message["inferenceId"] == answer["InferenceId"]
     assert message["failureReason"] == (
         "ClientError: Received server error (500) from model. See the SageMaker Endpoint logs in your account for more "

@@ -151,6 +151,7 @@ def test_a_change_whose_answer_is_lost_is_not_made_twice(serving: Serving) -> No
 
 
 @pytest.mark.usefixtures("as_dag_role")
+@pytest.mark.aws_fact("alarm-dimensions")
 def test_alarms_are_made_once_and_watched(serving: Serving) -> None:
     plan = serving.plan(
         f"alarms: [{{metric: error_rate, above: 0.05}}, {{metric: latency_p99_ms, above: 500}}], {CANARY}"
@@ -429,7 +430,7 @@ def test_what_was_just_made_is_asked_for_again(serving: Serving, monkeypatch: py
     """SageMaker reads late; the local one does not, so its first answers are replaced here."""
     monkeypatch.setattr("sagemaker_retraining.hooks.CONSISTENT_PAUSE_SECONDS", 0)
     hook = RetrainingHook()
-    late = ['Could not find endpoint configuration "arn:x".', 'Could not find model "arn:x".']
+    late = ['Could not find endpoint configuration "arn:x:endpoint-config/c".', 'Could not find model "arn:x:model/m".']
 
     class Api:
         def update_endpoint(self, **request: Any) -> dict[str, str]:
@@ -439,9 +440,13 @@ def test_what_was_just_made_is_asked_for_again(serving: Serving, monkeypatch: py
 
     monkeypatch.setattr(RetrainingHook, "api", Api())
     assert hook.begin_update({"EndpointName": "e", "EndpointConfigName": "c"})
-    late.append('Could not find endpoint "arn:x".')
-    with pytest.raises(ClientError):
-        hook.begin_update({"EndpointName": "e", "EndpointConfigName": "c"})
+    for stays in (
+        'Could not find endpoint "arn:x".',
+        'Could not find endpoint configuration "arn:x:endpoint-config/old".',
+    ):
+        late.append(stays)
+        with pytest.raises(ClientError):
+            hook.begin_update({"EndpointName": "e", "EndpointConfigName": "c"})
 
 
 def lose_answers(server: LocalSageMaker, *operations: str) -> None:

@@ -46,6 +46,8 @@ def refusal(kit: Kit, endpoint: str, config: str) -> str:
     return message
 
 
+@pytest.mark.aws_fact("endpoint-kind-change")
+@pytest.mark.aws_fact("endpoint-resolved-image")
 def test_only_from_serverless_to_instances(kit: Kit) -> None:
     instances = kit.config("kind-instances")
     serverless = {"MemorySizeInMB": 1024, "MaxConcurrency": 2}
@@ -59,6 +61,7 @@ def test_only_from_serverless_to_instances(kit: Kit) -> None:
     assert "@sha256:" in image["ResolvedImage"]
 
 
+@pytest.mark.aws_fact("endpoint-async-cannot-be-removed")
 def test_asynchronous_stays_so(kit: Kit) -> None:
     real_time = kit.config("kind-real-time")
     output = {"OutputConfig": {"S3OutputPath": f"s3://{kit.server.bucket}/kind-async/"}}
@@ -70,6 +73,7 @@ def test_asynchronous_stays_so(kit: Kit) -> None:
     assert said.startswith("The AsyncInferenceConfig parameter cannot be removed from this endpoint kind-async.")
 
 
+@pytest.mark.aws_fact("endpoint-current-config-deleted")
 def test_the_config_that_serves_must_be_there(kit: Kit) -> None:
     kit.create("kind-gone", kit.config("kind-gone-1"))
     arn = kit.sagemaker.describe_endpoint_config(EndpointConfigName="kind-gone-1")["EndpointConfigArn"]
@@ -113,6 +117,7 @@ def test_verify_cannot_put_serverless_back(serving: Serving) -> None:
     assert serving.endpoint()["EndpointConfigName"] == after["endpoint_config"]
 
 
+@pytest.mark.aws_fact("scaling-target-goes-with-endpoint")
 def test_what_scales_an_endpoint_goes_with_it(kit: Kit) -> None:
     kit.create("kind-scaled", kit.config("kind-scaled"))
     scaling = kit.server.client("application-autoscaling")

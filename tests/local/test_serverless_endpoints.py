@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -94,6 +95,8 @@ def test_an_endpoint_becomes_serverless_and_back(kit: Kit) -> None:
     assert kit.invoke("sl-change", "1") == "2.0"
 
 
+@pytest.mark.aws_fact("endpoint-serverless-cannot-start")
+@pytest.mark.aws_fact("log-streams")
 def test_a_model_that_does_not_load_fails_the_endpoint(kit: Kit) -> None:
     found = create(kit, "sl-broken", {"broken": True})
     assert found["EndpointStatus"] == "Failed"
@@ -101,6 +104,10 @@ def test_a_model_that_does_not_load_fails_the_endpoint(kit: Kit) -> None:
         'Received server error (0) from model with message "An error occurred while handling request as the model '
         'process exited.". See https://'
     )
+    [stream] = kit.server.client("logs").describe_log_streams(logGroupName="/aws/sagemaker/Endpoints/sl-broken")[
+        "logStreams"
+    ]
+    assert re.fullmatch(r"[0-9a-f]+-[0-9a-f]{32}", stream["logStreamName"])
 
 
 def test_configs_that_are_refused(kit: Kit) -> None:

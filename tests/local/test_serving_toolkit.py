@@ -190,6 +190,9 @@ def with_script(folder: Path, text: str, columns: str = "") -> Path:
     return folder
 
 
+@pytest.mark.aws_fact("image-html-content-type")
+@pytest.mark.aws_fact("image-exception-is-500")
+@pytest.mark.aws_fact("invocation-container-defaults")
 def test_whatever_a_script_returns(oracle: Path, tmp_path: Path) -> None:
     """A text without a type is HTML, whatever was asked for; an exception is a 500 that does not say why."""
     cases = [(kind, "text/csv", "text/csv") for kind in KINDS]

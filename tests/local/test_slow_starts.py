@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators import deploy, invocation
-from sagemaker_retraining.operators.endpoints import not_wanted
+from sagemaker_retraining.operators.endpoints import not_wanted, said_of_quota
 from tests.conftest import LocalSageMaker
 from tests.local.endpoint_kit import Kit, wait_for
 from tests.local.serving_kit import Serving, resumed, short_name
@@ -40,6 +40,8 @@ def serving(
     return Serving(server, tmp_path, short_name(request.node.name))
 
 
+@pytest.mark.aws_fact("invocation-serverless-cold-start")
+@pytest.mark.aws_fact("invocation-from-model-or-primary")
 def test_a_serverless_cold_start_that_takes_too_long_is_asked_again(serving: Serving) -> None:
     plan = serving.plan("serverless: {}")
     deployed = serving.deploy(serving.version(1, load_seconds=4), plan)
@@ -78,6 +80,7 @@ def test_a_model_that_never_answers_is_not_asked_for_ever(serving: Serving, monk
         serving.verify(1, deployed)
 
 
+@pytest.mark.aws_fact("endpoint-crash-keeps-creating")
 def test_a_container_that_fails_blocks_the_name_until_sagemaker_gives_up(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +123,8 @@ def test_a_container_that_ends_is_started_again(serving: Serving) -> None:
         ("", AirflowFailException),
     ],
 )
+@pytest.mark.aws_fact("endpoint-request-to-service-failed")
+@pytest.mark.aws_fact("endpoint-rollback-without-reason")
 def test_the_services_own_fault_is_tried_again(serving: Serving, reason: str, error: type[Exception]) -> None:
     """An endpoint that was rolled back for it; without a reason nobody knows, so the message says where to look."""
     description = {
@@ -131,3 +136,15 @@ def test_the_services_own_fault_is_tried_again(serving: Serving, reason: str, er
     found = not_wanted(RetrainingHook(), description, "demo-2", {})
     assert type(found) is error
     assert reason or "/aws/sagemaker/Endpoints/demo" in str(found)
+
+
+@pytest.mark.parametrize(("limit", "error"), [(0, AirflowFailException), (2, AirflowException)])
+@pytest.mark.aws_fact("endpoint-quota-refused")
+def test_a_quota_of_nothing_never_passes(limit: int, error: type[Exception]) -> None:
+    message = (
+        f"The account-level service limit 'ml.m5.large for endpoint usage' is {limit} Instances, with current "
+        f"utilization of {limit} Instances and a request delta of 1 Instances."
+    )
+    with pytest.raises(error, match="both fleets at once") as said, said_of_quota():
+        raise ClientError({"Error": {"Code": "ResourceLimitExceeded", "Message": message}}, "CreateEndpoint")
+    assert type(said.value) is error

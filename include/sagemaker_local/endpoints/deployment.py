@@ -143,7 +143,7 @@ class Builder:
 
         def make() -> ModelServer:
             host = uuid.uuid4().hex
-            stream = f"{name}/{host[:12]}-{uuid.uuid4().hex}" if serverless else f"{name}/i-{host[:17]}"
+            stream = f"{host[:12]}-{uuid.uuid4().hex}" if serverless else f"{name}/i-{host[:17]}"
             logs = LogStream(self._ctx, log_group(endpoint), stream)
             return launch.model_server(self._ctx, directory, container, logs)
 

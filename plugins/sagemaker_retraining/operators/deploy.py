@@ -20,6 +20,7 @@ from sagemaker_retraining.operators.endpoints import (
     log_tail,
     not_wanted,
     pending_config,
+    said_of_quota,
     served_model,
 )
 from sagemaker_retraining.operators.guards import (
@@ -111,7 +112,8 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         if current is None:
             self.create_missing(requests)
             self.log.info("Creating endpoint %s on %s", self.endpoint, wanted)
-            ours = self.hook.create_unless_there("create_endpoint", requests["CreateEndpoint"])
+            with said_of_quota():
+                ours = self.hook.create_unless_there("create_endpoint", requests["CreateEndpoint"])
         elif current["EndpointStatus"] == "Failed":
             raise not_wanted(self.hook, current, wanted, {})
         elif current["EndpointStatus"] in MOVING:
@@ -213,7 +215,9 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         validate("UpdateEndpoint", request)
         self.log.info("Updating endpoint %s from %s to %s", self.endpoint, current["EndpointConfigName"], wanted)
         context["task_state_store"].set(BEGUN, self.attempts(context, wanted))
-        if self.hook.begin_update(request):
+        with said_of_quota():
+            begun = self.hook.begin_update(request)
+        if begun:
             return True
         now = self.hook.describe_or_none("describe_endpoint", EndpointName=self.endpoint)
         ours = now is not None and pending_config(now) == wanted

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -209,6 +210,23 @@ def log_tail(hook: RetrainingHook, endpoint: str) -> str:
 def is_services_own_fault(reason: str) -> bool:
     """SageMaker's own failure, which passes (aws-controllers-k8s/sagemaker-controller, endpoint hooks)."""
     return reason.startswith("Request to service failed")
+
+
+@contextmanager
+def said_of_quota() -> Iterator[None]:
+    """A limit of the account on instances as a sentence: one of 0 never passes by itself, another may."""
+    try:
+        yield
+    except ClientError as error:
+        answer = error.response["Error"]
+        if answer["Code"] != "ResourceLimitExceeded":
+            raise
+        text = f"{answer['Message']} What served before serves on; an update needs both fleets at once"
+        if " is 0 " in answer["Message"]:
+            raise AirflowFailException(
+                f"{text}. Have the limit raised in Service Quotas, and clear this task"
+            ) from error
+        raise AirflowException(text) from error
 
 
 def tripped(hook: RetrainingHook, deployment: Description) -> str:
