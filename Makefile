@@ -80,7 +80,8 @@ lock: ## Resolve the locks anew from requirements*.txt
 		$(UV) --python-version 3.$$minor requirements.txt requirements-local.txt requirements-dev.txt -o locks/dev-py3$$minor.txt && \
 		$(UV) --python-version 3.$$minor -c locks/dev-py3$$minor.txt requirements.txt requirements-local.txt -o locks/run-py3$$minor.txt || exit 1; \
 	done
-	@$(UV) --universal --python-version 3.11 requirements-jobs.txt -o locks/jobs.txt
+	@pins=$$(sed -n 's/^-c //p' requirements-jobs.txt) && \
+		$(UV) --universal --python-version $$(sed -n 's/^# Locked for Python \(3\.[0-9]*\).*/\1/p' $$pins) requirements-jobs.txt -o locks/jobs.txt
 	@$(UV) --universal --python-version 3.11 deploy/mwaa/image.txt -o locks/mwaa.txt
 	@grep '^uv==' locks/dev-py311.txt | sed 's/ .*//' | $(UV) --universal --python-version 3.11 - -o locks/uv.txt
 

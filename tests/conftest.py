@@ -21,7 +21,7 @@ import pytest
 from botocore.config import Config
 
 REPOSITORY = Path(__file__).parent.parent
-JOBS_PYTHON = REPOSITORY / ".venv-jobs/bin/python"
+JOBS_PYTHON = Path(os.environ.get("JOBS_PYTHON", REPOSITORY / ".venv-jobs/bin/python"))
 START_SECONDS = 60
 
 

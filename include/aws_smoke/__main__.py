@@ -42,10 +42,18 @@ def main(arguments: list[str]) -> int:
         )
         return 1
     say(announcement(run, identity["Arn"]))
-    if input("Spend that? Write yes: ").strip().lower() != YES:
+    if not agreed():
         say("Nothing was started.")
         return 1
     return carry_out(run, clients)
+
+
+def agreed() -> bool:
+    """Whether the person writes yes."""
+    try:
+        return input("Spend that? Write yes: ").strip().lower() == YES
+    except (EOFError, KeyboardInterrupt):
+        return False
 
 
 def announcement(run: Smoke, who: str) -> str:

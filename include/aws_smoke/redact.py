@@ -18,6 +18,8 @@ _PEOPLE = frozenset({"CreatedBy", "LastModifiedBy"})
 _TEXTS = (
     (re.compile(r"([?&]X-Amz-[A-Za-z-]+=)[^&\s\"']+"), rf"\1{REMOVED}"),
     (re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,}\b"), REMOVED),
+    (re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::\d*:(?:user|assumed-role|federated-user)/[^\s\"',)]+"), REMOVED),
+    (re.compile(r"(Encoded authorization failure message:) [\w-]+"), rf"\1 {REMOVED}"),
     (re.compile(r"\b(subnet|sg|vpc|vpce|eni)-[0-9a-f]{8,17}\b"), rf"\1-{'0' * 17}"),
 )
 

@@ -66,6 +66,8 @@ def check(environment: str, include: Path) -> None:
 
 def build_wheel(folder: Path) -> Path:
     """The package as a wheel, the same bytes whenever it is built (pyproject.toml: uv_build, which is part of uv)."""
+    if not UV.exists():  # set-up makes do with pip where there is no uv for the machine
+        raise LaptopError(f"make package builds the wheel with uv, and {UV} is not there: build on another machine.")
     done = subprocess.run(
         [str(UV), "build", "--wheel", "--offline", "--quiet", "--out-dir", str(folder), str(ROOT)],
         capture_output=True,

@@ -13,6 +13,7 @@ from moto.events.utils import EventTemplateParser
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from include.sagemaker_local.errors import AwsError
+from include.sagemaker_local.front.bucket_policy import ask_policies_here, check_bucket_policy
 from include.sagemaker_local.front.object_bodies import is_object_body, store_body
 from include.sagemaker_local.moto_errors import failed, refused
 from include.sagemaker_local.moto_state import KEPT, MotoState
@@ -37,9 +38,11 @@ class MotoApp:
     client holds up nobody.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, account: str) -> None:
         EventTemplateParser.DEFAULT_EVENT_INPUT_TEMPLATE = _EVENT_WITH_ACCOUNT  # moto delivers events without it
         self._app = DomainDispatcherApplication(_create_backend_app)
+        ask_policies_here()
+        self._account = account
         self._turn = threading.RLock()
         self._state = MotoState(directory)
         self._state.load()
@@ -54,6 +57,7 @@ class MotoApp:
         try:
             if front := self._front(environ, service):
                 return front(environ, lambda changed: self._run(changed, service))
+            check_bucket_policy(environ, service, self._account)
             if is_object_body(environ, service):
                 store_body(environ, self._state.bodies)
             return self._run(environ, service)

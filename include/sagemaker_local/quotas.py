@@ -1,11 +1,7 @@
-"""Quotas of SageMaker's instances, as Service Quotas names them: what an account may use at a time.
-
-This machine has no such limits; they are set to try them out.
-"""
+"""Quotas of the account on instances, named as Service Quotas names them: what it may use at a time."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -16,7 +12,8 @@ from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.store import Store
 
 _KIND, _NAME = "switch", "quotas"
-_UNSET = 1000
+_LISTED = 20
+"""What Service Quotas says of a quota that nobody has set; more than this machine starts at a time."""
 _USAGES = {
     "training job usage": "TrainingInstanceType",
     "spot training job usage": "TrainingInstanceType",
@@ -31,7 +28,7 @@ Body = dict[str, Any]
 class Quotas:
     """The switch behind `/_local/quotas`: `{"quotas": {"ml.m5.large for spot training job usage": 0}}`.
 
-    What is not named is listed as 1000 and has no limit. Kept with the rest of the state.
+    The names are those of Service Quotas; what is not named has no limit. Kept with the rest of the state.
     """
 
     def __init__(self, store: Store) -> None:
@@ -50,21 +47,21 @@ class Quotas:
         known = set(names())
         for name, limit in quotas.items():
             if name not in known:
-                raise ValueError(f"{name!r} is no quota; they are like 'ml.m5.xlarge for {next(iter(_USAGES))}'")
+                raise ValueError(f"quotas: {name!r} is none; they are like 'ml.m5.large for {next(iter(_USAGES))}'")
             if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
                 raise ValueError(f"quotas.{name} is {limit!r}; it must be a whole number of instances, 0 or more")
         self._store.put(_KIND, _NAME, settings)
         return settings
 
     def limit(self, name: str) -> int | None:
-        """The quota of this name, None when it was not set."""
+        """The quota of this name, None when there is none."""
         found: int | None = self.settings["quotas"].get(name)
         return found
 
-    def values(self) -> dict[str, int]:
-        """Every quota by its name."""
-        known: Body = self.settings["quotas"]
-        return dict.fromkeys(names(), _UNSET) | known
+    def listed(self) -> dict[str, int]:
+        """Every quota by its name, as Service Quotas lists them."""
+        quotas: dict[str, int] = self.settings["quotas"]
+        return dict.fromkeys(names(), _LISTED) | quotas
 
 
 @cache
@@ -74,11 +71,10 @@ def names() -> tuple[str, ...]:
 
 
 def _names() -> Iterator[str]:
-    model = botocore.session.get_session().get_service_model("sagemaker")
+    model: Any = botocore.session.get_session().get_service_model("sagemaker")
     for usage, shape in _USAGES.items():
-        for instance_type in model.shape_for(shape).metadata.get("enum", []):
-            if re.match(r"ml\.", instance_type):
-                yield f"{instance_type} for {usage}"
+        for instance_type in model.shape_for(shape).enum:
+            yield f"{instance_type} for {usage}"
 
 
 def exceeded(name: str, limit: int, used: int, wanted: int, note: str = "") -> AwsError:

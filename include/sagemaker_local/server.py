@@ -49,7 +49,7 @@ class Server:
             raise
 
     def _set_up(self, settings: Settings) -> None:
-        self._moto = MotoApp(settings.state / "aws")
+        self._moto = MotoApp(settings.state / "aws", settings.account)
         store = Store(settings.state / "sagemaker.sqlite")
         self.context = Context(settings, store, Clients(settings.url, settings.region, self._answer))
         self._moto.fronts |= fronts(self.context)

@@ -110,9 +110,14 @@ class RetrainingHook(Patient, SageMakerHook):
         """The S3 client."""
         return self.s3_hook.conn
 
-    def client(self, service: str, attempts: int | None = None) -> Any:
-        """A client of another service, with the same connection and configuration; `attempts` 1: it never retries."""
+    def client(self, service: str, attempts: int | None = None, read_timeout: float | None = None) -> Any:
+        """A client of another service, with the same connection and configuration.
+
+        `attempts` 1: it never retries. `read_timeout` is how many seconds it waits for an answer.
+        """
         config = self.config
+        if read_timeout is not None:
+            config = config.merge(Config(read_timeout=read_timeout))
         if attempts is not None:
             config = config.merge(Config(retries={"mode": "standard", "total_max_attempts": attempts}))
         return AwsBaseHook(
@@ -170,11 +175,18 @@ class RetrainingHook(Patient, SageMakerHook):
         return body
 
     def write_bytes(
-        self, uri: str, body: bytes, *, tags: str = "", content_type: str = "application/octet-stream"
+        self,
+        uri: str,
+        body: bytes,
+        *,
+        kms_key: str | None,
+        tags: str = "",
+        content_type: str = "application/octet-stream",
     ) -> None:
-        """Put an object; `tags` is a URL-encoded tag set."""
+        """Put an object, encrypted with this key; None leaves it to the bucket. `tags` is a URL-encoded tag set."""
         bucket, key = split_s3_uri(uri)
-        self.s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, Tagging=tags)
+        encryption = server_side_encryption(kms_key)
+        self.s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, Tagging=tags, **encryption)
 
     def delete(self, uri: str) -> None:
         """Delete the object at this `s3://` URI, if there is one."""
@@ -213,8 +225,9 @@ class RetrainingHook(Patient, SageMakerHook):
                 return getattr(self.api, method)(**request)
             except ClientError as error:
                 text = error.response["Error"]["Message"].lower()
-                seconds = CONSISTENT_SECONDS if text.startswith(READ_LATE) else ROLE_SECONDS
-                if not text.startswith((*READ_LATE, ROLE_LATE)) or time.monotonic() - began > seconds:
+                seconds = ROLE_SECONDS if text.startswith(ROLE_LATE) else CONSISTENT_SECONDS
+                late = text.startswith(ROLE_LATE) or (text.startswith(READ_LATE) and names(request, text))
+                if not late or time.monotonic() - began > seconds:
                     raise
                 self.log.info("%s; asking again for at most %s s", error, seconds)
                 time.sleep(CONSISTENT_PAUSE_SECONDS)
@@ -243,6 +256,21 @@ class RetrainingHook(Patient, SageMakerHook):
                 return None
             raise
         return response
+
+
+def server_side_encryption(kms_key: str | None) -> dict[str, str]:
+    """What says to PutObject, and to any other way of putting an object, which key encrypts it.
+
+    A bucket policy may demand these headers, whatever the bucket's default is.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+    """
+    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
+
+
+def names(request: Mapping[str, Any], text: str) -> bool:
+    """Whether what an error does not find is what the request asks for, not the config that an endpoint is on."""
+    missing = text.rpartition("/")[2].rstrip('".')
+    return f'"{missing}"' in json.dumps(request).lower()
 
 
 def has_ended(error: ClientError) -> bool:

@@ -235,8 +235,13 @@ def _runtime_limit_of_processing(description: Description) -> str | None:
     return "MaxRuntimeExceeded" if limit and seconds is not None and seconds >= limit else None
 
 
-def raise_for_outcome(description: Description) -> None:
-    """Raise the JobError of a described job that ended in any way but Completed.
+def reason_is_in_log(description: Description) -> bool:
+    """Whether a described job failed for a reason that only its log tells: the script's, or a transform's."""
+    return outcome_of(description) is Outcome.ALGORITHM_ERROR or "See job logs" in description.get("FailureReason", "")
+
+
+def raise_for_outcome(description: Description, end_of_log: str = "") -> None:
+    """Raise the JobError of a described job that ended in any way but Completed, with what its script said last.
 
     Raises ValueError when it has not ended.
     """
@@ -248,7 +253,8 @@ def raise_for_outcome(description: Description) -> None:
         return
     error = ERRORS[outcome]
     said = description.get("FailureReason") or description.get("ExitMessage")
-    raise error(f"{name}: {outcome}{f': {said}' if said else ''} ({advice(outcome, said or '')})")
+    message = f"{name}: {outcome}{f': {said}' if said else ''} ({advice(outcome, said or '')})"
+    raise error(f"{message}\n{end_of_log}" if end_of_log else message)
 
 
 def rejection(code: str, message: str, *, passing: bool) -> JobError:

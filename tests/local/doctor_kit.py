@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -41,6 +42,11 @@ MANIFEST = {"mediaType": "application/vnd.docker.distribution.manifest.v2+json",
 NEWEST = Period.of(datetime.now(UTC)).add(-1)
 
 
+@cache
+def _client(server: LocalSageMaker, service: str) -> Any:
+    return server.client(service)
+
+
 class World:
     """Everything is in order until a test breaks it; names are its own, so that worlds share a server."""
 
@@ -65,7 +71,8 @@ class World:
         (self.project.root / "iam").symlink_to(Path(__file__).parents[2] / "include" / "iam")
 
     def client(self, service: str) -> Any:
-        return self.server.client(service)
+        """Made once: a client of EC2 takes longer than all that a test asks of it."""
+        return _client(self.server, service)
 
     def environment(self, more: str = "", model: str = "") -> None:
         """Add lines to prod.yaml, and what the model says differently there."""
@@ -191,6 +198,13 @@ def proxy(target: str, **rules: AwsError) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def set_quotas(server: LocalSageMaker, quotas: dict[str, int]) -> None:
+    """Replace the quotas of the local SageMaker."""
+    content = json.dumps({"quotas": quotas}).encode()
+    request = urllib.request.Request(f"{server.url}/_local/quotas", content, method="PUT")  # noqa: S310
+    urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
 
 
 def denied(action: str) -> AwsError:

@@ -32,6 +32,7 @@ def input_fn(body, content_type):
     return [float(value) for value in (body if isinstance(body, str) else body.decode()).strip().split(",")]
 
 def predict_fn(values, model):
+    time.sleep(model.pop("first_seconds", 0))
     time.sleep(model.get("seconds", 0))
     if model.get("crashes") == "predicting":
         os._exit(9)

@@ -147,7 +147,7 @@ def test_failures_arrive_too(kit: Kit) -> None:
     topic = Topic(kit, "as-fails")
     kit.create("as-fails", async_config(kit, "as-fails", topics={"ErrorTopic": topic.arn}))
     answer = submit(kit, "as-fails", "-1")
-    assert arrived(kit, answer["FailureLocation"]).startswith("negative input")
+    assert arrived(kit, answer["FailureLocation"]).startswith("<!doctype html>")
     message = topic.message()
     assert message["invocationStatus"] == "Failed"
     assert message["inferenceId"] == answer["InferenceId"]

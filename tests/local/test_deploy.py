@@ -17,6 +17,7 @@ from sagemaker_retraining.operators.cleanup import CleanUpOperator
 from sagemaker_retraining.operators.endpoints import not_wanted
 from sagemaker_retraining.operators.guards import prepare_alarms
 from sagemaker_retraining.operators.transform import ResumableTransformOperator
+from sagemaker_retraining.requests.alarms import on_new_fleet
 from tests.conftest import LocalSageMaker
 from tests.local.endpoint_kit import wait_for
 from tests.local.serving_kit import Serving, resumed, short_name
@@ -156,17 +157,20 @@ def test_alarms_are_made_once_and_watched(serving: Serving) -> None:
     )
     serving.deploy(serving.version(1), plan)
     cloudwatch = serving.server.client("cloudwatch")
-    names = [alarm["AlarmName"] for alarm in plan["deploy"]["alarms"]]
-    with pytest.raises(TaskDeferred):
+    with pytest.raises(TaskDeferred) as deferral:
         serving.deploy_operator(serving.version(2), plan).execute(serving.context())
-    alarms = cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"]
-    assert sorted(alarm["AlarmName"] for alarm in alarms) == sorted(names)
+    assert deferral.value.kwargs is not None
+    wanted = deferral.value.kwargs["target"]["endpoint_config"]
+    alarms = cloudwatch.describe_alarms(AlarmNamePrefix=f"{serving.name}-")["MetricAlarms"]
+    watched = on_new_fleet(plan["deploy"], wanted)["deployment"]["AutoRollbackConfiguration"]["Alarms"]
+    assert sorted(alarm["AlarmName"] for alarm in alarms) == sorted(alarm["AlarmName"] for alarm in watched)
     [latency] = [alarm for alarm in alarms if alarm["MetricName"] == "ModelLatency"]
     assert latency["Threshold"] == 500_000  # microseconds
     assert latency["Dimensions"] == [
         {"Name": "EndpointName", "Value": serving.name},
         {"Name": "VariantName", "Value": "AllTraffic"},
-    ]
+        {"Name": "EndpointConfigName", "Value": wanted},
+    ], "the new fleet alone: errors of the old one must not send the new one back"
 
 
 def test_an_alarm_that_is_on_or_missing_stops_before_anything_is_made(serving: Serving) -> None:

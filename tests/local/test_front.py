@@ -111,6 +111,7 @@ def test_the_default_role_may_what_the_sdk_asks_first(sagemaker_local: LocalSage
     assert decisions(sagemaker_local, role, "dynamodb:PutItem") == ["implicitDeny"]
 
 
+@pytest.mark.aws_fact("account-simulate-several-resources")
 def test_policies_are_simulated(sagemaker_local: LocalSageMaker) -> None:
     """Inline and attached policies, wildcards, a Deny that wins, a condition, what a user's group allows."""
     iam = sagemaker_local.client("iam")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -91,6 +92,13 @@ def test_models_that_are_refused(sagemaker_local: LocalSageMaker, sagemaker: Any
     iam = sagemaker_local.client("iam")
     untrusting = iam.create_role(RoleName="untrusting", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     assert refusal(PrimaryContainer=container, ExecutionRoleArn=untrusting).startswith("Could not assume role ")
+    trust = iam.get_role(RoleName=sagemaker_local.role_arn.rpartition("/")[2])["Role"]["AssumeRolePolicyDocument"]
+    below = iam.create_role(RoleName="hosting", Path="/ml/team/", AssumeRolePolicyDocument=json.dumps(trust))["Role"][
+        "Arn"
+    ]
+    without_path = below.replace("ml/team/", "")
+    assert refusal(PrimaryContainer=container, ExecutionRoleArn=without_path).startswith("Could not assume role ")
+    sagemaker.create_model(ModelName="role-with-a-path", PrimaryContainer=container, ExecutionRoleArn=below)
     missing = {**container, "ModelDataUrl": "s3://no-such-bucket/model.tar.gz"}
     assert refusal(PrimaryContainer=missing) == "Could not find model data at s3://no-such-bucket/model.tar.gz."
     prefix = {"S3Uri": f"s3://{sagemaker_local.bucket}/nothing/", "S3DataType": "S3Prefix", "CompressionType": "None"}

@@ -31,7 +31,7 @@ def keys(sagemaker_local: LocalSageMaker) -> Any:
 def test_the_hook_and_the_links(sagemaker_local: LocalSageMaker, keys: Any) -> None:
     hook = RetrainingHook(aws_conn_id="aws_default")
     uri = f"s3://{sagemaker_local.bucket}/{ODD}/report.json"
-    hook.write_bytes(uri, b'{"a": 1}')
+    hook.write_bytes(uri, b'{"a": 1}', kms_key=None)
     assert keys(ODD) == [f"{ODD}/report.json"]
     assert hook.exists(uri)
     assert hook.read_json(uri) == {"a": 1}

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.conftest import LocalSageMaker
-from tests.local.job_kit import OWN_IMAGE, Jobs, unpacked
+from tests.local.job_kit import OWN_IMAGE, Jobs, archive, unpacked
 
 TRAIN = """
 import argparse, json, os
@@ -137,16 +137,60 @@ raise SystemExit(3)
 """
     job = jobs.train("train-exit-3", script)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Failed", "Failed")
-    assert job["FailureReason"].startswith("AlgorithmError: ")
-    assert "ExecuteUserScriptError" in job["FailureReason"]
-    assert job["FailureReason"].endswith(", exit code: 1")  # the toolkit's own exit code, whatever the script's
+    command = f"{jobs.server.health()['python']} -m train"
+    assert job["FailureReason"] == f'AlgorithmError: ExecuteUserScriptError:\nCommand "{command}", exit code: 1'
     assert jobs.keys("train-exit-3/model/train-exit-3/output/") == ["output.tar.gz"]
     assert "ModelArtifacts" not in job
 
 
-def test_the_reason_of_a_failure_has_the_end_of_the_traceback(jobs: Jobs) -> None:
-    job = jobs.train("traceback", "raise ValueError('the column dep_delay is missing')")
-    assert "ValueError: the column dep_delay is missing" in job["FailureReason"].replace("\\n", " ").replace('" ', ": ")
+@pytest.mark.aws_fact("image-training-toolkit")
+def test_what_a_script_says_of_its_failure_is_in_the_log_alone(jobs: Jobs) -> None:
+    """`python -m` of the script's module, with sorted hyperparameters; the exit code is the toolkit's own."""
+    request = jobs.training_request("traceback", "raise ValueError('the column dep_delay is missing')")
+    request["HyperParameters"] |= {"eta": "0.3", "depth": "4", "n": "1"}
+    jobs.sagemaker.create_training_job(**request)
+    job = jobs.end_of_training("traceback")
+    command = f"{jobs.server.health()['python']} -m train --depth 4 --eta 0.3 -n 1"
+    assert job["FailureReason"] == f'AlgorithmError: ExecuteUserScriptError:\nCommand "{command}", exit code: 1'
+    [lines] = jobs.log_streams("Training", "traceback")
+    said = lines.index("ValueError: the column dep_delay is missing")
+    assert f'Command "{command}"' in lines[said:]
+
+
+ENVIRONMENT = """
+import json, os, sys, wheel_of_own
+print(json.dumps({"argv": sys.argv, "main": __name__, "cwd": os.getcwd(), "found": wheel_of_own.NAME}))
+print("SM", *sorted(name for name in os.environ if name.startswith("SM_")))
+"""
+
+
+@pytest.mark.aws_fact("image-training-toolkit")
+def test_code_with_a_setup_of_its_own_is_installed_by_pip(jobs: Jobs) -> None:
+    """From its own package folder too; and only what the image's toolkit sets is set."""
+    setup = "setup(name='own', version='1', py_modules=['wheel_of_own'], package_dir={'': 'src'})"
+    setup = f"from setuptools import setup\n{setup}"
+    code = archive({"train.py": ENVIRONMENT, "setup.py": setup, "src/wheel_of_own.py": "NAME = 'own'"})
+    request = jobs.training_request("own-setup", "", Environment={"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"})
+    jobs.put("own-setup/sourcedir.tar.gz", code)
+    jobs.sagemaker.create_training_job(**request)
+    job = jobs.end_of_training("own-setup")
+    [lines] = jobs.log_streams("Training", "own-setup")
+    assert job["TrainingJobStatus"] == "Completed", lines
+    [said] = [json.loads(line) for line in lines if line.startswith('{"argv"')]
+    assert said == {"argv": ["/opt/ml/code/train.py"], "main": "__main__", "cwd": "/opt/ml/code", "found": "own"}
+    [names] = [line.split()[1:] for line in lines if line.startswith("SM ")]
+    assert {"SM_MODEL_DIR", "SM_HPS", "SM_USER_ARGS", "SM_NUM_CPUS", "SM_MODULE_NAME"} <= set(names)
+    assert "SM_CURRENT_INSTANCE_TYPE" not in names, "of newer toolkits"
+
+
+@pytest.mark.aws_fact("image-training-toolkit")
+def test_a_setup_that_fails_is_an_install_error(jobs: Jobs) -> None:
+    request = jobs.training_request("bad-setup", "")
+    jobs.put("bad-setup/sourcedir.tar.gz", archive({"train.py": "", "setup.py": "raise SystemExit('no setup')"}))
+    jobs.sagemaker.create_training_job(**request)
+    job = jobs.end_of_training("bad-setup")
+    command = f"{jobs.server.health()['python']} -m pip install . "
+    assert job["FailureReason"] == f'AlgorithmError: InstallModuleError:\nCommand "{command.strip()}", exit code: 1'
 
 
 def test_a_container_of_its_own_writes_its_own_reason(jobs: Jobs) -> None:

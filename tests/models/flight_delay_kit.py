@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from include.sagemaker_local.first_party import metric_definitions
+from tests.conftest import JOBS_PYTHON as PYTHON
 
 REPOSITORY = Path(__file__).parents[2]
-PYTHON = REPOSITORY / ".venv-jobs/bin/python"
 FOLDER = REPOSITORY / "include/models/flight_delay"
 SMALL = ["--num_round", "40", "--checkpoint_every", "10", "--max_depth", "4", "--eta", "0.1"]
 

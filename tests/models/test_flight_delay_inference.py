@@ -39,7 +39,7 @@ BAD_REQUESTS = {
     "error(csv(rows.head(1)), accept='image/png')": "406 accept 'image/png' is not offered; ask for text/csv",
     "error(json.dumps({'instances': [{'tmp': 3}]}), 'application/json')": "400 row 1 has no carrier, origin, dest,",
     "error(bytes([0xff]))": "400 the request is no text/csv: 'utf-8' codec can't decode",
-    "error(json.dumps({'instances': [rows.iloc[0].to_dict() | {'temp': 10 ** 400}]}), JSON)": "400 row 1, column temp: 10",
+    "error(json.dumps({'instances': [rows.iloc[0].to_dict() | {'temp': 10**400}]}), JSON)": "400 row 1, column temp",
 }
 
 

@@ -47,6 +47,16 @@ def test_same_input_same_output(sets: Path, raw: Path, tmp_path: Path) -> None:
         assert digest(base / "processing/output" / file) == digest(sets / file)
 
 
+@pytest.mark.aws_fact("processing-manifest-paths")
+def test_months_under_their_whole_key_are_found(sets: Path, raw: Path, tmp_path: Path) -> None:
+    """SageMaker may put the files of a manifest there; a month that is at two places is refused."""
+    base = folders(tmp_path, raw, ["2013-01", "2013-02"], below="risk/prod/flight_delay/raw")
+    assert kit.preprocess(base, "2013-02").returncode == 0
+    assert digest(base / "processing/output/train/train.parquet") == digest(sets / "train/train.parquet")
+    folders(tmp_path, raw, ["2013-01"])
+    assert ": 2013-01 is there twice, in " in refused(base, "2013-02")
+
+
 def test_first_month_has_nothing_to_learn_from(raw: Path, tmp_path: Path) -> None:
     """2013-01 with no month before it: exit 1, the reason where SageMaker looks for it."""
     said = refused(folders(tmp_path, raw, ["2013-01"]), "2013-01")
@@ -115,10 +125,10 @@ def test_month_that_ends_early(raw: Path, tmp_path: Path) -> None:
     assert "2013-02-01 to 2013-02-05" in done.stdout
 
 
-def folders(base: Path, raw: Path, months: list[str]) -> Path:
-    """`base` as /opt/ml, with links to the files of some months as raw input."""
+def folders(base: Path, raw: Path, months: list[str], below: str = "") -> Path:
+    """`base` as /opt/ml, with links to the files of some months as raw input, in a folder `below` it."""
     for month in months:
-        target = base / f"processing/input/raw/period={month}"
+        target = base / "processing/input/raw" / below / f"period={month}"
         target.mkdir(parents=True)
         for file in (raw / f"period={month}").iterdir():
             (target / file.name).symlink_to(file)

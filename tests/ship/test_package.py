@@ -33,7 +33,18 @@ def mwaa(dist: Path, tmp_path: Path) -> Deployed:
     return deployed
 
 
+def beside_the_dags(built: Path, folder: Path) -> Deployed:
+    """A build with include/ beside dags/ as AIRFLOW_HOME, its wheel installed, the two variables set."""
+    deployed = Deployed(folder / "airflow")
+    shutil.copytree(built, deployed.home, dirs_exist_ok=True)
+    install = [str(UV), "pip", "install", "--quiet", "--offline", "--no-deps", "--python", str(deployed.python)]
+    subprocess.run([*install, str(next(deployed.home.glob("*.whl")))], check=True)
+    deployed.variables = {"RETRAINING_HOME": str(deployed.home), "RETRAINING_ENV": "prod"}
+    return deployed
+
+
 class TestOnMwaa:
+    @pytest.mark.aws_fact("airflow-plugins-executed")
     def test_airflows_loaders_find_the_dags_and_execute_nothing(self, mwaa: Deployed) -> None:
         self.loads(mwaa.start_up())
 
@@ -78,6 +89,7 @@ class TestOnMwaa:
             assert rooms == {"sagemaker_retraining", f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"}
             assert not [name for name in archive.namelist() if "__pycache__" in name or "test" in Path(name).name]
 
+    @pytest.mark.aws_fact("mwaa-image")
     def test_mwaa_forces_its_own_versions(self, dist: Path) -> None:
         """It does unless a line, even a comment, has one of these (`_requirements_has_constraints`)."""
         text = (dist / "mwaa" / "requirements.txt").read_text()
@@ -87,6 +99,7 @@ class TestOnMwaa:
         ]
 
 
+@pytest.mark.aws_fact("astro-image")
 class TestOnAstronomer:
     def test_it_is_an_astro_project(self, dist: Path) -> None:
         project = dist / "astronomer"
@@ -98,6 +111,16 @@ class TestOnAstronomer:
             "project": {"name": "sagemaker-retraining"}
         }
         assert not list((project / "plugins").iterdir())
+
+    @pytest.mark.slow
+    def test_what_astro_deploy_checks_before_it_deploys(self, dist: Path, tmp_path: Path) -> None:
+        """It runs this file in the built image (astro-cli airflow/docker.go)."""
+        deployed = beside_the_dags(dist / "astronomer", tmp_path)
+        parse = ("-m", "pytest", "-q", ".astro/test_dag_integrity_default.py")
+        assert "1 passed" in deployed.run(*parse).stdout
+        lost = deployed.run(*parse, check=False, RETRAINING_ENV="")
+        assert lost.returncode == 1
+        assert "RETRAINING_ENV is not set" in lost.stdout
 
     def test_the_image_installs_the_wheel_that_is_there(self, dist: Path) -> None:
         lines = (dist / "astronomer" / "Dockerfile").read_text().splitlines()
@@ -115,12 +138,7 @@ class TestOnAstronomer:
 
 class TestOnAnyAirflow:
     def test_the_dags_load_with_include_beside_them(self, dist: Path, tmp_path: Path) -> None:
-        deployed = Deployed(tmp_path / "airflow")
-        shutil.copytree(dist / "airflow", deployed.home, dirs_exist_ok=True)
-        install = [str(UV), "pip", "install", "--quiet", "--offline", "--no-deps", "--python", str(deployed.python)]
-        subprocess.run([*install, str(next(deployed.home.glob("*.whl")))], check=True)
-        deployed.variables = {"RETRAINING_HOME": str(deployed.home), "RETRAINING_ENV": "prod"}
-        assert deployed.import_error() == ""
+        assert beside_the_dags(dist / "airflow", tmp_path).import_error() == ""
 
     def test_its_requirements_are_what_is_deployed_and_no_tools(self, dist: Path) -> None:
         text = (dist / "airflow" / "requirements.txt").read_text()
@@ -217,6 +235,7 @@ class TestThePluginsFolderAsItIs:
         deployed.variables = {"RETRAINING_ENV": "prod"}
         return deployed
 
+    @pytest.mark.aws_fact("airflow-plugins-executed")
     def test_without_it_airflow_goes_on(self, mounted: Deployed) -> None:
         mounted.lose_dot_files()
         found = mounted.probe()

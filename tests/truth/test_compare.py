@@ -104,6 +104,13 @@ def test_an_altered_answer_is_found(
     assert len(texts) == 1 and texts[0].startswith(says), texts
 
 
+def test_what_cannot_be_sent_here_is_a_difference() -> None:
+    line = {"name": "x", "service": "sagemaker", "operation": "DescribeModel", "request": {"NoSuchMember": "x"}}
+    with local_sagemaker(JOBS_PYTHON) as url:
+        [(_, ours)] = replay(ABOUT, [{**line, "answers": [{}]}], url)
+    assert ours["error"]["code"] == "ParamValidationError"
+
+
 def test_states_are_compared_in_their_order() -> None:
     def line(*states: str, inner: tuple[str, ...]) -> dict[str, Any]:
         transitions = [{"Status": state, "StatusMessage": "x"} for state in inner]

@@ -104,9 +104,10 @@ def test_an_interrupted_run_deletes_what_it_made(server: LocalSageMaker, tmp_pat
     assert leftovers(server) == {}
 
 
-def test_nothing_is_made_without_a_yes(server: LocalSageMaker, tmp_path: Path) -> None:
+@pytest.mark.parametrize("answer", ["no\n", "\n", ""])
+def test_nothing_is_made_without_a_yes(server: LocalSageMaker, tmp_path: Path, answer: str) -> None:
     process = start(server, tmp_path)
-    output = process.communicate("no\n", timeout=60)[0]
+    output = process.communicate(answer, timeout=60)[0]
     assert process.returncode == 1
     assert "Nothing was started." in output
     assert not (tmp_path / ".local").exists()
@@ -139,6 +140,7 @@ def test_secrets_and_names_are_removed() -> None:
         "ClientToken": "secret",
         "CreatedBy": {"UserProfileName": "jane", "IamIdentity": {"Arn": "arn:aws:iam::999988887777:user/jane"}},
         "Subnets": ["subnet-0123456789abcdef0"],
+        "Message": "User: arn:aws:sts::999988887777:assumed-role/Admin/jane is not authorized to perform: x",
     }
     text = json.dumps(redact(value))
     for secret in ("999988887777", "our-bucket", "team/jobs", "abc", "ASIA", "secret", "jane", "0123456789abcdef0"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from airflow.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from include.sagemaker_local.jobs.transform import HEALTHY_SECONDS
 from sagemaker_retraining.operators.endpoints import not_wanted

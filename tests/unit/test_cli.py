@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from sagemaker_retraining.cli import scripts
 from sagemaker_retraining.cli.main import main
 from tests.project import ENVIRONMENT, MODEL, ExampleProject
 
@@ -18,6 +20,7 @@ PLUGINS = Path(__file__).parents[2] / "plugins"
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ExampleProject:
+    monkeypatch.setattr(scripts, "today", lambda: date(2026, 11, 17))  # the last day with patches for its image
     monkeypatch.setenv("RETRAINING_HOME", str(tmp_path))
     monkeypatch.setenv("RETRAINING_ENV", "test")
     return ExampleProject(tmp_path)
@@ -27,7 +30,8 @@ def test_in_a_process(project: ExampleProject, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sagemaker_retraining", "lint"]
     environment = os.environ | {"PYTHONPATH": str(PLUGINS)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "ok: demo_model in prod, test\n", "")
+    assert (done.returncode, done.stdout) == (0, "ok: demo_model in prod, test\n")
+    assert all("gets no patches since" in line for line in done.stderr.splitlines())
 
 
 class TestLint:
@@ -41,6 +45,60 @@ class TestLint:
             "include/models/demo_model/train.py:2: is not Python: invalid syntax",
             "include/models/demo_model/model.yaml:5: ownr: unknown key; did you mean 'owner'?",
         ]
+
+    @pytest.mark.aws_fact("image-versions")
+    @pytest.mark.parametrize(
+        ("code", "problem"),
+        [
+            ("try:\n    pass\nexcept* ValueError:\n    pass\n", "4: the image's Python is 3.10: Exception groups are"),
+            ("x = 1\ntype X = int\n", "2: "),
+            ("def f[T](x: T) -> T:\n    return x\n", "1: "),
+            ('row = {}\nprint(f"{row["a"]}")\n', "2: "),
+            ('row = {}\nprint(f"""{row["a"]} {f"{1}"}""" + f"{row[\'a\']}")\n', None),
+        ],
+    )
+    def test_syntax_that_the_image_cannot_read(
+        self, project: ExampleProject, capsys: pytest.CaptureFixture[str], code: str, problem: str | None
+    ) -> None:
+        """Whatever Python reads it here, 3.11 or 3.12, refuses it with file and line."""
+        (project.folder / "train.py").write_text(code)
+        assert main(["lint", "--env", "test"]) == (1 if problem else 0)
+        found = capsys.readouterr().out.splitlines()
+        if problem:
+            assert found[0].startswith(f"include/models/demo_model/train.py:{problem}")
+        # Of an image that nothing is known of, nothing is said but what no Python can read.
+        project.write_model(
+            MODEL.replace("{framework: xgboost, version: 3.0-5}", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/mine:1")
+        )
+        assert (main(["lint", "--env", "test"]) == 1) is ("is not Python" in "".join(found))
+
+    def test_names_that_came_after_the_images_python_are_a_warning(
+        self, project: ExampleProject, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        code = "import datetime\ntry:\n    import tomllib\nexcept ImportError:\n    pass\nprint(datetime.UTC)\n"
+        (project.folder / "train.py").write_text(code + "from enum import Enum, StrEnum\n")
+        assert main(["lint", "--env", "test"]) == 0
+        place = "warning: demo_model in test: include/models/demo_model/train.py"
+        assert sorted(capsys.readouterr().err.splitlines()) == [
+            f"{place}:{line}: {name} came with 3.11, the image's Python is 3.10"
+            for line, name in ((3, "tomllib"), (6, "datetime.UTC"), (7, "enum.StrEnum"))
+        ]
+
+    @pytest.mark.aws_fact("image-support")
+    def test_an_image_without_patches_is_a_warning(
+        self, project: ExampleProject, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(scripts, "today", lambda: date(2026, 11, 18))
+        assert main(["lint", "--env", "test"]) == 0
+        assert capsys.readouterr().err == (
+            "warning: demo_model in test: image: sagemaker-xgboost:3.0-5 gets no patches since 2026-11-17; 3.2-0 does "
+            "until 2027-05-13 (docs/configuration.md)\n"
+        )
+        monkeypatch.setattr(scripts, "today", lambda: date(2027, 5, 14))
+        uri = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:3.2-0-cpu-py3"
+        project.write_model(MODEL.replace("{framework: xgboost, version: 3.0-5}", uri))
+        assert main(["lint", "--env", "test"]) == 0
+        assert "3.2-0-cpu-py3 gets no patches since 2027-05-13; no newer one is" in capsys.readouterr().err
 
     def test_requests_are_checked(self, project: ExampleProject, capsys: pytest.CaptureFixture[str]) -> None:
         """What only the service model knows: a description may not hold a control character."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
+from moto.ec2.models.instance_types import INSTANCE_TYPES
 
 from sagemaker_retraining.config import ConfigError, load_environment, load_model
 from sagemaker_retraining.requests import build_requests, serve_requests, validate
@@ -82,6 +85,8 @@ FORBIDDEN = {
 }
 
 
+@pytest.mark.aws_fact("company-isolation-newer-image")
+@pytest.mark.aws_fact("company-isolation-serverless")
 @pytest.mark.parametrize("line", FORBIDDEN)
 def test_what_isolation_forbids_is_said_before_money_is_spent(project: ExampleProject, line: str) -> None:
     project.write_environment(f"{ENVIRONMENT}network_isolation: true\n")
@@ -105,7 +110,15 @@ def test_an_isolated_container_installs_nothing(project: ExampleProject) -> None
 def test_other_partitions_and_roles_with_a_path(project: ExampleProject) -> None:
     project.write_environment(CHINA)
     environment = load_environment("test", project.root)
-    assert (environment.partition, environment.role_arn) == ("aws-cn", "arn:aws-cn:iam::123456789012:role/team/a/jobs")
+    role = "arn:aws-cn:iam::123456789012:role/team/a/jobs"
+    assert (environment.partition, environment.role_arn) == ("aws-cn", role)
+    (project.root / "images.lock.yaml").write_text(LOCK.replace("eu-west-1", "cn-north-1"))
+    requests = build_requests(project.plan())
+    version = PACKAGE_ARN.replace("arn:aws:", "arn:aws-cn:").replace("eu-west-1", "cn-north-1")
+    validate("CreateTrainingJob", requests["train"])
+    for service, operation, request in serve_requests(requests, version):
+        validate(operation, request, service)
+    assert "arn:aws:" not in json.dumps(requests)
 
 
 WRONG = [
@@ -135,6 +148,17 @@ def test_what_cannot_be_used_is_one_sentence(project: ExampleProject, text: str,
     assert [message in problem for problem in error.value.problems] == [True], error.value.problems
 
 
+def test_which_types_have_local_storage_is_what_ec2_says() -> None:
+    """moto has the answer of DescribeInstanceTypes."""
+    shapes = ("TrainingInstanceType", "ProcessingInstanceType", "TransformInstanceType")
+    service = botocore.session.get_session().get_service_model("sagemaker")
+    types = {name for shape in shapes for name in service.shape_for(shape).enum if name[3:] in INSTANCE_TYPES}
+    assert len(types) > 100
+    said = {name: bool(INSTANCE_TYPES[name[3:]].get("InstanceStorageSupported")) for name in types}
+    assert {name: has_local_storage(name) for name in types} == said
+
+
+@pytest.mark.aws_fact("company-endpoint-config-volume-key")
 @pytest.mark.parametrize(
     ("instance_type", "local"),
     [
@@ -155,5 +179,5 @@ def test_no_key_for_disks_that_encrypt_themselves(project: ExampleProject, insta
     made = requests_with(project, f"kms_key_arn: {KEYS['kms_key_arn']}\n")
     assert ("VolumeKmsKeyId" in made["preprocess"]["ProcessingResources"]["ClusterConfig"]) is not local
     assert ("VolumeKmsKeyId" in made["train"]["ResourceConfig"]) is not local
-    assert ("KmsKeyId" in made["CreateEndpointConfig"]) is not local
+    assert "KmsKeyId" in made["CreateEndpointConfig"], "taken, and policies may demand it"
     assert made["train"]["OutputDataConfig"]["KmsKeyId"] == KEYS["kms_key_arn"], "S3 keeps its own"

@@ -95,7 +95,7 @@ PARTS = {
     ("configuration.md", "environment.yaml"): lambda: table(EnvironmentConfig),
     **{
         ("cli.md", command or "all"): lambda command=command: help_of(command)
-        for command in ("", "new", "lint", "plan", "schema", "iam", "status", "approve", "reject")
+        for command in ("", "new", "lint", "plan", "schema", "iam", "doctor", "status", "approve", "reject")
     },
 }
 

@@ -184,7 +184,8 @@ def is_pattern(node: ast.expr) -> bool:
 def test_no_call_in_the_code_lacks_a_permission() -> None:
     """Whatever the code of the package can call, some statement of the DAG's role or the approver is about."""
     known = methods()
-    used = {action for file in PACKAGE.rglob("*.py") for action in called(ast.parse(file.read_text()), known)}
+    files = [file for file in PACKAGE.rglob("*.py") if file.parent.name != "doctor"]  # run by a person, not by a DAG
+    used = {action for file in files for action in called(ast.parse(file.read_text()), known)}
     used |= {known[kind.method(verb)] for kind in JOB_KINDS.values() for verb in ("create", "describe", "stop")}
     assert {"sagemaker:UpdateModelPackage", "sagemaker:InvokeEndpoint", "s3:PutObject", "logs:GetLogEvents"} <= used
     granted = {

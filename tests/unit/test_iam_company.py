@@ -21,6 +21,8 @@ BY_S3 = {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}
 OWN_KEY = KEY.replace("1111-", "9999-")
 VPC = {"subnets": ["subnet-0123456789abcdef0"], "security_group_ids": ["sg-0123456789abcdef0"]}
 
+IMAGE = "999999999999.dkr.ecr.eu-west-1.amazonaws.com/own:1"
+
 
 def environment(**changes: Any) -> EnvironmentConfig:
     return EnvironmentConfig.model_validate({**ENVIRONMENT, **changes})
@@ -28,12 +30,7 @@ def environment(**changes: Any) -> EnvironmentConfig:
 
 def model(**changes: Any) -> ModelConfig:
     """A model with an image of the company's own, data in its lake, and topics."""
-    plain = {
-        "model": "churn",
-        "problem": "regression",
-        "first_period": "2020-01",
-        "image": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/z:1",
-    }
+    plain = {"model": "churn", "problem": "regression", "first_period": "2020-01", "image": IMAGE}
     return ModelConfig.model_validate({**plain, **changes})
 
 

@@ -1,9 +1,9 @@
 """Raw months → train, validation and test sets for one period; runs as a SageMaker processing job.
 
-Reads `INPUT/raw/period=YYYY-MM/{flights,weather,airports}.parquet`: the period's month is the test set, every earlier
-month is history, of which the last week is the validation set. Writes `OUTPUT/{train,validation,test}/`,
-each one parquet file with `date`, the features and `late`, `test/_facts.json` with what was counted on the way, and
-`OUTPUT/baseline/` with the statistics of the features in the training set.
+Reads `period=YYYY-MM/{flights,weather,airports}.parquet`, at whatever depth below `INPUT/raw`: the period's month is
+the test set, every earlier month is history, of which the last week is the validation set. Writes
+`OUTPUT/{train,validation,test}/`, each one parquet file with `date`, the features and `late`, `test/_facts.json` with
+what was counted on the way, and `OUTPUT/baseline/` with the statistics of the features in the training set.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def parse_arguments() -> argparse.Namespace:
 def prepare(period: str, input_dir: Path, output_dir: Path) -> None:
     """Read, build features, split and write. Raises BadInput."""
     months = available_months(input_dir / "raw", period)
-    print(f"Reading {len(months)} months, {months[0]} to {months[-1]}", flush=True)
-    raw = {table: read_table(input_dir / "raw", months, table) for table in COLUMNS}
+    print(f"Reading {len(months)} months, {min(months)} to {max(months)}", flush=True)
+    raw = {table: read_table(months.values(), table) for table in COLUMNS}
     print(f"Building {len(FEATURES)} features for {len(raw['flights']):,} scheduled flights", flush=True)
     rows = build(raw["flights"], raw["weather"], raw["airports"])
     sets = split(rows, period)
@@ -73,14 +73,21 @@ def prepare(period: str, input_dir: Path, output_dir: Path) -> None:
     (output_dir / "test" / "_facts.json").write_text(json.dumps(facts(rows, sets, period), indent=2))
 
 
-def available_months(raw_dir: Path, period: str) -> list[str]:
-    """The months to read, oldest first: the period's own and every earlier one found in `raw_dir`."""
+def available_months(raw_dir: Path, period: str) -> dict[str, Path]:
+    """The months to read and their folders, oldest first: the period's own and every earlier one below `raw_dir`.
+
+    At any depth: SageMaker may put the files of a manifest under their path in it, or under their whole S3 key.
+    """
     if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", period):
         raise BadInput(f"--period is {period!r}; it must be a month written YYYY-MM, such as 2013-11")
-    found = sorted(folder.name.removeprefix("period=") for folder in raw_dir.glob("period=????-??") if folder.is_dir())
+    found: dict[str, Path] = {}
+    for folder in sorted(raw_dir.rglob("period=????-??"), key=lambda folder: folder.name):
+        month = folder.name.removeprefix("period=")
+        if found.setdefault(month, folder) != folder:
+            raise BadInput(f"{raw_dir}: {month} is there twice, in {found[month]} and {folder}; expected one folder")
     if period not in found:
         raise BadInput(f"{raw_dir}/period={period}: no such folder; found {', '.join(found) or 'no months at all'}")
-    months = [month for month in found if month <= period]
+    months = {month: folder for month, folder in found.items() if month <= period}
     if len(months) == 1:
         raise BadInput(
             f"{raw_dir}: no month before {period}; the model learns from earlier months, so start with a later period"
@@ -88,10 +95,10 @@ def available_months(raw_dir: Path, period: str) -> list[str]:
     return months
 
 
-def read_table(raw_dir: Path, months: Iterable[str], table: str) -> pd.DataFrame:
-    """One table over all months, validated. Raises BadInput."""
-    files = [raw_dir / f"period={month}" / f"{table}.parquet" for month in months]
-    return pd.concat([read_file(file, COLUMNS[table]) for file in files], ignore_index=True)
+def read_table(folders: Iterable[Path], table: str) -> pd.DataFrame:
+    """One table over the folders of all months, validated. Raises BadInput."""
+    parts = [read_file(folder / f"{table}.parquet", COLUMNS[table]) for folder in folders]
+    return pd.concat(parts, ignore_index=True)
 
 
 def read_file(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:

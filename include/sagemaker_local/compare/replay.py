@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from include.aws_smoke.recorder import FORMAT, answer_of, as_json, error_of, states
 from include.aws_smoke.redact import BUCKET
@@ -100,6 +100,8 @@ def _ours(client: Any, line: Line, request: dict[str, Any]) -> dict[str, Any]:
         return {"answers": as_json([answer_of(client, operation, request)])}
     except ClientError as error:
         return {"error": error_of(error)}
+    except (BotoCoreError, TimeoutError) as error:  # it cannot be sent by this boto3, or it never comes to rest here
+        return {"error": {"code": type(error).__name__, "message": str(error), "status": 0}}
 
 
 def _free_port() -> int:

@@ -1,67 +1,119 @@
-"""What `train` is in this project's training "container": AWS's training toolkit, as framework containers run it.
+"""What `train` is in this project's training "container": what AWS's XGBoost image does in script mode.
 
-Runs under the job environment's Python. The toolkit reads /opt/ml/input/config, fetches the submitted source code,
-and runs the entry point with the hyperparameters as arguments. With `capture_error` the end of the script's
-traceback becomes the job's FailureReason.
+The image runs sagemaker-containers 2.8.6 (https://github.com/aws/sagemaker-containers, `_trainer.py`, `_modules.py`):
+it fetches the submitted code, installs it with `pip install .`, runs `python -m <module>` with the hyperparameters as
+arguments, and tells of a script that failed no more than its command. That toolkit is of 2020 and does not install
+beside today's packages (its protobuf, Flask and C extension), so what can be seen of it from outside is made here, with
+the parts that its successor sagemaker-training has in common with it. Runs under the job environment's Python.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import re
+import shlex
+import subprocess
 import sys
+import traceback
 from pathlib import Path
-from typing import Any
 
-from sagemaker_training import entry_point, environment, errors, files, process, trainer
+from sagemaker_training import environment, files, logging_config
 
 ML = "/opt/ml"
+MODULE = "sagemaker_xgboost_container.training:main"
+SETUP = """
+from setuptools import setup
+setup(packages=[''],
+      name="{name}",
+      version='1.0.0',
+      include_package_data=True)
+"""
+# Set by the successor only: a script that read one of these would fail in the image.
+NOT_SET = {
+    "SM_CURRENT_INSTANCE_GROUP",
+    "SM_CURRENT_INSTANCE_GROUP_HOSTS",
+    "SM_CURRENT_INSTANCE_TYPE",
+    "SM_DISTRIBUTION_INSTANCE_GROUPS",
+    "SM_INSTANCE_GROUPS",
+    "SM_INSTANCE_GROUPS_DICT",
+    "SM_IS_HETERO",
+    "SM_NUM_NEURONS",
+    "SM_TOPOLOGY",
+}
+log = logging.getLogger("sagemaker-containers")
 
 
-class WholeLines:
-    """A stream of the script's output that is read in whole lines.
-
-    The toolkit prints what it reads as lines, so that a line written in two pieces, as unbuffered Python writes
-    `print("auc", 0.7)`, would become two log events, and its metric would be lost.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    async def read(self, size: int) -> bytes:
-        """At least one line, or what is left at the end."""
-        data: bytes = await self._stream.read(size)
-        while data and not data.endswith(b"\n"):
-            more = await self._stream.read(size)
-            if not more:
-                break
-            data += more
-        return data
+class ClientError(Exception):
+    """The user's code or settings are at fault; the text becomes the job's FailureReason."""
 
 
-def main() -> None:
-    """Run the user's script. Raises the toolkit's errors, which become the failure file and exit code 1."""
+def train() -> int:
+    """Run the user's script: the container's exit code, which is 1 for any failure of the script."""
+    try:
+        run_script()
+        log.info("Reporting training SUCCESS")
+        files.write_success_file()
+        return 0
+    except ClientError as error:
+        message, code = str(error), 1
+    except Exception as error:
+        message, code = f"framework error: \n{traceback.format_exc()}\n{error}", getattr(error, "errno", None) or 1
+        log.error("Reporting training FAILURE")
+    files.write_failure_file(message)
+    log.error(message)
+    return code
+
+
+def run_script() -> None:
+    """Fetch, install and run what the hyperparameters sagemaker_program and sagemaker_submit_directory say."""
     env = environment.Environment()
+    logging_config.configure_logger(env.log_level)
     if not env.user_entry_point:
-        raise errors.ClientError(
+        raise ClientError(
             "The local SageMaker has no built-in algorithms: give the hyperparameters sagemaker_program (such as "
             "train.py) and sagemaker_submit_directory (s3://…/sourcedir.tar.gz), or "
             "AlgorithmSpecification.ContainerEntrypoint."
         )
-    print_whole_lines()
+    log.info("Invoking user training script.")
+    code = Path(environment.code_dir)
+    files.download_and_extract(uri=env.module_dir, path=str(code))
     if environment.base_dir != ML:
-        files.download_and_extract(uri=env.module_dir, path=environment.code_dir)
-        rewrite_code(Path(environment.code_dir), environment.base_dir)
-    entry_point.run(env.module_dir, env.user_entry_point, env.to_cmd_args(), env.to_env_vars(), capture_error=True)
+        rewrite_code(code, environment.base_dir)
+    install(code, env.module_name)
+    variables = {name: value for name, value in env.to_env_vars().items() if name not in NOT_SET}
+    command = [sys.executable, "-m", env.module_name, *env.to_cmd_args()]
+    logging_config.log_script_invocation(command, variables, log)
+    os.environ.update(variables)
+    call(command, code, "ExecuteUserScriptError")
 
 
-def print_whole_lines() -> None:
-    """Make the toolkit read the script's output through WholeLines."""
-    watch = process.watch
+def install(code: Path, name: str) -> None:
+    """`pip install .` of the code, with its requirements.
 
-    async def watch_lines(stream: Any, *arguments: Any, **options: Any) -> Any:
-        return await watch(stream and WholeLines(stream), *arguments, **options)
+    Of a folder of modules alone pip's work is not to be seen, because `python -m` looks into the folder first, and
+    costs two seconds for each job: it is left out. What names packages, has a setup of its own, or a name that no
+    package may have is installed as it is in the image.
+    """
+    requirements = code / "requirements.txt"
+    plain = not requirements.exists() and not (code / "pyproject.toml").exists() and re.fullmatch(r"[\w.-]+", name)
+    if not (code / "setup.py").exists():
+        log.info("Module %s does not provide a setup.py. \nGenerating setup.py", name)
+        (code / "setup.py").write_text(SETUP.format(name=name))
+        (code / "setup.cfg").write_text("\n[wheel]\nuniversal = 1\n")
+        (code / "MANIFEST.in").write_text("\nrecursive-include . *\nrecursive-exclude . __pycache__*\n")
+    else:
+        plain = None
+    command = f"{sys.executable} -m pip install . {'-r requirements.txt' if requirements.exists() else ''}"
+    log.info("Installing module with the following command:\n%s", command)
+    if not plain:
+        call(shlex.split(command), code, "InstallModuleError")
 
-    process.watch = watch_lines
+
+def call(command: list[str], folder: Path, error: str) -> None:
+    """Run a command with this process's output. Raises ClientError that names the command alone when it fails."""
+    if subprocess.run(command, cwd=folder, check=False).returncode:
+        raise ClientError(f'{error}:\nCommand "{" ".join(command)}"')
 
 
 def rewrite_code(folder: Path, base_dir: str) -> None:
@@ -71,5 +123,5 @@ def rewrite_code(folder: Path, base_dir: str) -> None:
 
 
 if __name__ == "__main__":
-    os.environ["SAGEMAKER_TRAINING_MODULE"] = "__main__:main"
-    sys.exit(trainer.train())
+    os.environ["SAGEMAKER_TRAINING_MODULE"] = MODULE
+    sys.exit(train())

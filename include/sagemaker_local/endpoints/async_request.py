@@ -119,7 +119,7 @@ def payload_of(ctx: Context, request: Body) -> bytes:
 
 def notification(request: Body, outcome: Outcome, region: str) -> str:
     """The message to the success or the error topic."""
-    location = request["FailureLocation"] if outcome.failure else request["OutputLocation"]
+    location = None if outcome.failure else request["OutputLocation"]
     parameters = {
         "accept": request["Headers"]["Accept"],
         "contentType": request["Headers"]["Content-Type"],

@@ -46,6 +46,17 @@ def check_targets(ctx: Context, name: str, before: list[dict[str, Any]], after: 
         )
 
 
+def deregister(ctx: Context, name: str) -> None:
+    """DeleteEndpoint deregisters the endpoint's scalable targets, and with them their policies.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-delete-with-scaling.html
+    """
+    for target in scalable_targets(ctx):
+        if target["ResourceId"].startswith(f"endpoint/{name}/variant/"):
+            of = {key: target[key] for key in ("ServiceNamespace", "ResourceId", "ScalableDimension")}
+            ctx.client("application-autoscaling").deregister_scalable_target(**of)
+
+
 class Autoscaling:
     """Applies the scaling policies of variants whose endpoint is InService."""
 

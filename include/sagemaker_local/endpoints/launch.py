@@ -12,6 +12,7 @@ from typing import Any
 from include.sagemaker_local.endpoints.model_server import ModelServer
 from include.sagemaker_local.jobs import isolation
 from include.sagemaker_local.jobs.container import Container
+from include.sagemaker_local.jobs.execution import aws_environment
 from include.sagemaker_local.jobs.logs import LogStream
 from include.sagemaker_local.service import Context
 
@@ -58,12 +59,7 @@ def environment(ctx: Context, directory: Path, container: dict[str, Any], port: 
         "PYTHONUNBUFFERED": "1",
         "SAGEMAKER_BASE_DIR": isolation.ML,
         "SAGEMAKER_SERVING_MODULE": SKLEARN if "scikit-learn" in container["Image"] else XGBOOST,
-        "AWS_REGION": settings.region,
-        "AWS_DEFAULT_REGION": settings.region,
-        "AWS_ENDPOINT_URL": settings.url,
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_EC2_METADATA_DISABLED": "true",
+        **aws_environment(settings, isolated=container.get("Isolated", False)),
         **container["Environment"],
         "SAGEMAKER_BIND_TO_PORT": str(port),
     }

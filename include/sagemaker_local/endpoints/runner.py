@@ -11,7 +11,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from include.sagemaker_local.endpoints import async_request, state
+from include.sagemaker_local.endpoints import async_request, autoscaling, state
 from include.sagemaker_local.endpoints.alarms import Alarms
 from include.sagemaker_local.endpoints.asynchronous import AsyncInvocations
 from include.sagemaker_local.endpoints.autoscaling import Autoscaling
@@ -208,6 +208,7 @@ class EndpointRunner:
             traffic.stop(INVOCATION_SECONDS)
         self._capture.flush()
         self._metrics.forget(name)
+        autoscaling.deregister(self._ctx, name)
         shutil.rmtree(self._builder.directory(name), ignore_errors=True)
         delete_all_tags(self._ctx, body["EndpointArn"])
         self._ctx.store.delete("endpoint", name)

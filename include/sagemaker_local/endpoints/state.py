@@ -6,6 +6,7 @@ containers, capture), so that neither an update nor a restart depends on configs
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 import uuid
@@ -46,6 +47,11 @@ def make_plan(ctx: Context, config: Body) -> Plan:
 def all_variants(body: Body) -> list[Body]:
     """The production variants and the shadow variants of a config, a plan or an endpoint."""
     return [*body["ProductionVariants"], *(body.get("ShadowProductionVariants") or ())]
+
+
+def is_serverless(plan: Plan) -> bool:
+    """Whether any variant of a plan has no instances."""
+    return any("ServerlessConfig" in variant for variant in plan["ProductionVariants"])
 
 
 def retain(plan: Plan, body: Body, excluded: list[str]) -> None:
@@ -180,7 +186,7 @@ def _variant(variant: Body, image: str) -> Body:
     count = variant.get("InitialInstanceCount", 0 if "ServerlessConfig" in variant else 1)
     summary = {
         "VariantName": variant["VariantName"],
-        "DeployedImages": [{"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": time.time()}],
+        "DeployedImages": [{"SpecifiedImage": image, "ResolvedImage": resolved(image), "ResolutionTime": time.time()}],
         "CurrentWeight": weight,
         "DesiredWeight": weight,
         "CurrentInstanceCount": count,
@@ -191,6 +197,12 @@ def _variant(variant: Body, image: str) -> Body:
             CurrentServerlessConfig=variant["ServerlessConfig"], DesiredServerlessConfig=variant["ServerlessConfig"]
         )
     return summary
+
+
+def resolved(image: str) -> str:
+    """`repository@sha256:…`; nobody here knows the image's digest, so it is that of its name."""
+    repository = image.rpartition("/")[0] + "/" + image.rpartition("/")[2].partition("@")[0].partition(":")[0]
+    return f"{repository}@sha256:{hashlib.sha256(image.encode()).hexdigest()}"
 
 
 def _capture(config: Body | None) -> Body | None:

@@ -30,7 +30,7 @@ def list_service_quotas(context: Context, environ: Environ, _: Callable[[Environ
         raise unsupported_operation(f"ListServiceQuotas of {code}")
     if not isinstance(size, int) or not 1 <= size <= _MOST:
         raise AwsError("IllegalArgumentException", f"MaxResults must be between 1 and {_MOST}")
-    found = sorted(Quotas(context.store).values().items())
+    found = sorted(Quotas(context.store).listed().items())
     try:
         start = int(request.get("NextToken", "0"))
     except ValueError as error:

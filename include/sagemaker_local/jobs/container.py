@@ -16,7 +16,8 @@ class Container:
     """Starts `command` with this environment for the job in `directory` (made by `isolation.prepare`).
 
     `on_line` gets every line of its output, `on_exit` is called once, after the last line; both from a thread of
-    the container's. When this server dies, however it dies, the process and all its children die with it.
+    the container's. `network` is False for an isolated one. When this server dies, however it dies, the process and
+    all its children die with it.
     """
 
     def __init__(
@@ -28,11 +29,14 @@ class Container:
         *,
         on_line: Callable[[str], None],
         on_exit: Callable[[], None],
+        network: bool = True,
     ) -> None:
         self.exit_code: int | None = None
         self._on_line, self._on_exit = on_line, on_exit
         self._process = subprocess.Popen(
-            isolation.launch(mode, directory, [isolation.localise(mode, directory, part) for part in command]),
+            isolation.launch(
+                mode, directory, [isolation.localise(mode, directory, part) for part in command], network=network
+            ),
             env={name: isolation.localise(mode, directory, value) for name, value in environment.items()},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

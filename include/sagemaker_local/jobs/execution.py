@@ -20,7 +20,7 @@ from include.sagemaker_local.jobs.launcher import NAMESPACES, REWRITE
 from include.sagemaker_local.jobs.line import Line
 from include.sagemaker_local.jobs.logs import LogStream
 from include.sagemaker_local.jobs.record import JobRecord
-from include.sagemaker_local.service import Context
+from include.sagemaker_local.service import Context, Settings
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,13 @@ class Execution(ABC):
             self._log.write(f"[local SageMaker] {isolation.DESCRIPTIONS[self.mode]}")
         complete = {**self._environment(), **environment}
         self._container = Container(
-            self.mode, self.directory, command, complete, on_line=self.on_line, on_exit=self.wake
+            self.mode,
+            self.directory,
+            command,
+            complete,
+            on_line=self.on_line,
+            on_exit=self.wake,
+            network=not self.isolated,
         )
         return self._container
 
@@ -202,6 +208,12 @@ class Execution(ABC):
         stream.write(f"[local SageMaker] {line}")
         stream.close()
 
+    @property
+    def isolated(self) -> bool:
+        """Whether the request asks for network isolation."""
+        network: dict[str, bool] = self.job.get("NetworkConfig", self.job)
+        return network.get("EnableNetworkIsolation", False)
+
     def _environment(self) -> dict[str, str]:
         """What every container finds: the job environment's programs first, and this server as AWS."""
         settings = self.ctx.settings
@@ -209,6 +221,8 @@ class Execution(ABC):
         home.mkdir(parents=True, exist_ok=True)
         handed_down = {k: v for k, v in os.environ.items() if k.lower() in _HANDED_DOWN or k.startswith("PIP_")}
         base = {"SAGEMAKER_BASE_DIR": isolation.ML, "SM_STUDIO_LOCAL_MODE": "true"}
+        if self.isolated:
+            handed_down = {}
         return {
             **handed_down,
             **(base if self.mode == REWRITE else {}),
@@ -218,14 +232,27 @@ class Execution(ABC):
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
             "OMP_NUM_THREADS": str(cpus()),
-            "AWS_REGION": settings.region,
-            "AWS_DEFAULT_REGION": settings.region,
-            "AWS_ENDPOINT_URL": settings.url,
-            "S3_ENDPOINT_URL": settings.url,
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_EC2_METADATA_DISABLED": "true",
+            **aws_environment(settings, isolated=self.isolated),
         }
+
+
+def aws_environment(settings: Settings, *, isolated: bool) -> dict[str, str]:
+    """This server as AWS, for a container; an isolated one has no credentials, as on AWS.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/mkt-algo-model-internet-free.html
+    """
+    reach = {
+        "AWS_ENDPOINT_URL": settings.url,
+        "S3_ENDPOINT_URL": settings.url,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+    }
+    return {
+        "AWS_REGION": settings.region,
+        "AWS_DEFAULT_REGION": settings.region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        **({} if isolated else reach),
+    }
 
 
 def cpus() -> int:

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import IO, cast
 
-from include.sagemaker_local.jobs.launcher import MOUNTS, NAMESPACES, REWRITE
+from include.sagemaker_local.jobs.launcher import HOST_NETWORK, MOUNTS, NAMESPACES, NO_NETWORK, REWRITE
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +64,13 @@ def remove(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def launch(mode: str, directory: Path, command: list[str]) -> list[str]:
-    """The command line of the launcher that runs `command` for the job in `directory`."""
-    return [sys.executable, "-I", "-S", str(_LAUNCHER), mode, str(directory), *command]
+def launch(mode: str, directory: Path, command: list[str], *, network: bool = True) -> list[str]:
+    """The command line of the launcher that runs `command` for the job in `directory`.
+
+    Without `network` it reaches nothing but itself; where there are no namespaces, that cannot be had.
+    """
+    reach = HOST_NETWORK if network else NO_NETWORK
+    return [sys.executable, "-I", "-S", str(_LAUNCHER), mode, str(directory), reach, *command]
 
 
 def localise(mode: str, directory: Path, text: str) -> str:

@@ -1,6 +1,7 @@
 """Starts a job's command in a container-like environment; run as a script, one process per job.
 
-`python launcher.py <mode> <directory> <command> [<argument> …]`; mode and directory as in `container.py`.
+`python launcher.py <mode> <directory> <network> <command> [<argument> …]`; mode and directory as in `container.py`;
+network is `host`, or `none` for a network namespace of its own with a loopback and nothing else.
 
 - Packages that the job installs are its own: a layer over the virtual environment that is first on its PATH.
 - The job's process sees `<directory>/ml` as /opt/ml (a mount namespace; no other process sees it) and is PID 1
@@ -17,33 +18,38 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import select
 import signal
+import socket
+import struct
 import sys
 from pathlib import Path
 
 NAMESPACES = "namespaces"
 MOUNTS = "mounts"
 REWRITE = "rewrite"
+HOST_NETWORK, NO_NETWORK = "host", "none"
 
 OPT = Path("/opt")
 SETUP_FAILED = 125
 COMMAND_FAILED = 127
 
-_CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID = 0x20000, 0x10000000, 0x20000000
+_CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x20000, 0x10000000, 0x20000000, 0x40000000
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
 _MS_BIND, _MS_MOVE, _MS_REC, _MS_PRIVATE = 0x1000, 0x2000, 0x4000, 0x40000
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def main(mode: str, directory: Path, command: list[str]) -> int:
+def main(mode: str, directory: Path, network: str, command: list[str]) -> int:
     """Run the command to its end and return the exit status."""
     try:
         if mode == REWRITE:
             _prctl(_PR_SET_CHILD_SUBREAPER, 1)
         else:
-            _enter_namespaces(with_pids=mode == NAMESPACES)
+            _enter_namespaces(with_pids=mode == NAMESPACES, with_network=network == NO_NETWORK)
             _mount_opt_ml(directory)
             _keep_environment(directory)
     except OSError as error:
@@ -120,9 +126,10 @@ def _kill_adopted() -> None:
             os.waitpid(pid, 0)
 
 
-def _enter_namespaces(with_pids: bool) -> None:
-    """A mount namespace of our own, and a PID namespace for our children; without root, inside a user namespace."""
-    flags = _CLONE_NEWNS | (_CLONE_NEWPID if with_pids else 0)
+def _enter_namespaces(with_pids: bool, with_network: bool) -> None:
+    """A mount namespace of our own, if asked for a network namespace, and a PID namespace for our children; without
+    root, inside a user namespace."""
+    flags = _CLONE_NEWNS | (_CLONE_NEWPID if with_pids else 0) | (_CLONE_NEWNET if with_network else 0)
     uid, gid = os.geteuid(), os.getegid()
     if uid != 0 or _libc.unshare(flags) != 0:
         _check(_libc.unshare(flags | _CLONE_NEWUSER), "unshare")
@@ -132,6 +139,14 @@ def _enter_namespaces(with_pids: bool) -> None:
     if not with_pids:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
+    if with_network:
+        _start_loopback()
+
+
+def _start_loopback() -> None:
+    """Programs that talk to themselves may go on; a new network namespace has its loopback down."""
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP))
 
 
 def _mount_opt_ml(directory: Path) -> None:
@@ -196,4 +211,4 @@ def _report(message: str, status: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:]))
+    sys.exit(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4:]))

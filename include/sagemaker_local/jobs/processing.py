@@ -13,7 +13,7 @@ from include.sagemaker_local.jobs.errors import JobError
 from include.sagemaker_local.jobs.execution import Cause, Execution
 from include.sagemaker_local.jobs.record import PROCESSING, Body
 from include.sagemaker_local.jobs.sync import FolderSync
-from include.sagemaker_local.jobs.transfers import NoObjectsError, download, objects_of, upload_folder
+from include.sagemaker_local.jobs.transfers import NoObjectsError, download, encryption, objects_of, upload_folder
 
 MESSAGE = f"{isolation.ML}/output/message"
 _CONFIG_MEMBERS = (
@@ -124,14 +124,18 @@ class ProcessingExecution(Execution):
         for number, (folder, url, mode) in enumerate(self._outputs()):
             folder.mkdir(parents=True, exist_ok=True)
             if mode == "Continuous":
-                syncs.append(FolderSync(self.s3, folder, url, self.directory / f"upload-{number}"))
+                scratch = self.directory / f"upload-{number}"
+                syncs.append(FolderSync(self.s3, folder, url, scratch, options=self._encryption()))
         return syncs
+
+    def _encryption(self) -> dict[str, str]:
+        return encryption(self.job.get("ProcessingOutputConfig", {}).get("KmsKeyId"))
 
     def _upload_outputs(self) -> None:
         for folder, url, mode in self._outputs():
             if mode == "EndOfJob" and folder.is_dir():
                 try:
-                    upload_folder(self.s3, folder, url)
+                    upload_folder(self.s3, folder, url, **self._encryption())
                 except ClientError as error:
                     raise JobError(f"ClientError: Failed to upload output to {url}: {error}") from error
 

@@ -7,8 +7,9 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from include.sagemaker_local.jobs.transfers import files_in, join, upload
@@ -37,7 +38,7 @@ class FolderSync:
     Only complete files go up: unchanged between two scans, open for writing in no process of the job, and not changed
     while they were copied to `scratch`. With `deletions`, what disappears from the folder disappears from S3.
     `uploaded` counts uploads; `on_upload` is called after each. What the folder holds now counts as uploaded
-    when `restored`.
+    when `restored`. `options` are those of PutObject.
     """
 
     def __init__(
@@ -47,13 +48,14 @@ class FolderSync:
         url: str,
         scratch: Path,
         *,
+        options: Mapping[str, str] = MappingProxyType({}),
         deletions: bool = False,
         restored: bool = False,
         on_upload: Callable[[], None] = lambda: None,
     ) -> None:
         self.uploaded = 0
         self._s3, self._folder, self._url, self._scratch = s3, folder, url, scratch
-        self._deletions, self._on_upload = deletions, on_upload
+        self._options, self._deletions, self._on_upload = options, deletions, on_upload
         self._synced: dict[Path, Version] = self._versions() if restored else {}
         self._seen: dict[Path, Version] = {}
         self._stopped = threading.Event()
@@ -114,7 +116,7 @@ class FolderSync:
                 return
         except FileNotFoundError:
             return
-        upload(self._s3, self._scratch, self._s3_url(path))
+        upload(self._s3, self._scratch, self._s3_url(path), **self._options)
         self._synced[path] = version
         self.uploaded += 1
         self._on_upload()

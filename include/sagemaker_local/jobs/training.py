@@ -22,6 +22,7 @@ from include.sagemaker_local.jobs.sync import FolderSync
 from include.sagemaker_local.jobs.transfers import (
     NoObjectsError,
     download,
+    encryption,
     join,
     objects_of,
     upload_archive,
@@ -57,6 +58,8 @@ class TrainingExecution(Execution):
         self._spot: bool = self.job.get("EnableManagedSpotTraining", False)
         self._metrics = Metrics(self.job["AlgorithmSpecification"].get("MetricDefinitions", ()))
         self._attempt_started: float | None = None
+        # Of checkpoints too: they have no key of their own, and nothing of AWS says another.
+        self._encryption = encryption(self.job["OutputDataConfig"].get("KmsKeyId"))
 
     def run(self) -> None:
         """Attempts until one is not interrupted, with a wait for capacity before each."""
@@ -188,7 +191,16 @@ class TrainingExecution(Execution):
         with contextlib.suppress(NoObjectsError):  # the first attempt of the first job has none
             download(self.s3, objects_of(self.s3, "S3Prefix", prefix), folder)
         scratch = self.directory / "upload"
-        return FolderSync(self.s3, folder, prefix, scratch, deletions=True, restored=True, on_upload=self.wake)
+        return FolderSync(
+            self.s3,
+            folder,
+            prefix,
+            scratch,
+            options=self._encryption,
+            deletions=True,
+            restored=True,
+            on_upload=self.wake,
+        )
 
     def _configure(self) -> None:
         instance = self.job["ResourceConfig"]["InstanceType"]
@@ -276,9 +288,9 @@ class TrainingExecution(Execution):
         config = self.job["OutputDataConfig"]
         url = join(config["S3OutputPath"], f"{self.name}/output/{what}")
         if config.get("CompressionType") == "NONE":
-            upload_folder(self.s3, folder, url)
+            upload_folder(self.s3, folder, url, **self._encryption)
             return join(url, "")
-        upload_archive(self.s3, folder, self.directory / f"{what}.tar.gz", f"{url}.tar.gz")
+        upload_archive(self.s3, folder, self.directory / f"{what}.tar.gz", f"{url}.tar.gz", **self._encryption)
         return f"{url}.tar.gz"
 
     def _end(self, status: str, secondary: str, message: str, **members: str) -> None:

@@ -135,10 +135,15 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
-def upload_folder(s3: Any, folder: Path, url: str) -> None:
-    """Put every file of the folder under the S3 prefix."""
+def upload_folder(s3: Any, folder: Path, url: str, **options: str) -> None:
+    """Put every file of the folder under the S3 prefix, with these options of PutObject."""
     for path in files_in(folder):
-        upload(s3, path, join(url, path.relative_to(folder).as_posix()))
+        upload(s3, path, join(url, path.relative_to(folder).as_posix()), **options)
+
+
+def encryption(kms_key: str | None) -> dict[str, str]:
+    """The options of PutObject that encrypt with a key."""
+    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
 
 
 def upload(s3: Any, path: Path, url: str, **options: str) -> None:
@@ -151,13 +156,13 @@ def upload(s3: Any, path: Path, url: str, **options: str) -> None:
         s3.put_object(Bucket=bucket, Key=key, Body=file, **options)
 
 
-def upload_archive(s3: Any, folder: Path, archive: Path, url: str) -> None:
+def upload_archive(s3: Any, folder: Path, archive: Path, url: str, **options: str) -> None:
     """Put the folder's content as one tar.gz, made at `archive`. Raises JobError when it cannot be made."""
     try:
         archives.pack(folder, archive)
     except archives.ArchiveError as error:
         raise JobError(f"ClientError: Artifact upload failed: {error}") from error
-    upload(s3, archive, url)
+    upload(s3, archive, url, **options)
     archive.unlink()
 
 

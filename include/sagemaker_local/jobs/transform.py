@@ -28,6 +28,7 @@ from include.sagemaker_local.jobs.transfers import (
     Fetch,
     NoObjectsError,
     download,
+    encryption,
     join,
     objects_of,
     upload,
@@ -262,13 +263,11 @@ class TransformExecution(Execution):
 
     def _upload(self, items: list[_Item]) -> None:
         target = self.job["TransformOutput"]
-        key = target["KmsKeyId"]
-        encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
         for item in items:
             if item.failure:
                 continue
             url = join(target["S3OutputPath"], f"{item.source[2]}.out")
             try:
-                upload(self.s3, item.output, url, **encryption)
+                upload(self.s3, item.output, url, **encryption(target["KmsKeyId"]))
             except ClientError as error:
                 raise JobError(f"ClientError: Failed to upload output to {url}: {error}") from error

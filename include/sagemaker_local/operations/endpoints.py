@@ -46,6 +46,8 @@ def update_endpoint(ctx: Context, request: Request) -> Response:
     plan["DeploymentConfig"] = _deployment_config(ctx, request, before)
     if "_Deployed" in before:
         deployed, wanted = before["_Deployed"]["ProductionVariants"], plan["ProductionVariants"]
+        _config(ctx, before["EndpointConfigName"])  # an endpoint whose config has been deleted takes no update
+        _check_kind(name, before["_Deployed"], plan)
         autoscaling.check_targets(ctx, name, deployed, wanted)
 
     def change(body: dict[str, Any]) -> None:
@@ -64,6 +66,20 @@ def update_endpoint(ctx: Context, request: Request) -> Response:
     body = _change(ctx, name, change)
     ctx.endpoints.update(name)
     return {"EndpointArn": body["EndpointArn"]}
+
+
+def _check_kind(name: str, deployed: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """An endpoint stays asynchronous, and never becomes serverless; one that is serverless may get instances, for good.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-update.html; aws/sagemaker-python-sdk PR 3124
+    """
+    if deployed.get("AsyncInferenceConfig") and not wanted["AsyncInferenceConfig"]:
+        raise validation_error(
+            f"The AsyncInferenceConfig parameter cannot be removed from this endpoint {name}. To change the endpoint "
+            f"type, create a new endpoint."
+        )
+    if state.is_serverless(wanted) and not state.is_serverless(deployed):
+        raise validation_error(f'Cannot update endpoint "{name}" with instances to a serverless configuration.')
 
 
 def _deployment_config(ctx: Context, request: Request, before: dict[str, Any]) -> dict[str, Any] | None:

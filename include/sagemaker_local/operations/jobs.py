@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 from include.sagemaker_local.errors import AwsError, validation_error
 from include.sagemaker_local.jobs.record import PREFIX, RUNNING, JobRecord
 from include.sagemaker_local.jobs.transform import no_objects
+from include.sagemaker_local.operations.disks import check_volume_key
 from include.sagemaker_local.operations.roles import require_role
 from include.sagemaker_local.operations.tags import check_tags, delete_all_tags, save_tags
 from include.sagemaker_local.quotas import Quotas, exceeded
@@ -20,8 +21,9 @@ DEFAULT_RUNTIME_SECONDS = 86_400
 
 
 def check_common(context: Context, request: Request) -> None:
-    """The checks of every job: tags and role. Raises ValidationException."""
+    """The checks of every job: tags, disks and role. Raises ValidationException."""
     check_tags(request.get("Tags", []))
+    check_volume_key(request)
     require_role(context, request["RoleArn"])
 
 

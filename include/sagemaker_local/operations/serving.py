@@ -10,7 +10,7 @@ from include.sagemaker_local.service import Context
 
 
 def serving_container(ctx: Context, model_name: str) -> dict[str, Any]:
-    """`{"Image", "ModelDataUrl", "Environment"}` of a model; one made from a model package has the package's container.
+    """`{"Image", "ModelDataUrl", "Environment", "Isolated"}` of a model; that of a model package has its container.
 
     Raises AwsError when the model, or its package, does not exist or needs what is not supported here.
     """
@@ -22,11 +22,11 @@ def serving_container(ctx: Context, model_name: str) -> dict[str, Any]:
         raise validation_error(
             f'Model "{model_name}" has {len(containers)} containers; the local SageMaker serves models with one only.'
         )
-    container = containers[0]
+    container, isolated = containers[0], {"Isolated": model.get("EnableNetworkIsolation", False)}
     if not container.get("ModelPackageName"):
-        return _container(container, container.get("Environment", {}))
+        return _container(container, container.get("Environment", {})) | isolated
     packaged = _package_container(ctx, container["ModelPackageName"])
-    return _container(packaged, {**packaged.get("Environment", {}), **container.get("Environment", {})})
+    return _container(packaged, {**packaged.get("Environment", {}), **container.get("Environment", {})}) | isolated
 
 
 def _container(definition: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from include.sagemaker_local.jobs.transform import no_objects
 from include.sagemaker_local.jobs.transform_data import parse_processing
 from include.sagemaker_local.listing import page
 from include.sagemaker_local.operations import jobs
+from include.sagemaker_local.operations.disks import check_volume_key
 from include.sagemaker_local.operations.serving import serving_container
 from include.sagemaker_local.operations.tags import check_tags
 from include.sagemaker_local.service import Context, Request, Response, operation
@@ -27,6 +28,7 @@ def create_transform_job(context: Context, request: Request) -> Response:
     container = serving_container(context, request["ModelName"])
     model = context.store.get("model", request["ModelName"]) or {}
     role = model.get("ExecutionRoleArn", "")
+    check_volume_key(request)
     _check(context, request, role)
     name, now = request["TransformJobName"], time.time()
     body = {

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sagemaker_retraining.cli.lint import environment_problems, model_problems, syntax_problems
+from sagemaker_retraining.cli.lint import environment_problems, model_problems
 from sagemaker_retraining.cli.plan import preview
+from sagemaker_retraining.cli.scripts import syntax_problems
 from sagemaker_retraining.config import environment_name, load_environment, load_model, model_names, project_root
 from sagemaker_retraining.doctor import (
     Aws,
@@ -123,6 +124,7 @@ def scope_of(models: list[str], environment: str, dag_role: str | None, caller: 
         policies=policies(where, configs, root=root),
         caller=caller,
         dag_role=dag_role or role_of(where.aws_conn_id, os.environ),
+        approver_role=role_of(where.approver_conn_id, os.environ) if where.approver_conn_id else None,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sagemaker_retraining.cli.plan import preview
+from sagemaker_retraining.cli.scripts import image_warnings, name_warnings, newer_syntax, syntax_problems
 from sagemaker_retraining.config import (
     ConfigError,
     ModelConfig,
@@ -22,12 +23,11 @@ from sagemaker_retraining.config import (
 )
 from sagemaker_retraining.config.metrics import known_metrics, not_in_scripts
 from sagemaker_retraining.period import Period
-from sagemaker_retraining.plan import code_files
 from sagemaker_retraining.requests import RequestError, serve_requests, validate
 
 EPILOG = """\
-Checks model.yaml and the environments' files, that the scripts are there and are Python, and every request of a run
-against SageMaker's service model. Nothing is sent. Exit status 1 when something is wrong.
+Checks model.yaml and the environments' files, that the scripts are there and are Python that the image can read, and
+every request of a run against SageMaker's service model. Nothing is sent. Exit status 1 when something is wrong.
 
 examples:
   %(prog)s
@@ -82,12 +82,14 @@ def model_problems(model: str, environment: str, root: Path) -> list[str]:
         config = load_model(model, root, environment)
         warn(model, environment, metric_warnings(config, model_folder(model, root)))
         warn(model, environment, shared_names(config, model, environment, root))
+        warn(model, environment, image_warnings(config.image))
+        warn(model, environment, name_warnings(model, config.image, root))
+        problems = list(newer_syntax(model, config.image, root))
         requests = preview(model, environment, Period.parse(config.first_period), root)
     except ConfigError as error:
         return error.problems
     group = requests["register"]["group"]["ModelPackageGroupName"]
     arn = f"arn:aws:sagemaker:us-east-1:{'0' * 12}:model-package/{group}/1"
-    problems: list[str] = []
     for service, operation, request in [
         *(("sagemaker", operation, requests[step]) for step, operation in _STEPS.items()),
         ("sagemaker", "CreateModelPackageGroup", requests["register"]["group"]),
@@ -139,15 +141,3 @@ def shared_names(config: ModelConfig, model: str, environment: str, root: Path) 
             name = ours.replace("{env}", environment)
             if name == theirs.replace("{env}", other):
                 yield f"{key}: {name} is environment {other}'s, too: one takes the other's for its own; add {{env}}"
-
-
-def syntax_problems(model: str, root: Path) -> Iterator[str]:
-    """Scripts that Python cannot read: found here, not on a machine that bills."""
-    folder = model_folder(model, root)
-    for name in code_files(folder):
-        if name.endswith(".py"):
-            file = str((folder / name).relative_to(root.parent))
-            try:
-                compile((folder / name).read_bytes(), file, "exec", dont_inherit=True)
-            except (SyntaxError, ValueError) as error:
-                yield f"{file}:{getattr(error, 'lineno', None) or 1}: is not Python: {getattr(error, 'msg', error)}"

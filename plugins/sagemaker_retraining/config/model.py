@@ -203,7 +203,8 @@ class Train(Step):
         default_factory=dict, max_length=90, description="Given to the script as `--key value`. Not for secrets."
     )
     metrics: Annotated[tuple[MetricDefinition, ...], Field(strict=False, max_length=40)] = Field(
-        default=(), description="Figures to read from the log."
+        default=(),
+        description="Figures to read from the log, with an image of your own; AWS's XGBoost image brings its own.",
     )
 
     @field_validator("hyperparameters", mode="after")

@@ -6,18 +6,18 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsa
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from sagemaker_retraining.doctor.images import ECR
 from sagemaker_retraining.doctor.scope import Scope
 
 Context = tuple[tuple[str, str, str], ...]
 """`(key, type, value)` of each condition key."""
 SAMPLE = "doctor"
-_ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[^/]+/([^:@]+)")
+_AUTHORIZED_ON_TOO = {"CreateEndpoint": "endpoint-config", "CreateModelPackage": "model-package-group"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _of_action(action: str, resources: list[str]) -> list[str]:
     if not named:
         return resources
     longest = max(named, key=len)  # CreateModelPackageGroup holds the names of three kinds
-    return [resource for resource, kind in kinds.items() if kind == longest]
+    return [resource for resource, kind in kinds.items() if kind in {longest, _AUTHORIZED_ON_TOO.get(operation)}]
 
 
 def _samples(pattern: str, scope: Scope) -> Iterator[str]:
@@ -118,9 +118,9 @@ def _sample(pattern: str, scope: Scope, model: str, slug: str) -> str:
 def _repositories(pattern: str, scope: Scope) -> Iterator[str]:
     """The repositories of the models' images."""
     for model in scope.models:
-        if found := _ECR.match(model.image.uri or ""):
-            account, region, repository = found.groups()
-            arn = f"arn:{scope.environment.partition}:ecr:{region}:{account}:repository/{repository}"
+        if found := ECR.fullmatch(model.image.uri or ""):
+            place = f"{found['region']}:{found['account']}:repository/{found['repository']}"
+            arn = f"arn:{scope.environment.partition}:ecr:{place}"
             if fnmatchcase(arn, pattern):
                 yield arn
 

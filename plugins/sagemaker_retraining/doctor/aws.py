@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 20, 3
+CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 20, 4
 """A look that hangs is worth less than a line that says so."""
 
 

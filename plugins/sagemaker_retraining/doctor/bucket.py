@@ -9,8 +9,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining.doctor.aws import Aws
-from sagemaker_retraining.doctor.errors import code_of
-from sagemaker_retraining.doctor.findings import Check, Finding, ok, wrong
+from sagemaker_retraining.doctor.errors import code_of, is_denied
+from sagemaker_retraining.doctor.findings import Check, Finding, ok, unknown, wrong
 from sagemaker_retraining.doctor.scope import Scope
 
 FIRST_REGION = "us-east-1"
@@ -46,14 +46,25 @@ def _there(aws: Aws, scope: Scope, subject: str, look: Callable[..., Iterator[Fi
 
 def _place(aws: Aws, scope: Scope, subject: str) -> Iterator[Finding]:
     s3, where = aws.client("s3"), scope.environment
-    s3.head_bucket(Bucket=where.bucket)
-    region = s3.get_bucket_location(Bucket=where.bucket).get("LocationConstraint") or FIRST_REGION
-    region = "eu-west-1" if region == "EU" else region  # what the oldest buckets say
+    try:
+        head = s3.head_bucket(Bucket=where.bucket)
+    except ClientError as error:
+        if not is_denied(error):
+            raise
+        yield unknown(subject, "403: not allowed to list it (s3:ListBucket), or it is another account's")
+        return
+    region = head.get("BucketRegion") or _location(s3, where.bucket)
     if region != where.region:
         text = f"is in {region}, jobs run in {where.region}, and SageMaker takes no other: take a bucket there"
         yield wrong(subject, f"{text}, or correct `region`")
     else:
         yield ok(subject, f"is there, in {region}")
+
+
+def _location(s3: Any, bucket: str) -> str:
+    """The region of a bucket; the oldest buckets have another name for Ireland."""
+    region = str(s3.get_bucket_location(Bucket=bucket).get("LocationConstraint") or FIRST_REGION)
+    return "eu-west-1" if region == "EU" else region
 
 
 def _versioning(aws: Aws, scope: Scope, subject: str) -> Iterator[Finding]:
@@ -74,9 +85,8 @@ def _encryption(aws: Aws, scope: Scope, subject: str) -> Iterator[Finding]:
             raise
         rules = []
     default: Mapping[str, str] = next((rule["ApplyServerSideEncryptionByDefault"] for rule in rules if rule), {})
-    wanted = {key_arn(aws, arn): name for arn, name in scope.keys.items()}
     found = default.get("KMSMasterKeyID")
-    yield judge_encryption(subject, default.get("SSEAlgorithm", "AES256"), found and key_arn(aws, found), wanted)
+    yield judge_encryption(subject, default.get("SSEAlgorithm", "AES256"), found and key_arn(aws, found), scope.keys)
 
 
 def key_arn(aws: Aws, key: str) -> str:
@@ -96,7 +106,7 @@ def judge_encryption(subject: str, algorithm: str, default: str | None, wanted: 
         return wrong(
             subject,
             f"{algorithm} by default, {name} is set: what is put without a key, such as raw data, is not encrypted "
-            f"with it; make that key the bucket's default",
+            f"with it; make that key the bucket's default (aws s3api put-bucket-encryption)",
         )
     if default in wanted:
         return ok(subject, f"{algorithm} with {wanted[default]} by default")

@@ -14,7 +14,9 @@ from sagemaker_retraining.doctor.errors import code_of
 from sagemaker_retraining.doctor.findings import Check, Finding, ok, wrong
 from sagemaker_retraining.doctor.scope import Scope
 
-_ECR = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.[^/]+/(?P<repository>[^:@]+)(?P<version>.*)")
+ECR = re.compile(
+    r"(?P<account>\d{12})\.dkr[.-]ecr\.(?P<region>[a-z0-9-]+)\.[^/]+/(?P<repository>[^:@]+)(?P<version>.*)"
+)
 _MANIFESTS = [
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -35,7 +37,7 @@ def image_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
 
 def _look(aws: Aws, scope: Scope, uri: str, subject: str) -> Iterator[Finding]:
     region = scope.environment.region
-    if (found := _ECR.fullmatch(uri)) is None:
+    if (found := ECR.fullmatch(uri)) is None:
         yield wrong(subject, f"{uri} is not in ECR, where SageMaker takes images from")
         return
     if found["region"] != region:

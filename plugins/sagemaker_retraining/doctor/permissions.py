@@ -6,7 +6,7 @@ permissions boundaries and service control policies, not policies of buckets and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from sagemaker_retraining.doctor.roles import describe_role
 from sagemaker_retraining.doctor.scope import Scope
 
 ACTIONS_A_CALL, CALLS_AT_ONCE = 50, 4
-SHOWN = 4
+SHOWN = 6
 NOT_HELD, BOUNDARY, ORGANIZATION = "no policy allows", "its permissions boundary forbids", "the organization forbids"
 
 
@@ -31,10 +31,18 @@ def permission_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
     subject = "permissions of the DAG's role" if scope.dag_role else "permissions of these credentials"
     yield Check(subject, partial(_dag, aws, scope, dag, subject))
     yield Check("who may approve", partial(_approval, aws, scope, dag))
+    if scope.approver_role:
+        subject = "permissions of the approver"
+        yield Check(subject, partial(_look, aws, scope, scope.approver_role, "approver", subject))
     for arn, used_for in scope.role_users.items():
         name = "hosting-role" if arn != scope.environment.role_arn and "hosting-role" in scope.policies else "job-role"
         subject = f"permissions of the role of {used_for}"
-        yield Check(subject, partial(_look, aws, scope, arn, name, subject))
+        yield Check(subject, partial(_execution_role, aws, scope, arn, name, subject))
+
+
+def _execution_role(aws: Aws, scope: Scope, arn: str, name: str, subject: str) -> Iterator[Finding]:
+    if _principal(aws, arn):  # that it is not there, the check of the role itself has said
+        yield from _look(aws, scope, arn, name, subject)
 
 
 def _dag(aws: Aws, scope: Scope, principal: str | None, subject: str) -> Iterator[Finding]:
@@ -51,7 +59,7 @@ def _look(aws: Aws, scope: Scope, arn: str, name: str, subject: str) -> Iterator
     questions = asks(scope.policies[name], scope)
     answers = simulate(aws, role["Arn"], questions)
     boundary = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
-    yield judge(subject, role["Arn"], name, answers, boundary)
+    yield judge(subject, role["Arn"], f"iam {name} --env {scope.environment.environment}", answers, boundary)
 
 
 def _approval(aws: Aws, scope: Scope, principal: str | None) -> Iterator[Finding]:
@@ -67,7 +75,7 @@ def _approval(aws: Aws, scope: Scope, principal: str | None) -> Iterator[Finding
         yield wrong(
             subject,
             f"{role['Arn']} may approve versions ({', '.join(may)}), and approver_conn_id is {separate}: attach the "
-            f"Deny of what `iam dag-role` prints to it{hint}",
+            f"statement NeverApprove of `iam dag-role` to it{hint}",
         )
     else:
         yield ok(subject, f"{role['Arn']} {'may' if may else 'may not'}; approver_conn_id is {separate or 'not set'}")
@@ -89,7 +97,7 @@ def _principal(aws: Aws, arn: str) -> dict[str, Any] | None:
         raise
 
 
-def simulate(aws: Aws, principal: str, questions: Iterable[Ask]) -> dict[Ask, str | None]:
+def simulate(aws: Aws, principal: str, questions: Sequence[Ask]) -> dict[Ask, str | None]:
     """Why each question is answered with no; None for those answered with yes. Raises ClientError."""
     calls = [
         (resource, context, actions[start : start + ACTIONS_A_CALL])
@@ -99,7 +107,8 @@ def simulate(aws: Aws, principal: str, questions: Iterable[Ask]) -> dict[Ask, st
     client = aws.client("iam")
     with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:  # more would be throttled
         pages = threads.map(lambda call: list(_simulated(client, principal, *call)), calls)
-        return {ask: reason for page in pages for ask, reason in page}
+        answers = {ask: reason for page in pages for ask, reason in page}
+    return {ask: answers[ask] for ask in questions}
 
 
 def _simulated(
@@ -135,17 +144,17 @@ def _policies(result: Mapping[str, Any]) -> list[str]:
 
 
 def judge(
-    subject: str, arn: str, policy: str, answers: Mapping[Ask, str | None], boundary: str | None = None
+    subject: str, arn: str, command: str, answers: Mapping[Ask, str | None], boundary: str | None = None
 ) -> Finding:
-    """One line about all questions; of many refusals the first few are shown by name."""
+    """One line about all questions; of many refusals the first few are shown. `command` prints the policy."""
     refused: dict[str, list[Ask]] = {}
     for ask, reason in answers.items():
         if reason is not None:
             refused.setdefault(reason, []).append(ask)
     if not refused:
-        return ok(subject, f"{arn} may do all {len(answers)} things of include/iam/{policy}.json")
+        return ok(subject, f"{arn} may do all {len(answers)} things of `{command}`")
     parts = [f"{_reason(reason, boundary)} {_named(found)}" for reason, found in refused.items()]
-    return wrong(subject, f"{arn}: {'; '.join(parts)}. Attach what `iam {policy}` prints (docs/iam.md)")
+    return wrong(subject, f"{arn}: {'; '.join(parts)}. `python -m sagemaker_retraining {command}` prints what it needs")
 
 
 def _reason(reason: str, boundary: str | None) -> str:
@@ -153,8 +162,13 @@ def _reason(reason: str, boundary: str | None) -> str:
 
 
 def _named(found: list[Ask]) -> str:
-    """Each action once, with the first resource it was asked about."""
-    first = {ask.action: ask.resource for ask in reversed(found)}
-    shown = [f"{action} on {resource}" for action, resource in sorted(first.items())[:SHOWN]]
-    more = len(first) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    """Each action once, with the first resource it was asked about; actions on the same one together."""
+    first: dict[str, str] = {}
+    for ask in found:
+        first.setdefault(ask.action, ask.resource)
+    together: dict[str, list[str]] = {}
+    for action, resource in list(first.items())[:SHOWN]:
+        together.setdefault(resource, []).append(action)
+    shown = [f"{', '.join(actions)} on {resource}" for resource, actions in together.items()]
+    more = len(first) - SHOWN
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

@@ -37,6 +37,14 @@ class Need:
         return sum(self.models.values()) + self.update
 
 
+@dataclass(frozen=True)
+class Quota:
+    """What the account may use at a time, and the code by which more is asked for."""
+
+    value: float
+    code: str
+
+
 def quota_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
     """One look, a line for each quota that is too small."""
     yield Check(SUBJECT, partial(_look, aws, scope))
@@ -45,9 +53,9 @@ def quota_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
 def _look(aws: Aws, scope: Scope) -> Iterator[Finding]:
     wanted = needs(scope.plans, {model.model for model in scope.models if _may_leave_spot(model)})
     pages = aws.client("service-quotas").get_paginator("list_service_quotas")
-    found: dict[str, float] = {}
+    found: dict[str, Quota] = {}
     for page in pages.paginate(ServiceCode="sagemaker", PaginationConfig={"PageSize": _PAGE}):
-        found |= {quota["QuotaName"]: quota["Value"] for quota in page["Quotas"]}
+        found |= {quota["QuotaName"]: Quota(quota["Value"], quota["QuotaCode"]) for quota in page["Quotas"]}
         if wanted.keys() <= found.keys():
             break  # there are thousands
     yield from judge(wanted, found)
@@ -102,17 +110,18 @@ def _variants(plan: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
             yield variant["InstanceType"], count + beside, update
 
 
-def judge(wanted: Mapping[str, Need], found: Mapping[str, float]) -> Iterator[Finding]:
+def judge(wanted: Mapping[str, Need], found: Mapping[str, Quota]) -> Iterator[Finding]:
     """A line for each quota that is too small or not listed, one for all that suffice."""
     enough = []
     for name, need in sorted(wanted.items()):
         if name not in found:
             yield unknown(SUBJECT, f"Service Quotas does not list {name!r}; {need.total} are needed")
-        elif found[name] >= need.total:
-            enough.append(f"{name} {found[name]:g}")
+        elif found[name].value >= need.total:
+            enough.append(f"{name} {found[name].value:g}")
         else:
-            advice = "ask for more: aws service-quotas request-service-quota-increase, or the console"
-            yield wrong(SUBJECT, f"{name} is {found[name]:g}, needed {_why(need)}; {advice}")
+            advice = f"--service-code sagemaker --quota-code {found[name].code} --desired-value {need.total}"
+            advice = f"aws service-quotas request-service-quota-increase {advice}"
+            yield wrong(SUBJECT, f"{name} is {found[name].value:g}, needed {_why(need)}; {advice}")
     if enough:
         yield ok(SUBJECT, f"suffice: {', '.join(enough)}")
 

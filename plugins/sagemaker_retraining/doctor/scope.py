@@ -17,7 +17,8 @@ class Scope:
     """What the checks need to know.
 
     `plans` are plan.json of each model's next run, `policies` those of include/iam, filled in. `dag_role` is the ARN of
-    the role that the DAGs use; None when nobody said it, and the caller stands for it.
+    the role that the DAGs use; None when nobody said it, and the caller stands for it. `approver_role` is that of
+    approver_conn_id, as far as it is known.
     """
 
     environment: EnvironmentConfig
@@ -26,6 +27,7 @@ class Scope:
     policies: Mapping[str, Mapping[str, Any]]
     caller: Caller
     dag_role: str | None = None
+    approver_role: str | None = None
 
     def name(self, template: str) -> str:
         """A name from the configuration with its {env} filled in."""

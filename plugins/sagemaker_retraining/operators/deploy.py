@@ -16,6 +16,8 @@ from sagemaker_retraining.operators.endpoints import (
     check_capture,
     check_capture_bucket,
     check_owner,
+    check_update,
+    log_tail,
     not_wanted,
     pending_config,
     served_model,
@@ -28,6 +30,7 @@ from sagemaker_retraining.operators.guards import (
     release_autoscaling,
     restore_autoscaling,
 )
+from sagemaker_retraining.requests.alarms import on_new_fleet
 from sagemaker_retraining.requests.hosting import CHALLENGER, VARIANT, deployment_requests, update_request
 from sagemaker_retraining.requests.rollout import MARGIN_SECONDS, longest_seconds
 from sagemaker_retraining.requests.validation import RequestError, validate
@@ -43,6 +46,9 @@ if TYPE_CHECKING:
 PREVIOUS, AUTOSCALING = "previous_endpoint_config", "previous_autoscaling"
 # And the update that a try has begun and whose end no try has seen.
 BEGUN = "update_begun"
+# When the log of what is slow to start is looked at; most endpoints take three to eight minutes.
+LOOK_SECONDS = 900
+TRACEBACK = "Traceback (most recent call last)"
 
 
 class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
@@ -97,6 +103,8 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         wanted = target["endpoint_config"]
         if current and wanted not in {current["EndpointConfigName"], pending_config(current)}:
             self.require_newest(package, current)
+            if current["EndpointStatus"] not in MOVING:
+                check_update(self.hook, current, requests["CreateEndpointConfig"])
         previous = self.previous_config(context, current, wanted)
         if current and self.was_undone(context, current, wanted):
             raise self.undone(context, current, wanted, previous)
@@ -119,11 +127,13 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         self,
         context: Context,
         event: dict[str, Any],
+        *,
         target: dict[str, Any],
         previous: str | None,
         start_over: bool,
+        since: float | None = None,
     ) -> dict[str, Any]:
-        """The endpoint came to rest: on the wanted configuration, or not."""
+        """The endpoint came to rest: on the wanted configuration, or not. `since`: what it waits for began then."""
         wanted = target["endpoint_config"]
         description = self.hook.describe_or_none("describe_endpoint", EndpointName=self.endpoint)
         if start_over and (description is None or description["EndpointConfigName"] != wanted):
@@ -131,10 +141,12 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         if description is None:
             raise AirflowFailException(f"{self.endpoint} was deleted while this task waited for it")
         status = description["EndpointStatus"]
-        if event["status"] == "timeout":
-            raise AirflowException(f"{self.endpoint} is still {status} after {self.longest_wait(start_over)} s")
+        if event["status"] == "timeout" and status in MOVING:
+            if not self.is_early(since, start_over):
+                raise AirflowException(f"{self.endpoint} is still {status} after {self.longest_wait(start_over)} s")
+            self.look_at_start(description)
         if status in MOVING:  # since the trigger saw it rest: it scales, or somebody changes it
-            self.wait(target, previous, start_over=start_over)
+            self.wait(target, previous, start_over=start_over, since=since)
         if status != "InService" or description["EndpointConfigName"] != wanted:
             raise self.undone(context, description, wanted, previous)
         return self.finish(context, description, target, previous)
@@ -185,7 +197,8 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
     def update(self, context: Context, current: dict[str, Any], requests: dict[str, dict[str, Any]]) -> bool:
         """Begin the update; False when another's is under way, or was since `current` was described."""
         wanted = requests["CreateEndpointConfig"]["EndpointConfigName"]
-        prepare_alarms(self.hook, self.config)
+        rollout = on_new_fleet(self.config, wanted)
+        prepare_alarms(self.hook, rollout)
         self.create_missing(requests)
         # UpdateEndpoint takes no condition: the last look stands as close to it as can be.
         require_approved(self.hook, self.model_package_arn)
@@ -196,7 +209,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
             context["task_state_store"].set(AUTOSCALING, scaling)
         instance_type = requests["CreateEndpointConfig"]["ProductionVariants"][0].get("InstanceType")
         keep = release_autoscaling(self.hook, current, instance_type, wanted="autoscaling" in self.config)
-        request = update_request(self.endpoint, wanted, deployment=self.config.get("deployment"), keep_instances=keep)
+        request = update_request(self.endpoint, wanted, deployment=rollout.get("deployment"), keep_instances=keep)
         validate("UpdateEndpoint", request)
         self.log.info("Updating endpoint %s from %s to %s", self.endpoint, current["EndpointConfigName"], wanted)
         context["task_state_store"].set(BEGUN, self.attempts(context, wanted))
@@ -224,7 +237,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         """The error of an update that has ended elsewhere; where it says so, the next try may begin it again."""
         context["task_state_store"].set(BEGUN, "")
         self.put_autoscaling_back(context, description, previous)
-        return not_wanted(self.hook, description, wanted, self.config.get("deployment", {}))
+        return not_wanted(self.hook, description, wanted, on_new_fleet(self.config, wanted).get("deployment", {}))
 
     def previous_autoscaling(self, context: Context) -> dict[str, Any] | None:
         """What scaled the endpoint before this task's update, as `autoscaling_of` tells it."""
@@ -244,19 +257,45 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
             return LONGEST_ROLLOUT_SECONDS + MARGIN_SECONDS
         return longest_seconds(self.config.get("deployment"))
 
-    def wait(self, target: dict[str, Any], previous: str | None, *, start_over: bool) -> NoReturn:
-        """Defer until the endpoint is at rest."""
+    def wait(
+        self, target: dict[str, Any], previous: str | None, *, start_over: bool, since: float | None = None
+    ) -> NoReturn:
+        """Defer until the endpoint is at rest; a first time only so long that a container that fails is seen early."""
+        now = time.time()
+        began = since or now
+        early = began + LOOK_SECONDS
+        deadline = began + self.longest_wait(start_over)
         self.defer(
             trigger=EndpointTrigger(
                 endpoint=self.endpoint,
                 poll_seconds=self.poll_seconds,
-                since=time.time(),
-                deadline=time.time() + self.longest_wait(start_over),
+                since=began,
+                deadline=early if now < early < deadline else deadline,
                 hook_parameters=self._hook_parameters,
             ),
             method_name="execute_complete",
-            kwargs={"target": target, "previous": previous, "start_over": start_over},
+            kwargs={"target": target, "previous": previous, "start_over": start_over, "since": began},
         )
+
+    def is_early(self, since: float | None, start_over: bool) -> bool:
+        """Whether this is the first look at what takes long, and not the end of the wait."""
+        return since is not None and time.time() < since + self.longest_wait(start_over)
+
+    def look_at_start(self, description: Mapping[str, Any]) -> None:
+        """Raise AirflowFailException when the container of a new endpoint fails again and again.
+
+        SageMaker starts it anew for up to an hour before the endpoint is Failed, and deletes no endpoint before.
+        """
+        log = log_tail(self.hook, self.endpoint)
+        if description["EndpointStatus"] == "Creating" and TRACEBACK in log:
+            raise AirflowFailException(
+                f"{self.endpoint} is Creating since {LOOK_SECONDS} s, and its container fails. SageMaker starts it "
+                f"again for up to an hour; until the endpoint is Failed it can neither be updated nor deleted, so its "
+                f"name is blocked. Correct the model, delete the endpoint as soon as it is Failed (`aws sagemaker "
+                f"delete-endpoint --endpoint-name {self.endpoint}`) and clear this task; or choose another "
+                f"deploy.endpoint now{log}"
+            )
+        self.log.warning("%s is %s since %s s%s", self.endpoint, description["EndpointStatus"], LOOK_SECONDS, log)
 
     def finish(
         self, context: Context, description: dict[str, Any], target: dict[str, Any], previous: str | None

@@ -16,6 +16,8 @@ from sagemaker_retraining.s3_uri import split_s3_uri
 from sagemaker_retraining.triggers.endpoint import MOVING
 
 Description = Mapping[str, Any]
+LOG_LINES = 30
+LOG_GROUP = "/aws/sagemaker/Endpoints/"
 SCALING = frozenset({"Updating", "SystemUpdating"})
 """Without a PendingDeploymentSummary, which only a new config has: autoscaling's and AWS's own changes, which end.
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html"""
@@ -32,6 +34,39 @@ def check_owner(hook: RetrainingHook, description: Description, tags: list[dict[
             f"endpoint {description['EndpointName']} belongs to another: its tags say {found}, this run's {wanted}. "
             f"It stays as it is. Choose another deploy.endpoint, or tag the endpoint if it is this model's"
         )
+
+
+def check_update(hook: RetrainingHook, description: Description, config: Description) -> None:
+    """Raise AirflowFailException when UpdateEndpoint would refuse this config: said before anything is made."""
+    if problem := update_problem(hook, description, config):
+        raise AirflowFailException(f"{problem}. Nothing was made, and what serves now serves on")
+
+
+def update_problem(hook: RetrainingHook, description: Description, config: Description) -> str | None:
+    """Why an endpoint cannot be brought to a described config, and what to do; None when it can.
+
+    UpdateEndpoint asks for the config that serves, and changes an endpoint's kind in one direction only.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-update.html, sagemaker-python-sdk PR 3124;
+    terraform-provider-aws#40048
+    """
+    endpoint, serving = description["EndpointName"], description["EndpointConfigName"]
+    elsewhere = "choose another deploy.endpoint, or delete this one first, after which nothing answers until the next"
+    if description.get("AsyncInferenceConfig") and "AsyncInferenceConfig" not in config:
+        return f"{endpoint} is asynchronous, which SageMaker takes from no endpoint: {elsewhere}"
+    runs = description.get("ProductionVariants", [])
+    if runs and _serverless(config.get("ProductionVariants", [])) and not _serverless(runs):
+        return f"{endpoint} has instances, and SageMaker makes no such endpoint serverless: {elsewhere}"
+    if hook.describe_or_none("describe_endpoint_config", EndpointConfigName=serving) is None:
+        return (
+            f"{endpoint} serves the config {serving}, which has been deleted: SageMaker updates no endpoint whose "
+            f"config is gone. Make a config of that name again (`aws sagemaker create-endpoint-config "
+            f"--endpoint-config-name {serving}`, with any model), or delete the endpoint, and clear this task"
+        )
+    return None
+
+
+def _serverless(found: list[dict[str, Any]]) -> bool:
+    return any("ServerlessConfig" in variant or "CurrentServerlessConfig" in variant for variant in found)
 
 
 def check_capture_bucket(hook: RetrainingHook, config: Description) -> None:
@@ -126,15 +161,20 @@ def version_of(hook: RetrainingHook, model: str | None) -> str | None:
 def not_wanted(hook: RetrainingHook, description: Description, wanted: str, deployment: Description) -> Exception:
     """The error of an endpoint that came to rest elsewhere, with SageMaker's reason and what to do next.
 
-    Only missing capacity is worth another try by itself: a version that tripped an alarm would trip it again, on
-    people's requests.
+    Only missing capacity and the service's own fault are worth another try by themselves: a version that tripped an
+    alarm would trip it again, on people's requests. SageMaker may give no reason at all (terraform-provider-aws#48997).
     """
     endpoint, status = description["EndpointName"], description["EndpointStatus"]
-    reason = str(description.get("FailureReason") or "SageMaker gives no reason")
+    given = str(description.get("FailureReason") or "")
+    reason = (
+        given
+        or f"SageMaker gives no reason, which happens when there is no capacity too; see its events, and the log group "
+        f"{LOG_GROUP}{endpoint}"
+    )
     if status == "Failed":
         return AirflowFailException(
             f"{endpoint} is Failed: {reason}. It never served. Delete it (`aws sagemaker delete-endpoint "
-            f"--endpoint-name {endpoint}`), correct the cause, and clear this task"
+            f"--endpoint-name {endpoint}`), correct the cause, and clear this task{log_tail(hook, endpoint)}"
         )
     if status == "UpdateRollbackFailed":
         return AirflowFailException(
@@ -145,9 +185,30 @@ def not_wanted(hook: RetrainingHook, description: Description, wanted: str, depl
         f"{endpoint} is {status} on {description['EndpointConfigName']}, wanted {wanted}: {reason}"
         f"{tripped(hook, deployment)}"
     )
-    if "capacity" in reason.lower() or "limitexceeded" in reason.lower():
+    if "capacity" in given.lower() or "limitexceeded" in given.lower() or is_services_own_fault(given):
         return AirflowException(text)
-    return AirflowFailException(f"{text}. What served before serves on; correct the cause and clear this task")
+    health = log_tail(hook, endpoint) if "health check" in reason else ""
+    return AirflowFailException(f"{text}. What served before serves on; correct the cause and clear this task{health}")
+
+
+def log_tail(hook: RetrainingHook, endpoint: str) -> str:
+    """What the endpoint's containers printed last: `; the container's log ends: …`, empty without any."""
+    logs: Any = hook.logs_hook.conn
+    group = f"{LOG_GROUP}{endpoint}"
+    try:
+        streams = logs.describe_log_streams(logGroupName=group, orderBy="LastEventTime", descending=True, limit=1)
+        names = [stream["logStreamName"] for stream in streams["logStreams"]]
+        pages = [logs.get_log_events(logGroupName=group, logStreamName=name, limit=LOG_LINES) for name in names]
+    except ClientError as error:  # no container has run, or no permission to look
+        hook.log.warning("Cannot read %s: %s", group, error)
+        return ""
+    lines = [event["message"].rstrip() for page in pages for event in page["events"]]
+    return "; the container's log ends:\n" + "\n".join(lines) if lines else ""
+
+
+def is_services_own_fault(reason: str) -> bool:
+    """SageMaker's own failure, which passes (aws-controllers-k8s/sagemaker-controller, endpoint hooks)."""
+    return reason.startswith("Request to service failed")
 
 
 def tripped(hook: RetrainingHook, deployment: Description) -> str:

@@ -16,7 +16,14 @@ from sagemaker_retraining.s3_uri import split_s3_uri
 LARGEST_BODY = 6_291_456
 # A model that is loading or an endpoint that is busy: both pass, a serverless cold start after a minute or two.
 LOADING = frozenset({"ModelNotReadyException", "ServiceUnavailable", "InternalFailure"})
+# What SageMaker says, as status 0, of a container that did not answer in time; a model's own error has a status.
+NO_ANSWER_YET = (
+    "Amazon SageMaker could not get a response from the",
+    "Your invocation timed out while waiting for a response from container",
+)
 PASSING = LOADING | {"ThrottlingException", "Throttling"}
+# SageMaker answers within 60 s, if only that the container has not; boto3 gives up after 60 s too, so it needs more.
+READ_SECONDS = 70
 PATIENCE_SECONDS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 180, 0.5, 10
 ASYNCHRONOUS_SECONDS, FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS = 900, 0.05, 1
 _GONE = {"404", "NoSuchKey", "NotFound"}
@@ -29,13 +36,17 @@ class ModelAnswerError(Exception):
 
 
 class Invoker:
-    """Sends a sample's rows (`{"content_type", "body", …}`) to a variant of an endpoint, which answers as `accept`."""
+    """Sends a sample's rows (`{"content_type", "body", …}`) to a variant of an endpoint, which answers as `accept`.
+
+    A container that is still starting is asked again for three minutes, counted once for all rows.
+    """
 
     def __init__(self, hook: RetrainingHook, endpoint: str, accept: str, variant: str | None = None) -> None:
         self.hook = hook
         self.endpoint = endpoint
         self.accept = accept
-        self.runtime = hook.client("sagemaker-runtime", attempts=1)
+        self.runtime = hook.client("sagemaker-runtime", attempts=1, read_timeout=READ_SECONDS)
+        self.starting_until = time.monotonic() + PATIENCE_SECONDS
         self.target = {"TargetVariant": variant} if variant else {}
 
     def __call__(self, row: Row) -> bytes:
@@ -51,9 +62,10 @@ class Invoker:
             except ClientError as error:
                 answer = error.response["Error"]
                 late = time.monotonic() > deadline
-                if answer["Code"] == "ModelError" or (late and answer["Code"] in LOADING):
+                starts = is_starting(error) and time.monotonic() < self.starting_until
+                if (answer["Code"] == "ModelError" and not starts) or (late and answer["Code"] in LOADING):
                     raise ModelAnswerError(answer["Message"]) from error
-                if late or answer["Code"] not in PASSING:
+                if late or (answer["Code"] not in PASSING and not starts):
                     raise
                 self.hook.log.info("%s; sending again in %.1f s", error, pause)
             time.sleep(pause)
@@ -72,19 +84,28 @@ class Invoker:
         return body
 
 
+def is_starting(error: ClientError) -> bool:
+    """Whether no container answered within SageMaker's 60 s: a serverless cold start, or a server that loads its model
+    with the first request. The container goes on starting, so that the next call finds it up.
+    """
+    answer = error.response["Error"]
+    return answer["Code"] == "ModelError" and any(text in answer["Message"] for text in NO_ANSWER_YET)
+
+
 class AsynchronousInvoker(Invoker):
     """The same through S3: requests are put under `place`, answers come where the endpoint's config says."""
 
-    def __init__(self, hook: RetrainingHook, endpoint: str, accept: str, place: str) -> None:
+    def __init__(self, hook: RetrainingHook, endpoint: str, accept: str, place: str, kms_key: str | None) -> None:
         super().__init__(hook, endpoint, accept)
-        self.place = place
+        self.place, self.kms_key = place, kms_key
         self.sent = 0
 
     def send(self, row: Row) -> bytes:
         """One request, and the wait for its answer."""
         location = f"{self.place}{self.sent:04}"
         self.sent += 1
-        self.hook.write_bytes(location, row["body"].encode(), content_type=row["content_type"])
+        body = row["body"].encode()
+        self.hook.write_bytes(location, body, kms_key=self.kms_key, content_type=row["content_type"])
         answer = self.runtime.invoke_endpoint_async(
             EndpointName=self.endpoint,
             ContentType=row["content_type"],
@@ -93,8 +114,8 @@ class AsynchronousInvoker(Invoker):
         )
         pause, deadline = FIRST_LOOK_SECONDS, time.monotonic() + ASYNCHRONOUS_SECONDS
         while time.monotonic() < deadline:
-            if (body := self.read(answer["OutputLocation"])) is not None:
-                return body
+            if (predictions := self.read(answer["OutputLocation"])) is not None:
+                return predictions
             if (failure := self.read(answer.get("FailureLocation"))) is not None:
                 raise ModelAnswerError(failure.decode(errors="replace"))
             time.sleep(pause)

@@ -20,13 +20,14 @@ from botocore.exceptions import ClientError
 
 from sagemaker_retraining.hooks import PROCESSING, TRAINING, JobKind, RetrainingHook
 from sagemaker_retraining.links import JobLink, JobLogLink, job_addresses
-from sagemaker_retraining.operators.job_log import JobLog
+from sagemaker_retraining.operators.job_log import PAUSE_SECONDS, JobLog, end_of_log
 from sagemaker_retraining.outcomes import (
     Outcome,
     RuntimeLimit,
     outcome_of,
     processing_result,
     raise_for_outcome,
+    reason_is_in_log,
     rejection,
     training_result,
 )
@@ -227,12 +228,20 @@ class ResumableJobMixin(SageMakerBaseOperator):
     def show_new_lines(self, name: str) -> None:
         """The lines that this process has not printed yet. Trouble with the log is no trouble with the job."""
         try:
-            if self._job_log is None or self._job_log.job != name:
-                self._job_log = JobLog(self.sagemaker, self.kind, name)
-            for line in self._job_log.new_lines():
-                self.log.info("| %s", line)
+            for line in self.job_log(name).new_lines():
+                self.show_line(line)
         except Exception as error:
             self.log.warning("Cannot read the log of %s: %s", name, error)
+
+    def show_line(self, line: str) -> None:
+        """A line of the job's log in the task's."""
+        self.log.info("| %s", line)
+
+    def job_log(self, name: str) -> JobLog:
+        """The log of the job, from where this process has read it to."""
+        if self._job_log is None or self._job_log.job != name:
+            self._job_log = JobLog(self.sagemaker, self.kind, name)
+        return self._job_log
 
     def give_up(self, name: str) -> NoReturn:
         """The deadline passed: stop the job, it would bill on."""
@@ -245,7 +254,9 @@ class ResumableJobMixin(SageMakerBaseOperator):
         """Show the job's log, raise what its end means, return the result."""
         description = self.sagemaker.describe_job(self.kind, name)
         self.show_new_lines(name)
-        raise_for_outcome(description)
+        pause = min(self.poll_seconds, PAUSE_SECONDS)
+        said = reason_is_in_log(description) and end_of_log(lambda: self.job_log(name), self.show_line, pause)
+        raise_for_outcome(description, said or "")
         result = self.result(description)
         self.log.info("%s: %s", name, result)
         self.conclude(result)

@@ -60,8 +60,10 @@ def create_plan(name: str, context: Mapping[str, Any]) -> dict[str, Any]:
         raise AirflowFailException(str(error)) from error
     requests = build_requests(plan)
     upload_code(hook, plan, requests["code"])
-    body = json.dumps(requests, indent=2).encode()
-    hook.write_bytes(requests["plan_uri"], body, tags=urlencode(plan.tags), content_type="application/json")
+    body, key = json.dumps(requests, indent=2).encode(), environment.output_kms_key_arn
+    hook.write_bytes(
+        requests["plan_uri"], body, kms_key=key, tags=urlencode(plan.tags), content_type="application/json"
+    )
     return requests
 
 
@@ -96,9 +98,10 @@ def upload_code(hook: RetrainingHook, plan: RunPlan, places: Mapping[str, str]) 
     """Put the code at its content address, once; the archive goes last, so that it says the rest is there."""
     if hook.exists(places["archive_uri"]):
         return
+    key = plan.environment.output_kms_key_arn
     for path, content in plan.code.files:
-        hook.write_bytes(places["files_uri"] + path, content)
-    hook.write_bytes(places["archive_uri"], plan.code.archive())
+        hook.write_bytes(places["files_uri"] + path, content, kms_key=key)
+    hook.write_bytes(places["archive_uri"], plan.code.archive(), kms_key=key)
 
 
 def git_sha(environ: Mapping[str, str] = os.environ) -> str:

@@ -40,11 +40,10 @@ def run_gate(
         log.warning("Quality gate: %s", warning)
     result = decision.to_dict()
     record = {**result, "config": dict(config), "evaluation": uri}
-    hook.write_bytes(
-        f"{outputs['evaluation']}{GATE}", json.dumps(record, indent=2).encode(), content_type="application/json"
-    )
+    key, body = config.get("kms_key_arn"), json.dumps(record, indent=2).encode()
+    hook.write_bytes(f"{outputs['evaluation']}{GATE}", body, kms_key=key, content_type="application/json")
     if "report" in outputs:
-        update_report(hook, f"{outputs['report']}{REPORT}", result)
+        update_report(hook, f"{outputs['report']}{REPORT}", result, kms_key=key)
     push(result)
     if not decision.passed and decision.on_failure == "fail":
         raise AirflowFailException(f"The quality gate refuses the model: {decision.reason}")
@@ -53,7 +52,7 @@ def run_gate(
     return result
 
 
-def update_report(hook: RetrainingHook, uri: str, decision: Mapping[str, Any]) -> None:
+def update_report(hook: RetrainingHook, uri: str, decision: Mapping[str, Any], *, kms_key: str | None) -> None:
     """Put the decision into the report, where the model's report has a place for it."""
     if not hook.exists(uri):
         log.info("%s is not there: the decision is in %s only", uri, GATE)
@@ -62,4 +61,4 @@ def update_report(hook: RetrainingHook, uri: str, decision: Mapping[str, Any]) -
     if page is None:
         log.info("%s has no <!-- decision -->: the decision is in %s only", uri, GATE)
         return
-    hook.write_bytes(uri, page, content_type="text/html")
+    hook.write_bytes(uri, page, kms_key=kms_key, content_type="text/html")

@@ -51,8 +51,10 @@ def compare_shadow(
         **compare(pairs, config["tolerance"]),
         "report": f"{place}{REPORT}",
     }
-    hook.write_bytes(f"{place}{COMPARISON}", json.dumps(result, indent=1).encode(), content_type="application/json")
-    hook.write_bytes(result["report"], shadow_report(result).encode(), content_type="text/html; charset=utf-8")
+    key, page = config.get("kms_key_arn"), shadow_report(result).encode()
+    figures = json.dumps(result, indent=1).encode()
+    hook.write_bytes(f"{place}{COMPARISON}", figures, kms_key=key, content_type="application/json")
+    hook.write_bytes(result["report"], page, kms_key=key, content_type="text/html; charset=utf-8")
     return {key: value for key, value in result.items() if key not in LEFT_TO_FILES}
 
 

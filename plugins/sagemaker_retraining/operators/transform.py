@@ -74,7 +74,8 @@ class ResumableTransformOperator(ResumableJobMixin, SageMakerTransformOperator):
 
     def mark(self, marker: str, body: bytes) -> None:
         """Write `_SUCCESS`."""
-        self.sagemaker.write_bytes(marker, body, content_type="application/json")
+        key = self.config["transform"]["TransformOutput"].get("KmsKeyId")
+        self.sagemaker.write_bytes(marker, body, kms_key=key, content_type="application/json")
 
     def result(self, description: Mapping[str, Any]) -> dict[str, Any]:
         """See `outcomes.transform_result`."""

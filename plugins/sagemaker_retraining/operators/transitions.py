@@ -19,7 +19,7 @@ from sagemaker_retraining.config import (
     load_model,
     model_folder,
 )
-from sagemaker_retraining.hooks import RetrainingHook
+from sagemaker_retraining.hooks import RetrainingHook, server_side_encryption
 from sagemaker_retraining.operators.approved import require_approved
 from sagemaker_retraining.operators.endpoints import (
     challenger_model,
@@ -158,6 +158,7 @@ def plan_promotion(name: str, context: Mapping[str, Any]) -> dict[str, Any]:
         "source_arn": package["ModelPackageArn"],
         "aws_conn_id": target.aws_conn_id,
         "region_name": target.region,
+        "kms_key_arn": target.output_kms_key_arn,
         "group": group,
         "package": request,
         "copies": copies,
@@ -173,14 +174,14 @@ def promote(plan: Mapping[str, Any]) -> str:
     """Copy what the version needs and register it in the target, waiting for a person; its ARN. Twice is once."""
     source, target = hook_of(load_environment(plan["source"])), target_hook(plan)
     for place, copy in plan["copies"].items():
-        copy_object(source, target, place, copy)
+        copy_object(source, target, place, copy, kms_key=plan.get("kms_key_arn"))
     target.create_unless_there("create_model_package_group", plan["group"])
     arn: str = target.api.create_model_package(**plan["package"])["ModelPackageArn"]
     log.info("%s is %s now", short_name(plan["source_arn"]), arn)
     return arn
 
 
-def copy_object(source: RetrainingHook, target: RetrainingHook, place: str, copy: str) -> None:
+def copy_object(source: RetrainingHook, target: RetrainingHook, place: str, copy: str, *, kms_key: str | None) -> None:
     """From one account's bucket to another's, through this worker: neither role needs to see the other's bucket."""
     bucket, key = split_s3_uri(place)
     try:
@@ -190,7 +191,8 @@ def copy_object(source: RetrainingHook, target: RetrainingHook, place: str, copy
             raise
         raise AirflowFailException(f"{place}: there is no such object; nothing was registered or deployed") from error
     target_bucket, target_key = split_s3_uri(copy)
-    target.s3.upload_fileobj(found["Body"], target_bucket, target_key)
+    encryption = server_side_encryption(kms_key)
+    target.s3.upload_fileobj(found["Body"], target_bucket, target_key, ExtraArgs=encryption)
     written = target.s3.head_object(Bucket=target_bucket, Key=target_key)["ContentLength"]
     if written != found["ContentLength"]:
         raise OSError(f"{copy} has {written} bytes, {place} {found['ContentLength']}")

@@ -17,7 +17,7 @@ from sagemaker_retraining import registry
 from sagemaker_retraining.answers import predictions
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.links import ReportLink, report_address
-from sagemaker_retraining.operators.endpoints import pending_config, serves, variants, version_of
+from sagemaker_retraining.operators.endpoints import pending_config, serves, update_problem, version_of
 from sagemaker_retraining.operators.guards import release_autoscaling, restore_autoscaling, served_instance_type
 from sagemaker_retraining.operators.invocation import AsynchronousInvoker, Invoker, ModelAnswerError, Row
 from sagemaker_retraining.operators.served import record_verified
@@ -135,7 +135,7 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
         """For the endpoint's kind, and the variant that is new."""
         endpoint: str = self.config["endpoint"]
         if place := self.config.get("asynchronous_uri"):
-            return AsynchronousInvoker(self.hook, endpoint, self.accept(), place)
+            return AsynchronousInvoker(self.hook, endpoint, self.accept(), place, self.config.get("kms_key_arn"))
         return Invoker(self.hook, endpoint, self.accept(), self.deployment["variant"])
 
     def accept(self) -> str:
@@ -188,7 +188,7 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
             raise AirflowFailException(f"{problem}. It serves on, as verify.on_failure says")
         if previous is None:
             raise AirflowFailException(f"{problem}. It serves on: there is no config before it to go back to")
-        if not variants(self.hook, previous):
+        if self.hook.describe_or_none("describe_endpoint_config", EndpointConfigName=previous) is None:
             raise AirflowFailException(
                 f"{problem}. It serves on: {previous}, which served before, has been deleted. Trigger the model's "
                 f"rollback DAG"
@@ -215,6 +215,9 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
                 )
             self.log.info("%s scales; %s is put back when it rests", endpoint, previous)
             self.wait(problem, "put_back_now")
+        before = self.hook.api.describe_endpoint_config(EndpointConfigName=previous)
+        if refused := update_problem(self.hook, description, before):
+            raise AirflowFailException(f"{problem}. It serves on, for {previous} cannot be put back: {refused}")
         keep = release_autoscaling(self.hook, description, served_instance_type(self.hook, previous), wanted=True)
         self.log.error("%s. Putting %s back", problem, previous)
         if self.hook.begin_update(update_request(endpoint, previous, keep_instances=keep)):

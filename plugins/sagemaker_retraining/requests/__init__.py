@@ -53,6 +53,7 @@ def build_requests(plan: RunPlan) -> dict[str, Any]:
             "require": model.quality_gate.require,
             "tolerance": model.quality_gate.tolerance,
             "on_failure": model.quality_gate.on_failure,
+            "kms_key_arn": plan.environment.output_kms_key_arn,
             "champion": plan.champion.arn if plan.champion else None,
             "champion_error": ARTIFACT_GONE if plan.champion and not plan.champion.artifact else None,
         },
@@ -79,6 +80,7 @@ def _verify(plan: RunPlan) -> dict[str, Any]:
         "endpoint": plan.endpoint,
         "tolerance": verify.tolerance,
         "on_failure": verify.on_failure,
+        "kms_key_arn": plan.environment.output_kms_key_arn,
     }
     if deploy.asynchronous:
         config["asynchronous_uri"] = plan.run_uri("verify/requests/")
@@ -128,4 +130,5 @@ def _data_ready(plan: RunPlan) -> dict[str, Any]:
         "success_key": f"{prefix}period={plan.period}/_SUCCESS",
         "history_months": None if history == "all" else history,
         "manifest_uri": plan.run_uri(RAW_MANIFEST),
+        "kms_key_arn": plan.environment.output_kms_key_arn,
     }

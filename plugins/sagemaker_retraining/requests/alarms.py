@@ -5,6 +5,8 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAl
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from typing import Any
 
 from sagemaker_retraining.config.serving import Alarm
@@ -25,6 +27,31 @@ def alarm_requests(plan: RunPlan, variant: str) -> list[dict[str, Any]]:
     Named after their content, so that an alarm is never changed under its name while another update relies on it.
     """
     return [_request(plan, variant, alarm) for alarm in plan.model.deploy.alarms if alarm.name is None]
+
+
+def on_new_fleet(deploy: Mapping[str, Any], config: str) -> dict[str, Any]:
+    """The plan's `deploy` with alarms that see only what runs this endpoint config: the new fleet of a roll-out.
+
+    By endpoint and variant alone an alarm sees old and new fleet together, and errors of the old one would send the new
+    one back. The config's name follows from the approved version, so it comes to the dimensions here, and the alarms
+    get names of their own. https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html
+    """
+    if not deploy.get("alarms"):
+        return dict(deploy)
+    alarms = {alarm["AlarmName"]: _of_config(alarm, config) for alarm in deploy["alarms"]}
+    deployment = copy.deepcopy(deploy["deployment"])
+    for watched in deployment["AutoRollbackConfiguration"]["Alarms"]:
+        if watched["AlarmName"] in alarms:
+            watched["AlarmName"] = alarms[watched["AlarmName"]]["AlarmName"]
+    return {**deploy, "alarms": list(alarms.values()), "deployment": deployment}
+
+
+def _of_config(alarm: Mapping[str, Any], config: str) -> dict[str, Any]:
+    dimensions = [*alarm["Dimensions"], {"Name": "EndpointConfigName", "Value": config}]
+    stem = alarm["AlarmName"].rpartition("-")[0]
+    content = {key: value for key, value in alarm.items() if key not in {"AlarmName", "Tags"}}
+    number = fingerprint({**content, "Dimensions": dimensions})[:10]
+    return {**alarm, "AlarmName": f"{stem}-{number}", "Dimensions": dimensions}
 
 
 def alarm_names(plan: RunPlan, variant: str) -> list[str]:

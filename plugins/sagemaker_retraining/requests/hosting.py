@@ -16,7 +16,6 @@ from sagemaker_retraining.requests.alarms import alarm_names, alarm_requests
 from sagemaker_retraining.requests.autoscaling import autoscaling_requests
 from sagemaker_retraining.requests.processing import vpc_config
 from sagemaker_retraining.requests.rollout import deployment_config
-from sagemaker_retraining.requests.volumes import volume_key
 
 VARIANT = "AllTraffic"
 CHALLENGER = "Challenger"
@@ -120,8 +119,9 @@ def _config(plan: RunPlan) -> dict[str, Any]:
         variant["ServerlessConfig"] = _serverless(deploy.serverless)
     else:
         variant |= {"InstanceType": deploy.instance_type, "InitialInstanceCount": deploy.instance_count}
-        if key := volume_key(plan, deploy.instance_type):
-            config["KmsKeyId"] = key  # of the instances' disks
+        if plan.environment.volume_kms_key_arn:
+            # Of the instances' disks; taken for local ones too, which it does not encrypt.
+            config["KmsKeyId"] = plan.environment.volume_kms_key_arn
     if deploy.asynchronous:
         config["AsyncInferenceConfig"] = _asynchronous(plan, deploy.asynchronous)
     if deploy.real_time:

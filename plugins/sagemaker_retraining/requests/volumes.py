@@ -1,8 +1,9 @@
 """Disks of instances: which instance types have their own, and which key the others get.
 
-A local (NVMe) disk is encrypted by the instance's hardware with a key of its own, and SageMaker takes no other: "You
-can't request a VolumeKmsKeyId when using an instance type with local storage" (API reference of ResourceConfig,
-ProcessingClusterConfig and TransformResources).
+A local (NVMe) disk is encrypted by the instance's hardware with a key of its own, and jobs take no other: "You can't
+request a VolumeKmsKeyId when using an instance type with local storage" (API reference of ResourceConfig,
+ProcessingClusterConfig and TransformResources). CreateEndpointConfig takes one, which then "does not encrypt instance
+local storage"; a company's policies may demand it.
 """
 
 from __future__ import annotations
@@ -22,5 +23,5 @@ def has_local_storage(instance_type: str) -> bool:
 
 
 def volume_key(plan: RunPlan, instance_type: str) -> str | None:
-    """The key for the disks of such instances; None where there is none to give."""
+    """The key for the disks of a job's instances; None where there is none to give."""
     return None if has_local_storage(instance_type) else plan.environment.volume_kms_key_arn

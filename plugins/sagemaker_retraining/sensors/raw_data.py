@@ -119,7 +119,8 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
         # In the run's bucket; raw data may lie in another.
         manifest_uri = manifest_of(self.config["manifest_uri"], fingerprint)
         manifest = [{"prefix": f"s3://{bucket}/{prefix}"}, *(name for name, _ in chosen)]
-        self.hook.write_bytes(manifest_uri, json.dumps(manifest, indent=1).encode(), content_type="application/json")
+        body, key = json.dumps(manifest, indent=1).encode(), self.config.get("kms_key_arn")
+        self.hook.write_bytes(manifest_uri, body, kms_key=key, content_type="application/json")
         result = {
             "manifest_uri": manifest_uri,
             "months": [str(month) for month in months],

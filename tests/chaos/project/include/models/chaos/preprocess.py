@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--period", required=True)
     period = parser.parse_args().period
 
-    months = {folder.name.removeprefix("period="): folder for folder in INPUT.glob("period=*")}
+    months = {folder.name.removeprefix("period="): folder for folder in INPUT.rglob("period=*")}
     lines = [line for month in sorted(months) if month < period for line in read(months[month])]
     sets = {
         "train": [line for number, line in enumerate(lines) if number % 5],

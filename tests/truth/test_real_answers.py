@@ -20,7 +20,14 @@ from tests.local.job_kit import IMAGE, Jobs
 from tests.local.transform_kit import Transforms
 
 ANSWERS = Path(__file__).with_name("answers")
-KINDS = {bool: "boolean", int: "number", float: "number", str: "text", datetime: "time"}
+KINDS = (
+    (bool, "boolean"),
+    ((int, float), "number"),
+    (str, "text"),
+    (datetime, "time"),
+    (dict, "structure"),
+    (list, "list"),
+)
 OWN_IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/own:1"
 
 
@@ -33,7 +40,12 @@ def members(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         for item in value:
             yield from members(item, f"{path}[]")
     else:
-        yield path, KINDS.get(type(value)) or {dict: "structure", list: "list"}[type(value)]
+        yield path, kind(value)
+
+
+def kind(value: Any) -> str:
+    """The word for a value's type."""
+    return next(word for types, word in KINDS if isinstance(value, types))
 
 
 def training(server: LocalSageMaker) -> Any:
