@@ -56,6 +56,10 @@ NEEDED = [
 ]
 
 
+@pytest.mark.aws_fact("iam-describe-alarms")
+@pytest.mark.aws_fact("iam-own-keys")
+@pytest.mark.aws_fact("iam-scaling-policies")
+@pytest.mark.aws_fact("scaling-service-linked-role")
 @pytest.mark.parametrize(("name", "ask"), NEEDED, ids=lambda value: getattr(value, "action", value))
 def test_what_aws_asks_of_them(name: str, ask: Ask) -> None:
     assert allows(policy(name, kms_key_arn=KEY), ask)
@@ -98,6 +102,7 @@ def test_each_key_is_granted_for_what_it_encrypts() -> None:
     assert allows(document, Ask("kms:GenerateDataKey", KEY))
 
 
+@pytest.mark.aws_fact("iam-async-topics")
 def test_what_models_read_pull_and_tell() -> None:
     topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:scored"
     churn = model(
