@@ -85,14 +85,14 @@ def test_provisioned_concurrency_stays_warm(kit: Kit) -> None:
     wait_for(lambda: serving(kit.server.state) == warm, "only the container of the other endpoint to end")
 
 
-def test_an_endpoint_becomes_serverless_and_back(kit: Kit) -> None:
-    kit.create("sl-change", kit.config("sl-real", factor=2))
-    kit.config("sl-model", factor=3)
-    kit.sagemaker.create_endpoint_config(EndpointConfigName="sl-less", ProductionVariants=[variant("sl-model")])
-    assert kit.update("sl-change", "sl-less")["EndpointConfigName"] == "sl-less"
+def test_a_serverless_endpoint_gets_instances_and_keeps_them(kit: Kit) -> None:
+    create(kit, "sl-change", {"factor": 3})
+    kit.config("sl-real", factor=2)
     assert kit.invoke("sl-change", "1") == "3.0"
     assert kit.update("sl-change", "sl-real")["EndpointConfigName"] == "sl-real"
     assert kit.invoke("sl-change", "1") == "2.0"
+    with pytest.raises(ClientError, match="with instances to a serverless configuration"):
+        kit.update("sl-change", "sl-change")
 
 
 @pytest.mark.aws_fact("endpoint-serverless-cannot-start")
