@@ -416,13 +416,43 @@ def test_nothing_to_score_is_said_before_a_job_is_made(serving: Serving) -> None
         operator.execute(serving.context())
 
 
+@pytest.mark.aws_fact("endpoint-quota-refused")
+@pytest.mark.aws_fact("endpoint-double-quota")
+def test_a_quota_of_nothing_fails_at_once(serving: Serving) -> None:
+    """What a new account has; an update with both fleets side by side may need one more than there is."""
+    plan, first = serving.plan("instance_type: ml.r5.24xlarge"), serving.version(1)
+
+    def limit(instances: int | None) -> None:
+        quotas = {} if instances is None else {"ml.r5.24xlarge for endpoint usage": instances}
+        httpx.put(f"{serving.server.url}/_local/quotas", json={"quotas": quotas}, trust_env=False).raise_for_status()
+
+    try:
+        limit(0)
+        with pytest.raises(AirflowFailException, match=r"is 0 Instances.* Have the limit raised in Service Quotas"):
+            serving.deploy(first, plan)
+        limit(1)
+        serving.deploy(first, plan)
+        with pytest.raises(AirflowException, match="both fleets at once") as used_up:
+            serving.deploy(serving.version(2), plan)
+    finally:
+        limit(None)
+    assert type(used_up.value) is AirflowException
+    assert serving.endpoint()["EndpointStatus"] == "InService"
+
+
+NO_CAPACITY = (
+    "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. Please retry using a "
+    "different ML instance type or after some time."
+)
+
+
 def test_an_end_that_does_not_pass_says_what_to_do(serving: Serving) -> None:
     description = {"EndpointName": "e", "EndpointStatus": "UpdateRollbackFailed", "EndpointConfigName": "c"}
     error = not_wanted(RetrainingHook(), {**description, "FailureReason": "no instances"}, "w", {})
     assert isinstance(error, AirflowFailException)
     assert "no instances" in str(error)
     assert "rollback DAG" in str(error)
-    capacity = {**description, "EndpointStatus": "InService", "FailureReason": "InsufficientInstanceCapacity"}
+    capacity = {**description, "EndpointStatus": "InService", "FailureReason": NO_CAPACITY}
     assert not isinstance(not_wanted(RetrainingHook(), capacity, "w", {}), AirflowFailException)
 
 

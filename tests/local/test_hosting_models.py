@@ -41,10 +41,11 @@ def model(sagemaker_local: LocalSageMaker, sagemaker: Any, container: Any, reque
     return name
 
 
+@pytest.mark.aws_fact("model-describe-defaults")
 def test_a_model(sagemaker: Any, model: str, container: dict[str, Any]) -> None:
     found = sagemaker.describe_model(ModelName=model)
     assert found["ModelArn"] == f"{ACCOUNT}:model/{model}"
-    assert found["PrimaryContainer"] == container
+    assert found["PrimaryContainer"] == {**container, "Mode": "SingleModel"}
     assert found["EnableNetworkIsolation"] is False
     assert sagemaker.list_tags(ResourceArn=found["ModelArn"])["Tags"] == [{"Key": "a", "Value": "b"}]
     assert [entry["ModelName"] for entry in sagemaker.list_models(NameContains=model)["Models"]] == [model]
@@ -70,7 +71,10 @@ def test_a_model_of_a_registered_version(sagemaker_local: LocalSageMaker, sagema
         ModelPackageGroupName="hosting-version", InferenceSpecification=specification(sagemaker_local)
     )["ModelPackageArn"]
     sagemaker.create_model(ModelName="hosting-version", PrimaryContainer={"ModelPackageName": arn})
-    assert sagemaker.describe_model(ModelName="hosting-version")["PrimaryContainer"] == {"ModelPackageName": arn}
+    assert sagemaker.describe_model(ModelName="hosting-version")["PrimaryContainer"] == {
+        "ModelPackageName": arn,
+        "Mode": "SingleModel",
+    }
     gone = refused(
         sagemaker.create_model, ModelName="other-version", PrimaryContainer={"ModelPackageName": f"{arn[:-1]}9"}
     )

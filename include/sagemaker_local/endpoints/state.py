@@ -10,7 +10,8 @@ import hashlib
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from include.sagemaker_local.events import emit, epoch_ms
@@ -47,6 +48,14 @@ def make_plan(ctx: Context, config: Body) -> Plan:
 def all_variants(body: Body) -> list[Body]:
     """The production variants and the shadow variants of a config, a plan or an endpoint."""
     return [*body["ProductionVariants"], *(body.get("ShadowProductionVariants") or ())]
+
+
+def instances(plans: Iterable[Plan]) -> Counter[str]:
+    """How many instances of each type deployments have."""
+    found: Counter[str] = Counter()
+    for variant in (variant for plan in plans for variant in all_variants(plan) if "InstanceType" in variant):
+        found[variant["InstanceType"]] += variant["InitialInstanceCount"]
+    return found
 
 
 def is_serverless(plan: Plan) -> bool:

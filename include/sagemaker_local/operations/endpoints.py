@@ -9,6 +9,7 @@ from include.sagemaker_local.endpoints import autoscaling, guardrails, state
 from include.sagemaker_local.errors import AwsError, unsupported_operation, validation_error
 from include.sagemaker_local.listing import page
 from include.sagemaker_local.operations.tags import check_tags, save_tags
+from include.sagemaker_local.quotas import Quotas, exceeded
 from include.sagemaker_local.service import Context, Request, Response, operation
 
 
@@ -21,6 +22,7 @@ def create_endpoint(ctx: Context, request: Request) -> Response:
     plan = state.make_plan(ctx, _config(ctx, request["EndpointConfigName"]))
     plan["DeploymentConfig"] = request.get("DeploymentConfig")
     guardrails.check(plan["DeploymentConfig"], plan["ProductionVariants"])
+    _check_quota(ctx, plan)
     body = {
         "EndpointName": name,
         "EndpointArn": arn,
@@ -49,6 +51,7 @@ def update_endpoint(ctx: Context, request: Request) -> Response:
         _config(ctx, before["EndpointConfigName"])  # an endpoint whose config has been deleted takes no update
         _check_kind(name, before["_Deployed"], plan)
         autoscaling.check_targets(ctx, name, deployed, wanted)
+    _check_quota(ctx, plan)
 
     def change(body: dict[str, Any]) -> None:
         _require_updatable(body)
@@ -66,6 +69,21 @@ def update_endpoint(ctx: Context, request: Request) -> Response:
     body = _change(ctx, name, change)
     ctx.endpoints.update(name)
     return {"EndpointArn": body["EndpointArn"]}
+
+
+def _check_quota(ctx: Context, plan: dict[str, Any]) -> None:
+    """Raise ResourceLimitExceeded for instances above a quota; an update has both fleets for a while."""
+    wanted = state.instances([plan])
+    for instance_type, count in wanted.items():
+        quota = f"{instance_type} for endpoint usage"
+        limit = Quotas(ctx.store).limit(quota)
+        if limit is None:
+            continue
+        bodies = [body for body in ctx.store.list("endpoint") if body["EndpointStatus"] != "Failed"]
+        plans = [body[which] for body in bodies for which in ("_Deployed", "_Pending") if body.get(which)]
+        used = state.instances(plans)[instance_type]
+        if used + count > limit:
+            raise exceeded(quota, limit, used, count)
 
 
 def _check_kind(name: str, deployed: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -38,6 +38,10 @@ def create_model(context: Context, request: Request) -> Response:
         _check_container(context, container)
     body = {**request, "ModelArn": arn, "CreationTime": time.time()}
     body.setdefault("EnableNetworkIsolation", False)
+    if "Containers" in request:
+        body["Containers"] = [{"Mode": "SingleModel", **container} for container in request["Containers"]]
+    else:
+        body["PrimaryContainer"] = {"Mode": "SingleModel", **request["PrimaryContainer"]}
     if not context.store.insert(MODEL, name, body):
         raise _exists("model", arn)
     save_tags(context, arn, request)

@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining.hooks import RetrainingHook
+from sagemaker_retraining.outcomes import Outcome, is_beyond_quota, passing_outcome
 from sagemaker_retraining.plan import ownership
 from sagemaker_retraining.requests.hosting import CHALLENGER, VARIANT
 from sagemaker_retraining.requests.rollout import watched_alarms
@@ -186,7 +187,7 @@ def not_wanted(hook: RetrainingHook, description: Description, wanted: str, depl
         f"{endpoint} is {status} on {description['EndpointConfigName']}, wanted {wanted}: {reason}"
         f"{tripped(hook, deployment)}"
     )
-    if "capacity" in given.lower() or "limitexceeded" in given.lower() or is_services_own_fault(given):
+    if passing_outcome(given) not in {None, Outcome.QUOTA}:
         return AirflowException(text)
     health = log_tail(hook, endpoint) if "health check" in reason else ""
     return AirflowFailException(f"{text}. What served before serves on; correct the cause and clear this task{health}")
@@ -207,14 +208,9 @@ def log_tail(hook: RetrainingHook, endpoint: str) -> str:
     return "; the container's log ends:\n" + "\n".join(lines) if lines else ""
 
 
-def is_services_own_fault(reason: str) -> bool:
-    """SageMaker's own failure, which passes (aws-controllers-k8s/sagemaker-controller, endpoint hooks)."""
-    return reason.startswith("Request to service failed")
-
-
 @contextmanager
 def said_of_quota() -> Iterator[None]:
-    """A limit of the account on instances as a sentence: one of 0 never passes by itself, another may."""
+    """A limit of the account on instances as a sentence: one too small never passes, one that is used up may."""
     try:
         yield
     except ClientError as error:
@@ -222,7 +218,7 @@ def said_of_quota() -> Iterator[None]:
         if answer["Code"] != "ResourceLimitExceeded":
             raise
         text = f"{answer['Message']} What served before serves on; an update needs both fleets at once"
-        if " is 0 " in answer["Message"]:
+        if is_beyond_quota(answer["Message"]):
             raise AirflowFailException(
                 f"{text}. Have the limit raised in Service Quotas, and clear this task"
             ) from error
