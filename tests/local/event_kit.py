@@ -17,9 +17,11 @@ def events_of(server: LocalSageMaker, name: str, pattern: dict[str, Any]) -> Cal
     rules.put_targets(Rule=name, Targets=[{"Id": "q", "Arn": f"arn:aws:sqs:us-east-1:123456789012:{name}"}])
 
     def received(count: int) -> list[dict[str, Any]]:
-        """The local SageMaker delivers an event before it answers the call that caused it."""
+        """A job shows its status before its event is delivered, a call is answered after: hence the wait for so many."""
         found: list[dict[str, Any]] = []
-        while messages := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+        while messages := sqs.receive_message(
+            QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=10 if len(found) < count else 0
+        ).get("Messages"):
             found += [json.loads(message["Body"]) for message in messages]
         rules.remove_targets(Rule=name, Ids=["q"])
         assert len(found) == count, found
