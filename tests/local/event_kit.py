@@ -17,7 +17,7 @@ def events_of(server: LocalSageMaker, name: str, pattern: dict[str, Any]) -> Cal
     rules.put_targets(Rule=name, Targets=[{"Id": "q", "Arn": f"arn:aws:sqs:us-east-1:123456789012:{name}"}])
 
     def received(count: int) -> list[dict[str, Any]]:
-        """A job shows its status before its event is delivered, a call is answered after: hence the wait for so many."""
+        """A job shows its status before its event is delivered: hence the wait for so many."""
         found: list[dict[str, Any]] = []
         while messages := sqs.receive_message(
             QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=10 if len(found) < count else 0
