@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,6 @@ def roll_back(serving: Serving, client: SteadyClient, alarm: str, **fault: Any) 
     before = serving.deploy(serving.version(1), guarded(serving, alarm, 10))
     # Far longer than the alarm needs: if it does not go off, the test ends with the bad version in service.
     plan = guarded(serving, alarm, 120)
-    name = plan["deploy"]["alarms"][0]["AlarmName"]
     bad, good = serving.version(2, **fault), serving.version(3)
     with client:
         client.wait_for(PER_SECOND)
@@ -48,8 +48,11 @@ def roll_back(serving: Serving, client: SteadyClient, alarm: str, **fault: Any) 
             serving.deploy(bad, plan)
         text = str(failure.value)
         assert text.startswith(f"{serving.name} is InService on {before['endpoint_config']}, wanted {serving.name}-")
+        watched = re.search(r"\(alarms of the roll-out: (\S+); in ALARM now: ", text)
+        assert watched is not None, text
+        name = watched[1]
+        assert name.startswith(f"{serving.name}-")
         assert f"are in ALARM state: {name}." in text, "SageMaker's reason"
-        assert f"(alarms of the roll-out: {name}; in ALARM now: " in text
         assert text.endswith("What served before serves on; correct the cause and clear this task")
         endpoint = serving.endpoint()
         assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("InService", before["endpoint_config"])
