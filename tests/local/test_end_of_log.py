@@ -52,6 +52,14 @@ def test_the_scripts_own_sentence(jobs: Jobs) -> None:
     assert max(map(len, said.splitlines())) <= job_log.LONGEST_LINE + 4
 
 
+def test_the_toolkits_variables_are_no_reason(jobs: Jobs) -> None:
+    """A script that fails at once: the toolkit has printed a screen of variables before it."""
+    said = error_of(ResumableTrainingOperator, jobs.training_request("said-soon", f"raise SystemExit('{SAID}')"))
+    lines = said.partition("The end of its log:\n")[2].splitlines()
+    assert f"  {SAID}" in lines
+    assert [line for line in lines if line.startswith("  SM_")] == []
+
+
 def test_a_log_that_comes_late(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     """CloudWatch shows the stream some seconds after the job's end."""
     streams, asked = JobLog.streams, []

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 LAST_LINES = 20
 LONGEST_LINE = 500
+TOOLKIT = "SM_"
+"""How the variables begin that the training toolkit prints before the script: a screen of them, and no reason."""
 PAUSE_SECONDS = 3.0
 LATE_PAUSES = 10
 """So many pauses the first line of a job that has failed may come after the job's end: half a minute."""
@@ -22,7 +24,7 @@ LATE_PAUSES = 10
 class JobLog:
     """Reads on where the last reading ended, in all streams: a Spot restart opens a new one.
 
-    `last` are the newest lines that were read.
+    `last` are the newest lines that were read, without the toolkit's variables.
     """
 
     def __init__(self, hook: RetrainingHook, kind: JobKind, job: str) -> None:
@@ -37,7 +39,8 @@ class JobLog:
         """The lines that have come since the last call, stream by stream."""
         for stream in self.streams():
             for line in self.new_lines_of(stream):
-                self.last.append(line)
+                if not line.startswith(TOOLKIT):
+                    self.last.append(line)
                 yield line
 
     def streams(self) -> list[str]:
