@@ -55,8 +55,7 @@ _NUMBER = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
 
 def is_first_party(image: str, account: str) -> bool:
     """Whether an image is one of AWS's algorithms; a copy in a registry of one's own `account` is one's own image."""
-    registry, _, path = image.partition("/")
-    return path.partition("@")[0].partition(":")[0] in REPOSITORIES and not registry.startswith(f"{account}.")
+    return _repository(image) in REPOSITORIES and not image.startswith(f"{account}.")
 
 
 def metric_definitions(image: str) -> list[dict[str, str]]:
@@ -65,7 +64,12 @@ def metric_definitions(image: str) -> list[dict[str, str]]:
     Expressions and names are those of real answers of DescribeTrainingJob and DescribeHyperParameterTuningJob about
     versions 0.90-1 and 1.5-1; which of the names a version has differs a little. `#011` is how the log shows a tab.
     """
-    if image.partition("/")[2].partition(":")[0] not in XGBOOST:
+    if _repository(image) not in XGBOOST:
         return []
     names = [(side, metric) for side in ("train", "validation") for metric in _XGBOOST_METRICS]
     return [{"Name": f"{a}:{b}", "Regex": rf".*\[[0-9]+\].*#011{a}-{b}:{_NUMBER}.*"} for a, b in names]
+
+
+def _repository(image: str) -> str:
+    """The name of the repository, without the registry, the tag and the digest."""
+    return image.partition("/")[2].partition("@")[0].partition(":")[0]

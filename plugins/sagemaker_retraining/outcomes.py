@@ -149,7 +149,7 @@ _ADVICE = (
     (
         "Could not assume role",
         "is role_arn the role's whole ARN, with its path? The role must exist and trust SageMaker "
-        "(include/iam/job-role.trust.json)",
+        "(include/iam/execution-role.trust.json)",
     ),
     ("No S3 objects found", "put the data there, or let the role list the bucket (s3:ListBucket)"),
     (

@@ -409,7 +409,7 @@ def test_a_role_that_is_not_there_in_time_fails_with_advice(
     monkeypatch.setattr("sagemaker_retraining.hooks.ROLE_SECONDS", 0)
     request = config(sagemaker_local, "no-role", "")
     request["RoleArn"] = "arn:aws:iam::123456789012:role/nobody"
-    with pytest.raises(JobClientError, match=r"Could not assume role .*role_arn.*job-role.trust.json"):
+    with pytest.raises(JobClientError, match=r"Could not assume role .*role_arn.*execution-role.trust.json"):
         operator(request).execute(context)
 
 

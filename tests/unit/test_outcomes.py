@@ -175,7 +175,7 @@ def test_a_limit_that_no_waiting_helps_against(limit: str, delta: str, never: bo
             "training on demand has a quota.*train.spot.on_demand_after: never",
         ),
         (QUOTA.format(limit=0).replace("spot training", "processing"), "ask for an increase of that quota"),
-        ("Could not assume role arn:aws:iam::1:role/x. Please ensure", "job-role.trust.json"),
+        ("Could not assume role arn:aws:iam::1:role/x. Please ensure", "execution-role.trust.json"),
         ('No S3 objects found under S3 URL "s3://b/k" given in input data source.', "s3:ListBucket"),
     ],
 )

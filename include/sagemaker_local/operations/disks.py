@@ -1,4 +1,4 @@
-"""Keys for the disks of a job's instances."""
+"""A job's instances, and the keys for their disks."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def check_volume_key(request: Request) -> None:
 
     Which instance types have them is what EC2's DescribeInstanceTypes said to moto. CreateEndpointConfig takes a key.
     """
-    cluster = _cluster(request)
-    if not cluster.get("VolumeKmsKeyId"):
+    instances = cluster(request)
+    if not instances.get("VolumeKmsKeyId"):
         return
-    instance_type = str(cluster.get("InstanceType", ""))
+    instance_type = str(instances.get("InstanceType", ""))
     if instance_type.removeprefix("ml.") in _with_local_storage():
         raise validation_error(
             f"You can't request a VolumeKmsKeyId when using an instance type with local storage: {instance_type}."
@@ -33,7 +33,8 @@ def _with_local_storage() -> frozenset[str]:
     return frozenset(name for name, said in types.items() if said.get("InstanceStorageSupported"))
 
 
-def _cluster(request: Request) -> dict[str, Any]:
-    processing = request.get("ProcessingResources", {}).get("ClusterConfig")
-    found: dict[str, Any] = processing or request.get("ResourceConfig") or request.get("TransformResources") or {}
+def cluster(body: dict[str, Any]) -> dict[str, Any]:
+    """What a job of any kind, or the request for one, says of its instances."""
+    processing = body.get("ProcessingResources", {}).get("ClusterConfig")
+    found: dict[str, Any] = processing or body.get("ResourceConfig") or body.get("TransformResources") or {}
     return found

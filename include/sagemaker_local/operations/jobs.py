@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 from include.sagemaker_local.errors import AwsError, validation_error
 from include.sagemaker_local.jobs.record import PREFIX, RUNNING, JobRecord
 from include.sagemaker_local.jobs.transform import no_objects
-from include.sagemaker_local.operations.disks import check_volume_key
+from include.sagemaker_local.operations.disks import check_volume_key, cluster
 from include.sagemaker_local.operations.roles import require_role
 from include.sagemaker_local.operations.tags import check_tags, delete_all_tags, save_tags
 from include.sagemaker_local.quotas import Quotas, exceeded
@@ -43,18 +43,11 @@ def check_instances(context: Context, kind: str, resources: dict[str, Any], *, s
     used = sum(
         job[f"{prefix}JobStatus"] in RUNNING
         and job.get("EnableManagedSpotTraining", False) is spot
-        and _cluster(job).get("InstanceType") == instance
+        and cluster(job).get("InstanceType") == instance
         for job in context.store.list(kind)
     )
     if used + wanted > limit:
         raise exceeded(quota, limit, used, wanted)
-
-
-def _cluster(job: dict[str, Any]) -> dict[str, Any]:
-    """What a job of any kind says of its instances."""
-    processing = job.get("ProcessingResources", {}).get("ClusterConfig")
-    found: dict[str, Any] = processing or job.get("ResourceConfig") or job.get("TransformResources") or {}
-    return found
 
 
 def check_bucket(context: Context, member: str, url: str) -> None:
