@@ -13,7 +13,7 @@ import sys
 import threading
 from pathlib import Path
 
-from include.sagemaker_local.service import Settings
+from include.sagemaker_local.context import Settings
 
 DEFAULT_PYTHON = Path(".venv-jobs/bin/python")
 

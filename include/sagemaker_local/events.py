@@ -7,7 +7,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from include.sagemaker_local.service import Context
+from include.sagemaker_local.context import Context
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import re
 from contextvars import ContextVar
 from typing import Any
 
-from include.sagemaker_local.service import Context
+from include.sagemaker_local.context import Context
 
 ACCESS_KEY: ContextVar[str] = ContextVar("access_key", default="local")
 """The access key id of the current request; the server sets it."""

@@ -7,24 +7,24 @@ import logging
 import re
 from typing import IO
 
-from include.sagemaker_local.asgi_app import Front, Lane
-from include.sagemaker_local.control_api import SWITCHES, ControlApi
-from include.sagemaker_local.control_plane import TARGET, answer, internal_failure
+from include.sagemaker_local.api.dispatch import TARGET, answer, internal_failure
+from include.sagemaker_local.aws.app import LONG_POLL, MotoApp
+from include.sagemaker_local.aws.front.table import fronts
+from include.sagemaker_local.context import Context, Settings
+from include.sagemaker_local.control.api import SWITCHES, ControlApi
+from include.sagemaker_local.control.faults import Faults, NoAnswerError
 from include.sagemaker_local.endpoints.invoke import MAX_BODY_BYTES
 from include.sagemaker_local.endpoints.runner import EndpointRunner
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.faults import Faults, NoAnswerError
-from include.sagemaker_local.front.table import fronts
-from include.sagemaker_local.guard import ROOT, Guard
-from include.sagemaker_local.http_server import HttpServer
+from include.sagemaker_local.http.app import Front, Lane
+from include.sagemaker_local.http.errors import error_reply, signing_service
+from include.sagemaker_local.http.guard import ROOT, Guard
+from include.sagemaker_local.http.messages import Clients, Environ, Reply, operation_of
+from include.sagemaker_local.http.server import HttpServer
 from include.sagemaker_local.identity import ACCESS_KEY, access_key
 from include.sagemaker_local.jobs.runner import JobRunner
-from include.sagemaker_local.moto_app import LONG_POLL, MotoApp
 from include.sagemaker_local.operations.roles import create_default_role
-from include.sagemaker_local.protocol_errors import error_reply, signing_service
-from include.sagemaker_local.service import Context, Settings
-from include.sagemaker_local.store import Store
-from include.sagemaker_local.web import Clients, Environ, Reply, operation_of
+from include.sagemaker_local.state.store import Store
 
 log = logging.getLogger(__name__)
 MAX_CALL_BYTES = 16 * 1024 * 1024

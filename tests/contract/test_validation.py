@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from botocore.model import Shape
 
-from include.sagemaker_local.control_plane import service_model
+from include.sagemaker_local.api.dispatch import service_model
+from include.sagemaker_local.api.patterns import compiled
+from include.sagemaker_local.api.validation import validate
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.patterns import compiled
-from include.sagemaker_local.validation import validate
 
 ROLE = "arn:aws:iam::123456789012:role/r"
 NAME_PATTERN = "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"

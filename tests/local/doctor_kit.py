@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.protocol_errors import error_in_protocol
+from include.sagemaker_local.http.errors import error_in_protocol
 from sagemaker_retraining.cli.doctor import scope_of
 from sagemaker_retraining.config import load_environment, load_model
 from sagemaker_retraining.doctor import Aws, Caller, Check, Finding, Scope, findings_of

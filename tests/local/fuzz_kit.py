@@ -11,7 +11,7 @@ from urllib.parse import quote
 import botocore.session
 
 from include.sagemaker_local import operations  # noqa: F401  (registers every operation)
-from include.sagemaker_local.service import OPERATIONS
+from include.sagemaker_local.context import OPERATIONS
 
 METHODS = (
     "GET",

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from include.sagemaker_local.jobs import archives
+from include.sagemaker_local.containers import archives
 from tests.local.endpoint_kit import Kit, model_archive
 
 ZEROS = 150 << 20

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from include.sagemaker_local.jobs.launcher import REWRITE
+from include.sagemaker_local.containers.launcher import REWRITE
 from tests.local.endpoint_kit import IMAGE, Kit, serving, wait_for
 
 HEALTH_CHECK = (

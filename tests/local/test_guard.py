@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.guard import Guard, secured
+from include.sagemaker_local.http.guard import Guard, secured
 from tests.conftest import LocalSageMaker
 
 CHROMIUM = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"

@@ -9,12 +9,12 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from include.sagemaker_local.context import Context, Settings
 from include.sagemaker_local.endpoints import guardrails
 from include.sagemaker_local.endpoints.rollout import Parts, Rollout
 from include.sagemaker_local.endpoints.traffic import Traffic
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.service import Context, Settings
-from include.sagemaker_local.store import Store
+from include.sagemaker_local.state.store import Store
 
 VARIANT = {"VariantName": "AllTraffic", "InitialInstanceCount": 4}
 

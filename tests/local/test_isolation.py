@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from include.sagemaker_local.jobs import isolation
-from include.sagemaker_local.jobs.container import Container
-from include.sagemaker_local.jobs.launcher import MOUNTS, NAMESPACES, REWRITE
+from include.sagemaker_local.containers import isolation
+from include.sagemaker_local.containers.container import Container
+from include.sagemaker_local.containers.launcher import MOUNTS, NAMESPACES, REWRITE
 from tests.conftest import JOBS_PYTHON, LocalSageMaker
 from tests.local.job_kit import Jobs, archive, eventually, processes
 
@@ -117,7 +117,7 @@ def test_a_job_dies_with_the_process_that_started_it(mode: str, tmp_path: Path) 
 import os, sys, time
 from pathlib import Path
 from include.sagemaker_local.jobs import isolation
-from include.sagemaker_local.jobs.container import Container
+from include.sagemaker_local.containers.container import Container
 directory = Path({str(tmp_path)!r})
 isolation.prepare(directory)
 command = [sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(600)", {marker!r}]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from include.sagemaker_local.jobs.execution import cpus
-from include.sagemaker_local.jobs.line import Line
+from include.sagemaker_local.jobs.queue import Line
 from include.sagemaker_local.jobs.record import RESTARTED
 from include.sagemaker_local.jobs.runner import LEAST_PLACES
 from tests.local.job_kit import Jobs, eventually

@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, TaskDeferralTimeout, TaskDeferred
 from botocore.exceptions import ClientError
 
-from include.sagemaker_local.jobs.spot import DEFAULT
+from include.sagemaker_local.state.spot import DEFAULT
 from sagemaker_retraining.hooks import PROCESSING
 from sagemaker_retraining.operators.job_log import JobLog
 from sagemaker_retraining.operators.jobs import (

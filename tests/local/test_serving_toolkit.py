@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from include.sagemaker_local.endpoints.launch import SERVE, SKLEARN, XGBOOST
+from include.sagemaker_local.containers.serving import SERVE, SKLEARN, XGBOOST
 from tests.conftest import JOBS_PYTHON, free_port
 from tests.local.endpoint_kit import INFERENCE, wait_for
 

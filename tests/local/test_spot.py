@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from include.sagemaker_local.jobs.spot import DEFAULT, Interruption, SpotMarket
-from include.sagemaker_local.store import Store
+from include.sagemaker_local.state.spot import DEFAULT, Interruption, SpotMarket
+from include.sagemaker_local.state.store import Store
 from tests.conftest import LocalSageMaker
 from tests.local.job_kit import Jobs, eventually
 

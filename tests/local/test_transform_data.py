@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from include.sagemaker_local.endpoints.model_server import Answer
+from include.sagemaker_local.containers.model_server import Answer
 from include.sagemaker_local.jobs.jsonpath import Path as JsonPath
 from include.sagemaker_local.jobs.jsonpath import SelectionError
 from include.sagemaker_local.jobs.transform_data import DataError, Processing, batches, parse_processing

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from include.sagemaker_local.first_party import metric_definitions
+from include.sagemaker_local.operations.first_party import metric_definitions
 from tests.conftest import JOBS_PYTHON as PYTHON
 
 REPOSITORY = Path(__file__).parents[2]

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.endpoints.metrics import Metrics
 from include.sagemaker_local.endpoints.tallies import Distribution, Tally
-from include.sagemaker_local.service import Context
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from include.sagemaker_local.containers.transfers import join
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.jobs.transfers import join
 from include.sagemaker_local.s3_uri import split_s3
-from include.sagemaker_local.service import Context
 
 MAX_INLINE_BYTES = 128_000
 MAX_INCLUDED_BYTES = 128 * 1024

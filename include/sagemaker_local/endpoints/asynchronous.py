@@ -15,14 +15,14 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from include.sagemaker_local.containers.model_server import NoAnswerError, Serving
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.endpoints.async_request import Outcome, failed, notification, payload_of
 from include.sagemaker_local.endpoints.deployment import Deployment
 from include.sagemaker_local.endpoints.invoke import Call, Invoker, content_type
-from include.sagemaker_local.endpoints.model_server import NoAnswerError, Serving
 from include.sagemaker_local.endpoints.texts import TIMED_OUT
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.s3_uri import split_s3
-from include.sagemaker_local.service import Context
 
 log = logging.getLogger(__name__)
 

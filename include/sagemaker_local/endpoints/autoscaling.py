@@ -13,10 +13,10 @@ import time
 from functools import partial
 from typing import Any
 
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.endpoints import state
 from include.sagemaker_local.endpoints.metrics import Metrics
 from include.sagemaker_local.errors import validation_error
-from include.sagemaker_local.service import Context
 
 METRIC = "SageMakerVariantInvocationsPerInstance"
 WINDOW_SECONDS = 60

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.s3_uri import split_s3
-from include.sagemaker_local.service import Context
 
 log = logging.getLogger(__name__)
 

@@ -9,15 +9,16 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from include.sagemaker_local.endpoints import launch, state
+from include.sagemaker_local.containers import serving
+from include.sagemaker_local.containers.logs import LogStream
+from include.sagemaker_local.containers.model_data import DeploymentError, unpack_model
+from include.sagemaker_local.containers.model_server import INVOCATION_SECONDS, ModelServer, Serving
+from include.sagemaker_local.context import Context
+from include.sagemaker_local.endpoints import state
 from include.sagemaker_local.endpoints.capture import CaptureConfig
-from include.sagemaker_local.endpoints.model_data import DeploymentError, unpack_model
-from include.sagemaker_local.endpoints.model_server import INVOCATION_SECONDS, ModelServer, Serving
 from include.sagemaker_local.endpoints.serverless import SERVERLESS, ServerlessServer
 from include.sagemaker_local.endpoints.shadow import Shadow
 from include.sagemaker_local.endpoints.texts import SERVERLESS_EXITED, log_group, received
-from include.sagemaker_local.jobs.logs import LogStream
-from include.sagemaker_local.service import Context
 
 HEALTH_CHECK_SECONDS = 240
 """AWS's ContainerStartupHealthCheckTimeoutInSeconds when a variant has none."""
@@ -145,7 +146,7 @@ class Builder:
             host = uuid.uuid4().hex
             stream = f"{host[:12]}-{uuid.uuid4().hex}" if serverless else f"{name}/i-{host[:17]}"
             logs = LogStream(self._ctx, log_group(endpoint), stream)
-            return launch.model_server(self._ctx, directory, container, logs)
+            return serving.model_server(self._ctx, directory, container, logs)
 
         idle_seconds = self._ctx.settings.serverless_idle_seconds
         server: Serving = ServerlessServer(make, serverless, idle_seconds) if serverless else make()
@@ -157,5 +158,5 @@ class Builder:
         part = directory / "ml" / "model.part"
         shutil.rmtree(part, ignore_errors=True)
         unpack_model(self._ctx, model_data, part)
-        launch.prepare(self._ctx, directory)
+        serving.prepare(self._ctx, directory)
         part.rename(directory / "ml" / "model")

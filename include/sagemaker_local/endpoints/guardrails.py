@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import validation_error
-from include.sagemaker_local.service import Context
 
 Body = dict[str, Any]
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from include.sagemaker_local.containers.model_server import Answer, NoAnswerError, Serving
+from include.sagemaker_local.context import Settings
 from include.sagemaker_local.endpoints.capture import Capture, CaptureConfig, Payload, event_line, now
 from include.sagemaker_local.endpoints.deployment import Deployment
 from include.sagemaker_local.endpoints.metrics import Fleet, Metrics
-from include.sagemaker_local.endpoints.model_server import Answer, NoAnswerError, Serving
 from include.sagemaker_local.endpoints.serverless import SERVERLESS
 from include.sagemaker_local.endpoints.shadow import Shadow
 from include.sagemaker_local.endpoints.texts import (
@@ -22,7 +23,6 @@ from include.sagemaker_local.endpoints.texts import (
     received,
 )
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.service import Settings
 
 MAX_BODY_BYTES = 6_291_456
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"

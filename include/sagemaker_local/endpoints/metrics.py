@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.endpoints.tallies import Distribution, History, Tally
-from include.sagemaker_local.service import Context
 
 log = logging.getLogger(__name__)
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from threading import Event
 
+from include.sagemaker_local.containers.model_data import DeploymentError
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.endpoints import state
 from include.sagemaker_local.endpoints.alarms import Alarms
 from include.sagemaker_local.endpoints.capture import Capture
 from include.sagemaker_local.endpoints.deployment import Builder, Deployment
 from include.sagemaker_local.endpoints.guardrails import Step, active_instances, instances, policy
-from include.sagemaker_local.endpoints.model_data import DeploymentError
 from include.sagemaker_local.endpoints.traffic import Traffic
-from include.sagemaker_local.service import Context
 
 log = logging.getLogger(__name__)
 

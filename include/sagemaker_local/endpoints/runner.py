@@ -11,6 +11,9 @@ from functools import partial
 from itertools import count
 from typing import Any
 
+from include.sagemaker_local.containers.model_data import DeploymentError
+from include.sagemaker_local.containers.model_server import INVOCATION_SECONDS, Serving
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.endpoints import async_request, autoscaling, state
 from include.sagemaker_local.endpoints.alarms import Alarms
 from include.sagemaker_local.endpoints.asynchronous import AsyncInvocations
@@ -19,13 +22,10 @@ from include.sagemaker_local.endpoints.capture import Capture
 from include.sagemaker_local.endpoints.deployment import Builder, Deployment
 from include.sagemaker_local.endpoints.invoke import HttpResponse, Invoker, check_size
 from include.sagemaker_local.endpoints.metrics import Metrics
-from include.sagemaker_local.endpoints.model_data import DeploymentError
-from include.sagemaker_local.endpoints.model_server import INVOCATION_SECONDS, Serving
 from include.sagemaker_local.endpoints.rollout import Parts, Rollout
 from include.sagemaker_local.endpoints.traffic import Traffic
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.operations.tags import delete_all_tags
-from include.sagemaker_local.service import Context
 
 log = logging.getLogger(__name__)
 

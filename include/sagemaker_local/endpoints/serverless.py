@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from include.sagemaker_local.endpoints.model_server import (
+from include.sagemaker_local.containers.model_server import (
     INVOCATION_SECONDS,
     KILL_SECONDS,
     Answer,

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from include.sagemaker_local.endpoints.model_server import Serving
+from include.sagemaker_local.containers.model_server import Serving
 
 log = logging.getLogger(__name__)
 

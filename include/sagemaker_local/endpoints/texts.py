@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from include.sagemaker_local.service import Settings
+from include.sagemaker_local.context import Settings
 
 TIMED_OUT = (
     "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for "

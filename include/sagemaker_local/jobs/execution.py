@@ -13,14 +13,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from include.sagemaker_local.jobs import isolation
-from include.sagemaker_local.jobs.container import Container
-from include.sagemaker_local.jobs.errors import JobError, ShutdownError
-from include.sagemaker_local.jobs.launcher import NAMESPACES, REWRITE
-from include.sagemaker_local.jobs.line import Line
-from include.sagemaker_local.jobs.logs import LogStream
+from include.sagemaker_local.containers import isolation
+from include.sagemaker_local.containers.container import Container
+from include.sagemaker_local.containers.errors import JobError, ShutdownError
+from include.sagemaker_local.containers.launcher import NAMESPACES, REWRITE
+from include.sagemaker_local.containers.logs import LogStream
+from include.sagemaker_local.context import Context, Settings
+from include.sagemaker_local.jobs.queue import Line
 from include.sagemaker_local.jobs.record import JobRecord
-from include.sagemaker_local.service import Context, Settings
 
 log = logging.getLogger(__name__)
 

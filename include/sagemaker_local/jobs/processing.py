@@ -8,12 +8,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from include.sagemaker_local.jobs import isolation
-from include.sagemaker_local.jobs.errors import JobError
+from include.sagemaker_local.containers import isolation
+from include.sagemaker_local.containers.errors import JobError
+from include.sagemaker_local.containers.transfers import NoObjectsError, download, encryption, objects_of, upload_folder
 from include.sagemaker_local.jobs.execution import Cause, Execution
 from include.sagemaker_local.jobs.record import PROCESSING, Body
 from include.sagemaker_local.jobs.sync import FolderSync
-from include.sagemaker_local.jobs.transfers import NoObjectsError, download, encryption, objects_of, upload_folder
 
 MESSAGE = f"{isolation.ML}/output/message"
 _CONFIG_MEMBERS = (

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.events import emit
-from include.sagemaker_local.service import Context
 
 Body = dict[str, Any]
 

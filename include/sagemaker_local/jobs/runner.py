@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 
-from include.sagemaker_local.jobs import isolation
+from include.sagemaker_local.containers import isolation
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.jobs.execution import Execution, cpus
-from include.sagemaker_local.jobs.line import Line
 from include.sagemaker_local.jobs.processing import ProcessingExecution
+from include.sagemaker_local.jobs.queue import Line
 from include.sagemaker_local.jobs.record import PREFIX, PROCESSING, RESTARTED, TRAINING, TRANSFORM, JobRecord
-from include.sagemaker_local.jobs.spot import SpotMarket
 from include.sagemaker_local.jobs.training import TrainingExecution
 from include.sagemaker_local.jobs.transform import TransformExecution
-from include.sagemaker_local.service import Context
+from include.sagemaker_local.state.spot import SpotMarket
 
 LEAST_PLACES = 4
 """Jobs of a kind that run at once on a machine with fewer processors: most jobs wait for something now and then."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from include.sagemaker_local.jobs.transfers import files_in, join, upload
+from include.sagemaker_local.containers.transfers import files_in, join, upload
 from include.sagemaker_local.s3_uri import split_s3
 
 log = logging.getLogger(__name__)

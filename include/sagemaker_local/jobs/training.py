@@ -10,16 +10,10 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from include.sagemaker_local.jobs import isolation
-from include.sagemaker_local.jobs.container import Container
-from include.sagemaker_local.jobs.errors import JobError
-from include.sagemaker_local.jobs.execution import Cause, Execution
-from include.sagemaker_local.jobs.line import Line
-from include.sagemaker_local.jobs.metrics import SLOW_SECONDS, Metrics
-from include.sagemaker_local.jobs.record import MAX_REASON, TRAINING, Body, enter
-from include.sagemaker_local.jobs.spot import Interruption, SpotMarket
-from include.sagemaker_local.jobs.sync import FolderSync
-from include.sagemaker_local.jobs.transfers import (
+from include.sagemaker_local.containers import isolation
+from include.sagemaker_local.containers.container import Container
+from include.sagemaker_local.containers.errors import JobError
+from include.sagemaker_local.containers.transfers import (
     NoObjectsError,
     download,
     encryption,
@@ -28,9 +22,15 @@ from include.sagemaker_local.jobs.transfers import (
     upload_archive,
     upload_folder,
 )
-from include.sagemaker_local.service import Context
+from include.sagemaker_local.context import Context
+from include.sagemaker_local.jobs.execution import Cause, Execution
+from include.sagemaker_local.jobs.metrics import SLOW_SECONDS, Metrics
+from include.sagemaker_local.jobs.queue import Line
+from include.sagemaker_local.jobs.record import MAX_REASON, TRAINING, Body, enter
+from include.sagemaker_local.jobs.sync import FolderSync
+from include.sagemaker_local.state.spot import Interruption, SpotMarket
 
-TRAIN = Path(__file__).resolve().parent.parent / "container" / "train.py"
+TRAIN = Path(__file__).resolve().parent.parent / "containers" / "programs" / "train.py"
 CONFIG = f"{isolation.ML}/input/config"
 CHECKPOINTS = f"{isolation.ML}/checkpoints"
 GROUP = "homogeneousCluster"

@@ -15,15 +15,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from include.sagemaker_local.endpoints import launch
-from include.sagemaker_local.endpoints.model_data import DeploymentError, unpack_model
-from include.sagemaker_local.endpoints.model_server import Answer, ModelServer, NoAnswerError
-from include.sagemaker_local.jobs.errors import JobError
-from include.sagemaker_local.jobs.execution import Cause, Execution
-from include.sagemaker_local.jobs.line import Line
-from include.sagemaker_local.jobs.logs import LogStream
-from include.sagemaker_local.jobs.record import TRANSFORM
-from include.sagemaker_local.jobs.transfers import (
+from include.sagemaker_local.containers import serving
+from include.sagemaker_local.containers.errors import JobError
+from include.sagemaker_local.containers.logs import LogStream
+from include.sagemaker_local.containers.model_data import DeploymentError, unpack_model
+from include.sagemaker_local.containers.model_server import Answer, ModelServer, NoAnswerError
+from include.sagemaker_local.containers.transfers import (
     BadGzipError,
     Fetch,
     NoObjectsError,
@@ -33,10 +30,13 @@ from include.sagemaker_local.jobs.transfers import (
     objects_of,
     upload,
 )
+from include.sagemaker_local.context import Context
+from include.sagemaker_local.jobs.execution import Cause, Execution
+from include.sagemaker_local.jobs.queue import Line
+from include.sagemaker_local.jobs.record import TRANSFORM
 from include.sagemaker_local.jobs.transform_data import Batch, DataError, batches, parse_processing
 from include.sagemaker_local.jobs.transform_settings import BatchSettings, container_environment
 from include.sagemaker_local.s3_uri import split_s3
-from include.sagemaker_local.service import Context
 
 HEALTHY_SECONDS = 1800
 CLIENT_ERROR = "ClientError: See job logs for more information"
@@ -134,10 +134,10 @@ class TransformExecution(Execution):
             unpack_model(self.ctx, container["ModelDataUrl"], self.directory / "ml" / "model")
         except DeploymentError as error:
             raise JobError(f"ClientError: {error}") from error
-        launch.prepare(self.ctx, self.directory)
+        serving.prepare(self.ctx, self.directory)
         environment = {**container["Environment"], **self.job.get("Environment", {}), **container_environment(self.job)}
         logs = LogStream(self.ctx, self.log_group, self._instance)
-        server = launch.model_server(self.ctx, self.directory, {**container, "Environment": environment}, logs)
+        server = serving.model_server(self.ctx, self.directory, {**container, "Environment": environment}, logs)
         server.start()
         return server
 

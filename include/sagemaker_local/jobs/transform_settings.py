@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from include.sagemaker_local.endpoints.model_server import Answer
+from include.sagemaker_local.containers.model_server import Answer
 from include.sagemaker_local.jobs.transform_data import MEGABYTE
 
 _STRATEGIES = {"MultiRecord": "MULTI_RECORD", "SingleRecord": "SINGLE_RECORD"}

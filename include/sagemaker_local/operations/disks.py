@@ -7,8 +7,8 @@ from typing import Any
 
 from moto.utilities.utils import load_resource
 
+from include.sagemaker_local.context import Request
 from include.sagemaker_local.errors import validation_error
-from include.sagemaker_local.service import Request
 
 
 def check_volume_key(request: Request) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from include.sagemaker_local.context import Context, Request, Response, operation
 from include.sagemaker_local.endpoints import autoscaling, guardrails, state
 from include.sagemaker_local.errors import AwsError, unsupported_operation, validation_error
-from include.sagemaker_local.listing import page
+from include.sagemaker_local.operations.listing import page
 from include.sagemaker_local.operations.tags import check_tags, save_tags
-from include.sagemaker_local.quotas import Quotas, exceeded
-from include.sagemaker_local.service import Context, Request, Response, operation
+from include.sagemaker_local.state.quotas import Quotas, exceeded
 
 
 @operation("CreateEndpoint")

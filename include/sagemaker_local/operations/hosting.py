@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from include.sagemaker_local.context import Context, Request, Response, operation
 from include.sagemaker_local.errors import AwsError, validation_error
 from include.sagemaker_local.events import emit
-from include.sagemaker_local.listing import page
+from include.sagemaker_local.operations.listing import page
 from include.sagemaker_local.operations.model_data import require_model_data
 from include.sagemaker_local.operations.registry import require_model_package
 from include.sagemaker_local.operations.roles import require_role
 from include.sagemaker_local.operations.tags import check_tags, delete_all_tags, save_tags
-from include.sagemaker_local.service import Context, Request, Response, operation
 
 MODEL = "model"
 CONFIG = "endpoint-config"

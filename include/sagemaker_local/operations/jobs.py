@@ -7,15 +7,15 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
+from include.sagemaker_local.context import Context, Request
 from include.sagemaker_local.errors import AwsError, validation_error
 from include.sagemaker_local.jobs.record import PREFIX, RUNNING, JobRecord
 from include.sagemaker_local.jobs.transform import no_objects
 from include.sagemaker_local.operations.disks import check_volume_key, cluster
 from include.sagemaker_local.operations.roles import require_role
 from include.sagemaker_local.operations.tags import check_tags, delete_all_tags, save_tags
-from include.sagemaker_local.quotas import Quotas, exceeded
 from include.sagemaker_local.s3_uri import split_s3
-from include.sagemaker_local.service import Context, Request
+from include.sagemaker_local.state.quotas import Quotas, exceeded
 
 DEFAULT_RUNTIME_SECONDS = 86_400
 

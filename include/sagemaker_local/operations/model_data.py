@@ -6,9 +6,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import AwsError, validation_error
 from include.sagemaker_local.s3_uri import split_s3
-from include.sagemaker_local.service import Context
 
 
 def require_model_data(context: Context, container: dict[str, Any]) -> str | None:

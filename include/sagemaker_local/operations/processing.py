@@ -7,11 +7,11 @@ import re
 import time
 from typing import Any
 
+from include.sagemaker_local.context import Context, Request, Response, operation
 from include.sagemaker_local.errors import validation_error
 from include.sagemaker_local.jobs.record import PROCESSING, RUNNING, JobRecord
-from include.sagemaker_local.listing import page
 from include.sagemaker_local.operations import jobs
-from include.sagemaker_local.service import Context, Request, Response, operation
+from include.sagemaker_local.operations.listing import page
 
 ROOT = "/opt/ml/processing"
 _ECR = re.compile(r"\d{12}\.dkr[.-]ecr\.[a-z0-9-]+\.[a-z.]+/\S+")

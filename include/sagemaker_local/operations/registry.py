@@ -8,14 +8,14 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from include.sagemaker_local.context import Context, Request, Response, operation
 from include.sagemaker_local.errors import AwsError, validation_error
 from include.sagemaker_local.events import emit
 from include.sagemaker_local.identity import user_context
-from include.sagemaker_local.listing import page
+from include.sagemaker_local.operations.listing import page
 from include.sagemaker_local.operations.model_data import require_model_data
 from include.sagemaker_local.operations.tags import check_tags, delete_all_tags, save_tags
-from include.sagemaker_local.packages import PackageValidation
-from include.sagemaker_local.service import Context, Request, Response, operation
+from include.sagemaker_local.state.packages import PackageValidation
 
 GROUP = "model-package-group"
 PACKAGE = "model-package"

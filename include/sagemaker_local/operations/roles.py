@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import validation_error
-from include.sagemaker_local.service import Context
 
 DEFAULT_ROLE = "sagemaker-retraining-local"
 _TRUST = {

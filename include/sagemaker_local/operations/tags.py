@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from include.sagemaker_local.context import Context, Request, Response, operation
 from include.sagemaker_local.errors import validation_error
-from include.sagemaker_local.service import Context, Request, Response, operation
 
 MOST = 50
 _KIND = "tags"

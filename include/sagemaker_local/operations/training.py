@@ -7,13 +7,13 @@ import re
 import time
 from typing import Any
 
+from include.sagemaker_local.context import Context, Request, Response, operation
 from include.sagemaker_local.errors import validation_error
-from include.sagemaker_local.first_party import REFUSED, is_first_party, metric_definitions
 from include.sagemaker_local.jobs.record import RUNNING, TRAINING, JobRecord, enter
 from include.sagemaker_local.jobs.training import mark_stopping
-from include.sagemaker_local.listing import page
 from include.sagemaker_local.operations import jobs
-from include.sagemaker_local.service import Context, Request, Response, operation
+from include.sagemaker_local.operations.first_party import REFUSED, is_first_party, metric_definitions
+from include.sagemaker_local.operations.listing import page
 
 _CHANNEL = {"CompressionType": "None", "RecordWrapperType": "None"}
 """What Describe says of a channel that was not asked for."""

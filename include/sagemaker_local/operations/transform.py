@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from include.sagemaker_local.containers.definition import serving_container
+from include.sagemaker_local.containers.errors import JobError
+from include.sagemaker_local.containers.transfers import NoObjectsError, objects_of
+from include.sagemaker_local.context import Context, Request, Response, operation
 from include.sagemaker_local.errors import validation_error
-from include.sagemaker_local.jobs.errors import JobError
 from include.sagemaker_local.jobs.record import TRANSFORM, JobRecord
-from include.sagemaker_local.jobs.transfers import NoObjectsError, objects_of
 from include.sagemaker_local.jobs.transform import no_objects
 from include.sagemaker_local.jobs.transform_data import parse_processing
-from include.sagemaker_local.listing import page
 from include.sagemaker_local.operations import jobs
 from include.sagemaker_local.operations.disks import check_volume_key
-from include.sagemaker_local.operations.serving import serving_container
+from include.sagemaker_local.operations.listing import page
 from include.sagemaker_local.operations.tags import check_tags
-from include.sagemaker_local.service import Context, Request, Response, operation
 
 MOST_MEGABYTES = 100
 DEFAULT_MEGABYTES = 6

@@ -1,0 +1,58 @@
+"""`ListServiceQuotas` of Service Quotas, for SageMaker: what the switch `/_local/quotas` says.
+
+https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_ListServiceQuotas.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+from include.sagemaker_local.context import Context
+from include.sagemaker_local.errors import AwsError, unsupported_operation
+from include.sagemaker_local.http.messages import Environ, Reply
+from include.sagemaker_local.state.quotas import Quotas
+
+Body = dict[str, Any]
+_MOST = 100
+_KNOWN = {"ServiceCode", "MaxResults", "NextToken"}
+
+
+def list_service_quotas(context: Context, environ: Environ, _: Callable[[Environ], Reply]) -> Reply:
+    """A page of the quotas of SageMaker's instances, by name."""
+    request: Body = json.loads(environ["wsgi.input"].read() or b"{}")
+    for name in set(request) - _KNOWN:
+        raise unsupported_operation(f"ListServiceQuotas with {name}")
+    code, size = request.get("ServiceCode"), request.get("MaxResults", _MOST)
+    if code != "sagemaker":
+        raise unsupported_operation(f"ListServiceQuotas of {code}")
+    if not isinstance(size, int) or not 1 <= size <= _MOST:
+        raise AwsError("IllegalArgumentException", f"MaxResults must be between 1 and {_MOST}")
+    found = sorted(Quotas(context.store).listed().items())
+    try:
+        start = int(request.get("NextToken", "0"))
+    except ValueError as error:
+        raise AwsError("InvalidPaginationTokenException", "The NextToken is not valid.") from error
+    answer: Body = {"Quotas": [_quota(context, name, value) for name, value in found[start : start + size]]}
+    if start + size < len(found):
+        answer["NextToken"] = str(start + size)
+    return 200, [("Content-Type", "application/x-amz-json-1.1")], json.dumps(answer).encode()
+
+
+def _quota(context: Context, name: str, value: int) -> Body:
+    """A `ServiceQuota`; its code is made from its name, AWS's is another."""
+    code = f"L-{hashlib.sha256(name.encode()).hexdigest()[:8].upper()}"
+    where = context.settings
+    return {
+        "ServiceCode": "sagemaker",
+        "ServiceName": "Amazon SageMaker",
+        "QuotaArn": f"arn:aws:servicequotas:{where.region}:{where.account}:sagemaker/{code}",
+        "QuotaCode": code,
+        "QuotaName": name,
+        "Value": float(value),
+        "Unit": "None",
+        "Adjustable": True,
+        "GlobalQuota": False,
+    }

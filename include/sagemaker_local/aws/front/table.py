@@ -1,0 +1,24 @@
+"""Which operations are answered in front of moto."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from include.sagemaker_local.aws.app import Front
+from include.sagemaker_local.aws.front.log_pages import filter_log_events, get_log_events
+from include.sagemaker_local.aws.front.quotas import list_service_quotas
+from include.sagemaker_local.aws.front.simulate import simulate_principal_policy
+from include.sagemaker_local.aws.front.tagging import get_resources
+from include.sagemaker_local.context import Context
+
+
+def fronts(context: Context) -> dict[tuple[str, str], Front]:
+    """By the service's signing name and the operation."""
+    answers = {
+        ("logs", "FilterLogEvents"): filter_log_events,
+        ("logs", "GetLogEvents"): get_log_events,
+        ("iam", "SimulatePrincipalPolicy"): simulate_principal_policy,
+        ("servicequotas", "ListServiceQuotas"): list_service_quotas,
+        ("tagging", "GetResources"): get_resources,
+    }
+    return {operation: partial(answer, context) for operation, answer in answers.items()}

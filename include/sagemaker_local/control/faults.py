@@ -1,0 +1,220 @@
+"""Faults on demand: throttling, server errors, lost connections and lost answers of SageMaker's operations."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from include.sagemaker_local.context import OPERATIONS
+from include.sagemaker_local.errors import AwsError
+from include.sagemaker_local.http.messages import Reply
+
+Body = dict[str, Any]
+
+DEFAULT: Body = {
+    "seed": 1,
+    "throttle_percent": 0,
+    "error_percent": 0,
+    "drop_percent": 0,
+    "lose_answer": [],
+    "conflict": [],
+    "fail_rollback": [],
+}
+
+
+class Fate(Enum):
+    """What becomes of a call; the values are the names it is counted under."""
+
+    THROTTLED = "throttled"
+    ERROR = "errors"
+    DROPPED = "dropped"
+    LOST = "lost"
+    CONFLICT = "conflicts"
+
+
+_SHARES = (
+    (Fate.THROTTLED, "throttle_percent"),
+    (Fate.ERROR, "error_percent"),
+    (Fate.DROPPED, "drop_percent"),
+)
+
+
+class NoAnswerError(Exception):
+    """The connection is to be closed without an answer, kept alive or not."""
+
+
+class Faults:
+    """The switches behind `/_local/faults`; all off at the start, and forgotten at the end, of the server.
+
+    `{"seed": 1, "throttle_percent": 0, "error_percent": 0, "drop_percent": 0,
+    "lose_answer": [{"operation": "CreateTrainingJob", "times": 1}],
+    "conflict": [{"operation": "UpdateModelPackage", "times": 1}],
+    "fail_rollback": [{"endpoint": "flight-delay", "times": 1}]}`: the percentages are shares of all calls of SageMaker
+    operations. The n-th call of an operation has the same fate for the same seed, whatever else is called in between.
+    The answers of the next `times` calls of an operation that succeed are lost; the next `times` calls of an operation
+    meet another's change of the same resource; the next `times` rollbacks of updates of an endpoint fail.
+    """
+
+    def __init__(self) -> None:
+        self._plan = _Plan(DEFAULT)
+
+    @property
+    def settings(self) -> Body:
+        """The switches in force, and as `counts` what they have done since they were set."""
+        plan = self._plan
+        return {**plan.settings, "counts": plan.counts()}
+
+    def change(self, settings: Body) -> Body:
+        """Replace the switches and begin again with seed and counts. Raises ValueError that says what is wrong."""
+        complete = {**DEFAULT, **settings}
+        check(complete)
+        self._plan = _Plan(complete)
+        return self.settings
+
+    def around(self, operation: str, perform: Callable[[], Reply]) -> Reply:
+        """The reply of one call; `perform` carries it out, and is not called for one that fails before it begins.
+
+        Raises AwsError for throttling, server errors and conflicts, NoAnswerError when there is to be no answer.
+        """
+        plan = self._plan
+        match plan.draw(operation):
+            case Fate.THROTTLED:
+                raise AwsError("ThrottlingException", "Rate exceeded")
+            case Fate.ERROR:
+                raise AwsError("InternalFailure", "A server error, on purpose: see /_local/faults", status=500)
+            case Fate.DROPPED:
+                raise NoAnswerError
+        if plan.conflicts(operation):
+            raise AwsError(
+                "ConflictException", f"{operation} conflicts with another change, on purpose: see /_local/faults"
+            )
+        reply = perform()
+        if reply[0] < 400 and plan.loses_answer(operation):
+            raise NoAnswerError
+        return reply
+
+    def rollback_fails(self, endpoint: str) -> bool:
+        """True when the rollback of this endpoint's update is to fail."""
+        return self._plan.fails_rollback(endpoint)
+
+
+class _Plan:
+    """One setting of the switches and its counts."""
+
+    def __init__(self, settings: Body) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._by_operation: Counter[str] = Counter()
+        self._fates: Counter[Fate] = Counter()
+        self._to_lose = {rule["operation"]: rule.get("times", 1) for rule in settings["lose_answer"]}
+        self._to_conflict = {rule["operation"]: rule.get("times", 1) for rule in settings["conflict"]}
+        self._to_fail = {rule["endpoint"]: rule.get("times", 1) for rule in settings["fail_rollback"]}
+        self._random = any(settings[member] for _, member in _SHARES)
+
+    def draw(self, operation: str) -> Fate | None:
+        """Count a call, and say what prevents it, if anything does."""
+        with self._lock:
+            self._by_operation[operation] += 1
+            if not self._random:
+                return None
+            fate = self._fate(operation, self._by_operation[operation])
+            if fate is not None:
+                self._fates[fate] += 1
+            return fate
+
+    def _fate(self, operation: str, number: int) -> Fate | None:
+        draw = random.Random(f"{self.settings['seed']}/{operation}/{number}").uniform(0, 100)  # noqa: S311
+        for fate, member in _SHARES:
+            if draw < self.settings[member]:
+                return fate
+            draw -= self.settings[member]
+        return None
+
+    def loses_answer(self, operation: str) -> bool:
+        """True when the answer of a call that was carried out is to be lost; counts it."""
+        with self._lock:
+            if not _use_up(self._to_lose, operation):
+                return False
+            self._fates[Fate.LOST] += 1
+            return True
+
+    def conflicts(self, operation: str) -> bool:
+        """True when a call is to be answered with a conflict; counts it."""
+        with self._lock:
+            if not _use_up(self._to_conflict, operation):
+                return False
+            self._fates[Fate.CONFLICT] += 1
+            return True
+
+    def fails_rollback(self, endpoint: str) -> bool:
+        """True when the rollback of an endpoint is to fail."""
+        with self._lock:
+            return _use_up(self._to_fail, endpoint)
+
+    def counts(self) -> Body:
+        """Calls, what became of them, and calls by operation."""
+        with self._lock:
+            by_operation = dict(sorted(self._by_operation.items()))
+            fates = {fate.value: self._fates[fate] for fate in Fate}
+        return {"calls": sum(by_operation.values()), **fates, "by_operation": by_operation}
+
+
+def _use_up(times: dict[str, int], name: str) -> bool:
+    if not times.get(name):
+        return False
+    times[name] -= 1
+    return True
+
+
+def check(settings: Body) -> None:
+    """Raise ValueError for switches that are not of the documented form."""
+    unknown = sorted(set(settings) - set(DEFAULT))
+    if unknown:
+        raise ValueError(f"unknown switch {unknown[0]}; known are {', '.join(DEFAULT)}")
+    if not _is_whole(settings["seed"]):
+        raise ValueError(f"seed is {settings['seed']!r}; it must be a whole number")
+    members = [member for _, member in _SHARES]
+    for member in members:
+        _check_percent(member, settings[member])
+    if sum(settings[member] for member in members) > 100:
+        raise ValueError(f"{', '.join(members)} add up to more than 100")
+    _check_rules("fail_rollback", settings["fail_rollback"], "endpoint", "flight-delay")
+    for switch in ("lose_answer", "conflict"):
+        _check_rules(switch, settings[switch], "operation", "CreateTrainingJob")
+        for number, rule in enumerate(settings[switch]):
+            if rule["operation"] not in OPERATIONS:
+                raise ValueError(
+                    f"{switch}[{number}].operation is {rule['operation']!r}; it must be an operation that the local "
+                    "SageMaker implements, such as CreateTrainingJob"
+                )
+
+
+def _check_percent(member: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+        raise ValueError(f"{member} is {value!r}; it must be a number from 0 to 100")
+
+
+def _check_rules(switch: str, rules: Any, member: str, example: str) -> None:
+    """Raise ValueError unless `rules` is a list of `{member: name, "times": n}`, each name once."""
+    if not isinstance(rules, list):
+        raise ValueError(f"{switch} is {rules!r}; it must be a list")
+    for number, rule in enumerate(rules):
+        where = f"{switch}[{number}]"
+        if not isinstance(rule, dict) or member not in rule or set(rule) - {member, "times"}:
+            raise ValueError(f'{where} is {rule!r}; it must be like {{"{member}": "{example}", "times": 1}}')
+        if not isinstance(rule[member], str):
+            raise ValueError(f"{where}.{member} is {rule[member]!r}; it must be a name, such as {example}")
+        times = rule.get("times", 1)
+        if not _is_whole(times) or times < 1:
+            raise ValueError(f"{where}.times is {times!r}; it must be a whole number from 1")
+    names = Counter(rule[member] for rule in rules)
+    if twice := [name for name, times in names.items() if times > 1]:
+        raise ValueError(f"{switch} names {twice[0]} more than once; give it one rule with all the times")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

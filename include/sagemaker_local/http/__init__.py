@@ -1,0 +1,1 @@
+"""HTTP: connections, messages, errors, and who may ask."""

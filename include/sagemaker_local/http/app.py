@@ -1,0 +1,173 @@
+"""From a connection to the application and back: bodies to disk, work to the threads of its kind, replies in pieces."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+import tempfile
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
+from typing import IO, Any, cast
+
+from include.sagemaker_local.control.faults import NoAnswerError
+from include.sagemaker_local.errors import AwsError
+from include.sagemaker_local.http.errors import refusal
+from include.sagemaker_local.http.guard import Guard, secured
+from include.sagemaker_local.http.messages import SPOOL_BYTES, Environ, Headers, Reply, asgi_environ
+from include.sagemaker_local.state.content import Content
+
+PIECE_BYTES = 256 * 1024
+BODY_SECONDS = 60
+"""A client that sends or takes nothing for so long is given up."""
+_NOT_IN_A_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_OURS = frozenset({"content-length", "transfer-encoding", "connection"})
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Lane(Enum):
+    """Kinds of work, each with threads of its own, so that none can hold up another."""
+
+    CONTROL = "control"
+    """Health and switches: no wait in them."""
+    ANSWERS = "answers"
+    """SageMaker's operations, pages, and moto, which does one thing at a time anyway."""
+    INVOCATIONS = "invocations"
+    """Wait for a model, which may itself ask this server."""
+    WAITS = "waits"
+    """Wait for something to happen: long polls of queues."""
+
+
+THREADS = {Lane.CONTROL: 2, Lane.ANSWERS: 16, Lane.INVOCATIONS: 128, Lane.WAITS: 128}
+"""At most; they are started when they are needed."""
+
+
+class _GoneError(Exception):
+    """The client has closed the connection."""
+
+
+class Front:
+    """The ASGI application. `answer` makes the reply of a WSGI environ, on a thread of the lane that `lane_of` says."""
+
+    def __init__(self, guard: Guard, answer: Callable[[Environ], Reply], lane_of: Callable[[Environ], Lane]) -> None:
+        self._guard = guard
+        self._answer = answer
+        self._lane_of = lane_of
+        self._threads = {lane: ThreadPoolExecutor(count, lane.value) for lane, count in THREADS.items()}
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """One request."""
+        environ = asgi_environ(scope)
+        closing: Headers = []
+        try:
+            status, headers, content = await self._reply(environ, receive)
+        except AwsError as error:
+            status, headers, content = refusal(environ, error)
+            closing = [("Connection", "close")]  # what it sends of its body is not read any more
+        except _GoneError:
+            return
+        except NoAnswerError:
+            scope["abort"]()
+            while (await receive())["type"] != "http.disconnect":
+                continue
+            return
+        bodiless = environ["REQUEST_METHOD"] == "HEAD" or status in (204, 304)
+        head = [*_head(headers, content, status, bodiless), *closing]
+        await send({"type": "http.response.start", "status": status, "headers": _encoded(secured(head))})
+        try:
+            await _transmit(b"" if bodiless else content, send)
+        except (TimeoutError, OSError):
+            scope["abort"]()
+
+    async def _reply(self, environ: Environ, receive: Receive) -> Reply:
+        """Raises AwsError for a request that is refused before it has been read."""
+        self._guard.check(environ)
+        body = await _received(receive)
+        size = body.tell()
+        body.seek(0)
+        environ.update({"wsgi.input": body, "CONTENT_LENGTH": str(size)})
+        try:
+            threads = self._threads[self._lane_of(environ)]
+            return await asyncio.get_running_loop().run_in_executor(threads, self._answer, environ)
+        finally:
+            body.close()
+
+
+async def _received(receive: Receive) -> IO[bytes]:
+    """The whole body, in memory or on disk. Raises _GoneError: half an object must not become an object."""
+    body: IO[bytes] = io.BytesIO()
+    waiting, size, more = bytearray(), 0, True
+    while more:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                message = await receive()
+        except TimeoutError:
+            raise AwsError(
+                "RequestTimeout",
+                "Your socket connection to the server was not read from or written to within the timeout period.",
+            ) from None
+        if message["type"] != "http.request":
+            body.close()
+            raise _GoneError
+        waiting += message["body"]
+        size, more = size + len(message["body"]), message["more_body"]
+        if size > SPOOL_BYTES and isinstance(body, io.BytesIO):
+            body = await asyncio.to_thread(_on_disk, body)
+        if not more or len(waiting) >= 4 * PIECE_BYTES:
+            await _write(body, waiting)
+            waiting = bytearray()
+    return body
+
+
+def _on_disk(start: io.BytesIO) -> IO[bytes]:
+    file = cast("IO[bytes]", tempfile.TemporaryFile())  # noqa: SIM115  (the caller closes it)
+    file.write(start.getbuffer())
+    return file
+
+
+async def _write(body: IO[bytes], content: bytearray) -> None:
+    if isinstance(body, io.BytesIO):
+        body.write(content)
+    else:
+        await asyncio.to_thread(body.write, content)  # a disk may be slow, and everybody waits for the event loop
+
+
+def _head(headers: Headers, content: bytes, status: int, bodiless: bool) -> Headers:
+    """The reply's headers with the length that will be sent; of HEAD with the one that GET would have."""
+    length = next((value for name, value in headers if name.lower() == "content-length"), None)
+    if length is None or not bodiless:
+        length = str(len(content))
+    kept = [(name, value) for name, value in headers if name.lower() not in _OURS]
+    return kept if length is None or status == 204 else [*kept, ("Content-Length", length)]
+
+
+def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Text of others (metadata, a container's headers) must not become a header of its own, nor end the reply."""
+    clean = ((name, _NOT_IN_A_HEADER.sub(" ", value)) for name, value in headers)
+    return [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in clean]
+
+
+async def _transmit(content: bytes, send: Send) -> None:
+    """Send the body, waiting for the client between pieces, so that no second copy of it piles up.
+
+    Raises TimeoutError for a client that takes nothing, OSError when a content on disk cannot be read.
+    """
+    if isinstance(content, Content):
+        blocks = content.blocks()
+        while block := await asyncio.to_thread(next, blocks, b""):
+            await _patiently(send, block)
+    elif len(content) > PIECE_BYTES:
+        for start in range(0, len(content), PIECE_BYTES):
+            await _patiently(send, content[start : start + PIECE_BYTES])
+    else:
+        await send({"type": "http.response.body", "body": content})
+        return
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _patiently(send: Send, piece: bytes) -> None:
+    async with asyncio.timeout(BODY_SECONDS):
+        await send({"type": "http.response.body", "body": piece, "more_body": True})

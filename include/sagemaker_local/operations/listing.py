@@ -1,0 +1,100 @@
+"""Filtering, sorting and paging: what every List* operation does."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from include.sagemaker_local.context import Request, Response
+from include.sagemaker_local.errors import validation_error
+
+Body = dict[str, Any]
+DEFAULT_PAGE = 10
+"""What AWS returns without MaxResults."""
+_TIMES = {
+    "CreationTimeAfter": ("CreationTime", True),
+    "CreationTimeBefore": ("CreationTime", False),
+    "LastModifiedTimeAfter": ("LastModifiedTime", True),
+    "LastModifiedTimeBefore": ("LastModifiedTime", False),
+}
+
+
+def page(
+    request: Request,
+    bodies: Sequence[Body],
+    *,
+    member: str,
+    name: str,
+    status: str = "",
+    summary: Callable[[Body], Body] = lambda body: body,
+) -> Response:
+    """One page of resources, as `{member: [...], "NextToken": …}`.
+
+    `bodies` come oldest first, as the store lists them; `name` and `status` are the body's members that NameContains,
+    StatusEquals and SortBy Name and Status mean. Newest first unless SortBy or SortOrder say otherwise. `summary` makes
+    a list entry of a body; the output shape drops the rest anyway.
+    """
+    chosen = [body for body in bodies if _matches(request, body, name, status)]
+    chosen.sort(
+        key=lambda body: str(body[_sort_member(request, name, status)]) if _by_text(request) else _time(request, body)
+    )
+    if request.get("SortOrder", "Descending") == "Descending":
+        chosen.reverse()
+    start = _offset(request)
+    end = start + int(request.get("MaxResults", DEFAULT_PAGE))
+    response: Response = {member: [summary(body) for body in chosen[start:end]]}
+    if end < len(chosen):
+        response["NextToken"] = base64.urlsafe_b64encode(str(end).encode()).decode()
+    return response
+
+
+def _matches(request: Request, body: Body, name: str, status: str) -> bool:
+    if request.get("NameContains", "") not in body[name]:
+        return False
+    if status and "StatusEquals" in request and body[status] != request["StatusEquals"]:
+        return False
+    for option, (member, after) in _TIMES.items():
+        if option in request:
+            limit, moment = epoch(request[option]), _moment(body, member)
+            if moment < limit if after else moment > limit:
+                return False
+    return True
+
+
+def _by_text(request: Request) -> bool:
+    return request.get("SortBy") in ("Name", "Status")
+
+
+def _sort_member(request: Request, name: str, status: str) -> str:
+    return status if request["SortBy"] == "Status" and status else name
+
+
+def _time(request: Request, body: Body) -> float:
+    return _moment(body, request.get("SortBy", "CreationTime"))
+
+
+def _moment(body: Body, member: str) -> float:
+    """A time of a body, to the millisecond that clients see; never modified counts as modified when created."""
+    moment: float = body[member] if member in body else body["CreationTime"]
+    return round(moment, 3)
+
+
+def _offset(request: Request) -> int:
+    token = request.get("NextToken")
+    if not token:
+        return 0
+    try:
+        return int(base64.urlsafe_b64decode(token))
+    except (binascii.Error, ValueError):
+        raise validation_error(f"The provided NextToken {token} is not valid.") from None
+
+
+def epoch(moment: float | str) -> float:
+    """A timestamp of a request as epoch seconds: AWS JSON sends numbers, some clients ISO 8601."""
+    if isinstance(moment, str):
+        parsed = datetime.fromisoformat(moment)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    return moment
