@@ -11,7 +11,7 @@ from rich.text import Text
 from include.laptop.airflow_api import FINISHED, Task
 from include.laptop.backfill_result import Month
 from include.laptop.progress import LiveView
-from sagemaker_retraining.requests.decision import short_name
+from sagemaker_retraining.requests.approval import short_name
 
 BARS = "▁▂▃▄▅▆▇█"
 

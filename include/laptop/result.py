@@ -15,7 +15,7 @@ from include.laptop.airflow_api import AirflowApi
 from include.laptop.arguments import Arguments
 from include.laptop.jobs import JOB_STEPS, SageMaker, interruptions, request_names
 from include.laptop.layout import LAST_RUN, REPORTS, LaptopError
-from sagemaker_retraining.requests.decision import short_name
+from sagemaker_retraining.requests.approval import short_name
 
 CAPTURE_SECONDS = 20
 RUN_PREFIX = "make_run__"

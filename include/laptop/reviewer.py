@@ -8,7 +8,7 @@ from typing import Any
 from include.laptop.jobs import SageMaker
 from include.laptop.layout import REGION
 from sagemaker_retraining import registry
-from sagemaker_retraining.requests.decision import APPROVED, MAKE_RUN, PENDING, decision_of, short_name
+from sagemaker_retraining.requests.approval import APPROVED, MAKE_RUN, PENDING, decision_of, short_name
 
 
 def approve(sagemaker: SageMaker, arn: str, gate: dict[str, Any]) -> str:

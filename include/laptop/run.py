@@ -26,7 +26,7 @@ from include.laptop.progress import Progress
 from include.laptop.result import RUN_PREFIX, collect, new_result
 from include.laptop.summary import print_summary
 from sagemaker_retraining.config import ConfigError, ModelConfig, load_model
-from sagemaker_retraining.requests.decision import short_name
+from sagemaker_retraining.requests.approval import short_name
 
 POLL_SECONDS = 0.7
 DAG_SECONDS = 60

@@ -14,7 +14,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from sagemaker_retraining.requests.decision import (
+from sagemaker_retraining.promotion_rule import Version, why_it_ends
+from sagemaker_retraining.requests.approval import (
     APPROVED,
     PENDING,
     Decision,
@@ -23,7 +24,6 @@ from sagemaker_retraining.requests.decision import (
     record_request,
 )
 from sagemaker_retraining.requests.validation import validate
-from sagemaker_retraining.succession import Version, why_it_ends
 
 Package = dict[str, Any]
 SETTLE_SECONDS = 1.0

@@ -24,14 +24,14 @@ from sagemaker_retraining.requests import (
     serve_requests,
     validate,
 )
-from sagemaker_retraining.requests.decision import MOST_TRANSITIONS
+from sagemaker_retraining.requests.approval import MOST_TRANSITIONS
 from sagemaker_retraining.requests.registry import (
     STATISTICS,
     foreign_tags,
     refusal_request,
     validation_failures,
 )
-from sagemaker_retraining.requests.served import MOST_LINES
+from sagemaker_retraining.requests.service_history import MOST_LINES
 from tests.project import CHAMPION, GATE, PACKAGE_ARN, RESULTS, TRAINING, ExampleProject
 
 MODEL = botocore.session.get_session().get_service_model("sagemaker")

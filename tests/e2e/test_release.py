@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sagemaker_retraining.requests.decision import transitions
+from sagemaker_retraining.requests.approval import transitions
 from tests.e2e.browser import answer_in_the_browser
 from tests.e2e.release_kit import CHROMIUM, EFFECT_SECONDS, Release, Run, local_user, until
 from tests.release import REFUSED, WAITING

@@ -14,7 +14,7 @@ import httpx
 from sagemaker_retraining.operators.deploy import DeployEndpointOperator
 from sagemaker_retraining.operators.register import RegisterModelOperator
 from sagemaker_retraining.registry import decide
-from sagemaker_retraining.requests.decision import CLI
+from sagemaker_retraining.requests.approval import CLI
 from tests.conftest import LocalSageMaker
 from tests.local.endpoint_kit import IMAGE, model_archive
 from tests.local.serving_kit import StateStore, finished

@@ -12,13 +12,13 @@ from typing import Any
 
 from airflow.sdk.exceptions import TaskDeferred
 
+from sagemaker_retraining.endpoints.description import served_model, version_of
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators.deploy import DeployEndpointOperator
-from sagemaker_retraining.operators.endpoints import served_model, version_of
 from sagemaker_retraining.operators.verify import VerifyEndpointOperator
 from sagemaker_retraining.registry import decide
 from sagemaker_retraining.requests import build_requests
-from sagemaker_retraining.requests.decision import CLI
+from sagemaker_retraining.requests.approval import CLI
 from tests.conftest import LocalSageMaker
 from tests.local.endpoint_kit import IMAGE, model_archive
 from tests.project import ExampleProject

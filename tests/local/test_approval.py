@@ -9,12 +9,12 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.operators.plan import find_champion
 from sagemaker_retraining.operators.review import ReviewOperator
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import Champion
-from sagemaker_retraining.requests.decision import transitions
+from sagemaker_retraining.requests.approval import transitions
 from sagemaker_retraining.sensors.approval import ModelApprovalSensor
+from sagemaker_retraining.tasks.plan import find_champion
 from tests.conftest import LocalSageMaker
 from tests.local.registry_kit import GATE, Release, context
 from tests.local.serving_kit import finished, resumed

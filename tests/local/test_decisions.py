@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining import registry
-from sagemaker_retraining.requests.decision import AIRFLOW, CLI, decision_of, transitions
+from sagemaker_retraining.requests.approval import AIRFLOW, CLI, decision_of, transitions
 from sagemaker_retraining.triggers.approval import ApprovalTrigger
 from tests.conftest import LocalSageMaker
 from tests.local.test_registry import specification

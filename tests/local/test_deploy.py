@@ -12,10 +12,10 @@ from airflow.exceptions import AirflowException
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from botocore.exceptions import ClientError
 
+from sagemaker_retraining.endpoints.description import not_wanted
+from sagemaker_retraining.endpoints.guards import prepare_alarms
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators.cleanup import CleanUpOperator
-from sagemaker_retraining.operators.endpoints import not_wanted
-from sagemaker_retraining.operators.guards import prepare_alarms
 from sagemaker_retraining.operators.transform import ResumableTransformOperator
 from sagemaker_retraining.requests.alarms import on_new_fleet
 from tests.conftest import LocalSageMaker
@@ -289,7 +289,7 @@ def test_verify_of_a_first_version_has_nothing_to_put_back(serving: Serving) -> 
 def test_a_model_that_fails_is_taken_back(
     serving: Serving, monkeypatch: pytest.MonkeyPatch, row: str, message: str
 ) -> None:
-    monkeypatch.setattr("sagemaker_retraining.operators.invocation.PATIENCE_SECONDS", 3)
+    monkeypatch.setattr("sagemaker_retraining.endpoints.invocation.PATIENCE_SECONDS", 3)
     before = serving.deploy(serving.version(1))
     after = serving.deploy(serving.version(2))
     key = f"serving/{serving.name}/2/sample.jsonl"

@@ -12,11 +12,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.operators.plan import create_plan
-from sagemaker_retraining.operators.quality_gate import run_gate
 from sagemaker_retraining.operators.transform import ResumableTransformOperator
-from sagemaker_retraining.operators.transitions import copy_object
 from sagemaker_retraining.sensors.raw_data import RawDataSensor
+from sagemaker_retraining.tasks.plan import create_plan
+from sagemaker_retraining.tasks.quality_gate import run_gate
+from sagemaker_retraining.tasks.rollback import copy_object
 from tests.conftest import LocalSageMaker
 from tests.local.job_kit import Jobs
 from tests.local.serving_kit import Serving, short_name

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from sagemaker_retraining.operators import job_log
-from sagemaker_retraining.operators.job_log import JobLog
+from sagemaker_retraining import job_log
+from sagemaker_retraining.job_log import JobLog
 from sagemaker_retraining.operators.jobs import ResumableProcessingOperator, ResumableTrainingOperator
 from sagemaker_retraining.outcomes import AlgorithmError
 from tests.conftest import LocalSageMaker

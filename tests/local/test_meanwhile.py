@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from sagemaker_retraining.endpoints.invocation import Invoker, Row
 from sagemaker_retraining.operators.deploy import DeployEndpointOperator
-from sagemaker_retraining.operators.invocation import Invoker, Row
 from sagemaker_retraining.operators.verify import VerifyEndpointOperator
 from tests.conftest import LocalSageMaker
 from tests.local.endpoint_kit import wait_for

@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.operators.quality_gate import run_gate
+from sagemaker_retraining.tasks.quality_gate import run_gate
 from tests.conftest import LocalSageMaker
 
 pytestmark = pytest.mark.usefixtures("aws_connection")

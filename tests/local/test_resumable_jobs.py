@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from include.sagemaker_local.state.spot import DEFAULT
 from sagemaker_retraining.hooks import PROCESSING
-from sagemaker_retraining.operators.job_log import JobLog
+from sagemaker_retraining.job_log import JobLog
 from sagemaker_retraining.operators.jobs import (
     ResumableProcessingOperator,
     ResumableTrainingOperator,

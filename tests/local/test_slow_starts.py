@@ -12,9 +12,10 @@ from airflow.exceptions import AirflowException
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from botocore.exceptions import ClientError
 
+from sagemaker_retraining.endpoints import invocation
+from sagemaker_retraining.endpoints.description import not_wanted, said_of_quota
 from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.operators import deploy, invocation
-from sagemaker_retraining.operators.endpoints import not_wanted, said_of_quota
+from sagemaker_retraining.operators import deploy
 from tests.conftest import LocalSageMaker
 from tests.local.endpoint_kit import Kit, wait_for
 from tests.local.serving_kit import Serving, resumed, short_name

@@ -12,9 +12,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.operators import transitions
 from sagemaker_retraining.operators.verify import VerifyEndpointOperator
-from sagemaker_retraining.requests.decision import transitions as decisions
+from sagemaker_retraining.requests.approval import transitions as decisions
+from sagemaker_retraining.tasks import rollback
 from tests.conftest import LocalSageMaker
 from tests.local.endpoint_kit import wait_for
 from tests.local.serving_kit import ENVIRONMENT, Serving, finished, short_name
@@ -53,7 +53,7 @@ def form(**params: Any) -> dict[str, Any]:
 
 def roll_back(serving: Serving, **params: Any) -> dict[str, Any]:
     """All tasks of the DAG; the plan."""
-    plan: dict[str, Any] = json.loads(json.dumps(transitions.plan_rollback("demo_model", form(**params))))
+    plan: dict[str, Any] = json.loads(json.dumps(rollback.plan_rollback("demo_model", form(**params))))
     deployed = serving.deploy(plan["model_package_arn"], plan, going_back=True)
     verify = VerifyEndpointOperator(
         task_id="verify",
@@ -64,7 +64,7 @@ def roll_back(serving: Serving, **params: Any) -> dict[str, Any]:
     )
     finished(verify, serving.context())
     for _ in range(2):  # a retry notes nothing twice
-        transitions.record(RetrainingHook(), [plan["model_package_arn"], plan["replaced_arn"]], plan["note"])
+        rollback.record(RetrainingHook(), [plan["model_package_arn"], plan["replaced_arn"]], plan["note"])
     return plan
 
 
@@ -115,11 +115,11 @@ def test_one_step_back_however_often_it_is_asked_for(serving: Serving) -> None:
     versions = [*served(serving, 1, 2), serving.version(3)]
     serving.deploy(versions[2])
     asked = form()
-    plan = transitions.plan_rollback("demo_model", asked)
+    plan = rollback.plan_rollback("demo_model", asked)
     assert plan["model_package_arn"] == versions[1]
     serving.deploy(versions[1], plan, going_back=True)
     with pytest.raises(AirflowFailException, match=r"was changed at .* trigger the DAG again with the number"):
-        transitions.plan_rollback("demo_model", asked)
+        rollback.plan_rollback("demo_model", asked)
     assert serving.answer() == 4.0
 
 
@@ -129,7 +129,7 @@ def test_while_an_update_runs_only_a_number_says_what_is_meant(serving: Serving)
     with pytest.raises(TaskDeferred):
         serving.deploy_operator(versions[2], serving.plan()).execute(serving.context())
     with pytest.raises(AirflowFailException, match=r"is Updating, so that .* trigger the DAG again with the number"):
-        transitions.plan_rollback("demo_model", form())
+        rollback.plan_rollback("demo_model", form())
     plan = roll_back(serving, version=2)  # waits for the update, and takes it back
     assert (plan["replaced_arn"], serving.answer()) == (versions[2], 4.0)
 
@@ -144,7 +144,7 @@ def test_what_is_wrong_leaves_production_as_it_is(serving: Serving) -> None:
         (1, "serves .*/1 already"),
     ):
         with pytest.raises(AirflowFailException, match=message):
-            transitions.plan_rollback("demo_model", form(version=version))
+            rollback.plan_rollback("demo_model", form(version=version))
     assert serving.endpoint()["EndpointConfigName"] == before["endpoint_config"]
     assert serving.configs() == [before["endpoint_config"]]
 
@@ -166,26 +166,26 @@ def test_only_what_has_served_is_gone_back_to_unasked(serving: Serving) -> None:
     with pytest.raises(AirflowFailException, match="serves again"):
         serving.verify(3, bad)
     served(serving, 4)
-    assert transitions.plan_rollback("demo_model", form())["model_package_arn"] == first
+    assert rollback.plan_rollback("demo_model", form())["model_package_arn"] == first
     roll_back(serving, version=2)
     roll_back(serving)
     with pytest.raises(AirflowFailException, match="no approved version older than version 1, which serves"):
-        transitions.plan_rollback("demo_model", form())
+        rollback.plan_rollback("demo_model", form())
 
 
 def test_without_one_that_has_served_a_number_says_what_is_meant(serving: Serving) -> None:
     serving.version(1)
     serving.deploy(serving.version(2))
     with pytest.raises(AirflowFailException, match=r"known to have served; .* have served: 1. Trigger .* number"):
-        transitions.plan_rollback("demo_model", form())
-    assert transitions.plan_rollback("demo_model", form(version=1))["model_package_arn"].endswith("/1")
+        rollback.plan_rollback("demo_model", form())
+    assert rollback.plan_rollback("demo_model", form(version=1))["model_package_arn"].endswith("/1")
 
 
 def test_a_version_of_a_month_before_the_first_is_gone_back_to(serving: Serving) -> None:
     served(serving, 1, 2)
     model = serving.project.root / "models/demo_model/model.yaml"
     model.write_text(model.read_text().replace("first_period: 2013-02", "first_period: 2013-03"))
-    plan = transitions.plan_rollback("demo_model", form())
+    plan = rollback.plan_rollback("demo_model", form())
     assert plan["model_package_arn"].endswith("/1")
     assert {"Key": "period", "Value": "2013-02"} in plan["deploy"]["endpoint"]["Tags"]
 
@@ -194,7 +194,7 @@ def test_a_version_that_cannot_be_verified_is_not_gone_back_to(serving: Serving)
     served(serving, 1, 2)
     serving.s3.delete_object(Bucket=serving.server.bucket, Key=f"serving/{serving.name}/1/sample.jsonl")
     with pytest.raises(AirflowFailException, match=r"/1/sample.jsonl: there is no such object, so .*/1 cannot be"):
-        transitions.plan_rollback("demo_model", form())
+        rollback.plan_rollback("demo_model", form())
 
 
 def test_an_empty_rollback_while_it_scales(serving: Serving) -> None:
@@ -203,9 +203,9 @@ def test_an_empty_rollback_while_it_scales(serving: Serving) -> None:
     serving.deploy(serving.version(2), serving.plan(scaling))
     serving.answer()
     wait_for(lambda: serving.endpoint()["EndpointStatus"] == "Updating", "the endpoint to scale")
-    assert transitions.plan_rollback("demo_model", form())["model_package_arn"] == first
+    assert rollback.plan_rollback("demo_model", form())["model_package_arn"] == first
     with pytest.raises(AirflowFailException, match=r"serves .*/2 already"):
-        transitions.plan_rollback("demo_model", form(version=2))
+        rollback.plan_rollback("demo_model", form(version=2))
 
 
 def test_promotion_copies_registers_and_waits_for_a_person(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +228,7 @@ def test_promotion_copies_registers_and_waits_for_a_person(serving: Serving, mon
 
     def plan(**params: Any) -> dict[str, Any]:
         chosen = {"version": 1, "source": "test", "target": "prod", **params}
-        found = transitions.plan_promotion("demo_model", form(**chosen))
+        found = rollback.plan_promotion("demo_model", form(**chosen))
         return dict(json.loads(json.dumps(found)))
 
     with pytest.raises(AirflowFailException, match="choose two environments"):
@@ -242,15 +242,15 @@ def test_promotion_copies_registers_and_waits_for_a_person(serving: Serving, mon
         plan()
     serving.s3.put_object(**sample, Body=rows)
     with pytest.raises(AirflowFailException, match=r"evaluation.json: there is no such object; nothing was registered"):
-        transitions.promote(plan())
+        rollback.promote(plan())
     assert not serving.sagemaker.list_model_package_groups(NameContains=f"{serving.name}-prod")[
         "ModelPackageGroupSummaryList"
     ]
 
     serving.s3.put_object(Bucket=server.bucket, Key=evaluation, Body=b"{}")
     planned = plan()
-    promoted = transitions.promote(planned)
-    assert transitions.promote(planned) == promoted
+    promoted = rollback.promote(planned)
+    assert rollback.promote(planned) == promoted
     package = serving.sagemaker.describe_model_package(ModelPackageName=promoted)
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
     container = package["InferenceSpecification"]["Containers"][0]
@@ -269,7 +269,7 @@ def test_promotion_copies_registers_and_waits_for_a_person(serving: Serving, mon
     serving.sagemaker.update_model_package(ModelPackageArn=promoted, ModelApprovalStatus="Approved")
     assert serving.deploy(promoted, planned)["endpoint"] == f"{serving.name}-p"
     for _ in range(2):
-        transitions.record(transitions.target_hook(planned), [promoted], planned["note"])
+        rollback.record(rollback.target_hook(planned), [promoted], planned["note"])
     assert [text for key, text in metadata(serving, promoted).items() if key.startswith("served.")] == [planned["note"]]
-    again = transitions.promote(plan())
+    again = rollback.promote(plan())
     assert (again.rpartition("/")[2], promoted.rpartition("/")[2]) == ("2", "1"), "a second promotion asks again"

@@ -178,7 +178,7 @@ class TestWhatGoes:
     def test_a_run_knows_its_commit_without_git(
         self, dist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from sagemaker_retraining.operators.plan import git_sha
+        from sagemaker_retraining.tasks.plan import git_sha
 
         include = shutil.copytree(dist / "airflow" / "include", tmp_path / "include")
         monkeypatch.setenv("RETRAINING_HOME", str(include.parent))

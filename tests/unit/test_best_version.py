@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from sagemaker_retraining.promotion_rule import Version
 from sagemaker_retraining.registry import best_version, metric_of, version_of
-from sagemaker_retraining.succession import Version
 
 
 def package(number: int, status: str, auc: str | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.operators.plan import create_plan
+from sagemaker_retraining.tasks.plan import create_plan
 from tests.project import ENVIRONMENT, ExampleProject
 
 CONTEXT: dict[str, Any] = {

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sagemaker_retraining.requests import validate
-from sagemaker_retraining.requests.decision import (
+from sagemaker_retraining.requests.approval import (
     CLI,
     DOORS,
     MOST_TRANSITIONS,

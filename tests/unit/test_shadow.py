@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagemaker_retraining.captured import Event, hourly_prefixes, read_event
+from sagemaker_retraining.data_capture import Event, hourly_prefixes, read_event
 from sagemaker_retraining.shadow import compare, pair_up, shadow_report
 from sagemaker_retraining.shadow.comparison import numbers, percentile
 from sagemaker_retraining.shadow.report import histogram

@@ -9,7 +9,7 @@ from typing import Any
 
 from sagemaker_retraining import registry
 from sagemaker_retraining.cli.registry_client import group_of, sagemaker_client
-from sagemaker_retraining.requests.decision import APPROVED, CLI, REJECTED
+from sagemaker_retraining.requests.approval import APPROVED, CLI, REJECTED
 
 EPILOG = """\
 AWS credentials, profile and address are the usual ones: AWS_PROFILE, AWS_ENDPOINT_URL and so on; RETRAINING_ENV picks

@@ -12,7 +12,7 @@ from sagemaker_retraining import registry
 from sagemaker_retraining.cli.registry_client import group_of, sagemaker_client
 from sagemaker_retraining.config import ModelConfig, load_model
 from sagemaker_retraining.config.metrics import known_metrics
-from sagemaker_retraining.requests.decision import PENDING, decision_of, transitions
+from sagemaker_retraining.requests.approval import PENDING, decision_of, transitions
 
 EPILOG = """\
 The best version (marked *) is the approved one with the best value of the metric, the newest of equal ones. Every

@@ -191,7 +191,7 @@ def plan_task(name: str) -> Any:
 
     @task(task_id="plan", multiple_outputs=True)
     def plan(**context: Any) -> dict[str, Any]:
-        from sagemaker_retraining.operators.plan import create_plan
+        from sagemaker_retraining.tasks.plan import create_plan
 
         return create_plan(name, context)
 
@@ -204,7 +204,7 @@ def gate_task(hook: dict[str, Any]) -> Any:
     @task(task_id="quality_gate")
     def quality_gate(config: dict[str, Any], evaluated: dict[str, Any], **context: Any) -> dict[str, Any]:
         from sagemaker_retraining.hooks import RetrainingHook
-        from sagemaker_retraining.operators.quality_gate import run_gate
+        from sagemaker_retraining.tasks.quality_gate import run_gate
 
         def push(decision: dict[str, Any]) -> None:
             context["ti"].xcom_push(key="return_value", value=decision)

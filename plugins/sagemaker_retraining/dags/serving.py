@@ -90,7 +90,7 @@ def rollback_plan_task(name: str) -> Any:
 
     @task(task_id="plan", multiple_outputs=True)
     def plan(**context: Any) -> dict[str, Any]:
-        from sagemaker_retraining.operators.transitions import plan_rollback
+        from sagemaker_retraining.tasks.rollback import plan_rollback
 
         return plan_rollback(name, context)
 
@@ -102,10 +102,10 @@ def rollback_record_task() -> Any:
 
     @task(task_id="record")
     def record(plan: dict[str, Any]) -> str:
-        from sagemaker_retraining.operators import transitions
+        from sagemaker_retraining.tasks import rollback
 
-        transitions.record(
-            transitions.hook_of(load_environment()), [plan["model_package_arn"], plan["replaced_arn"]], plan["note"]
+        rollback.record(
+            rollback.hook_of(load_environment()), [plan["model_package_arn"], plan["replaced_arn"]], plan["note"]
         )
         return str(plan["note"])
 
@@ -117,7 +117,7 @@ def promotion_plan_task(name: str) -> Any:
 
     @task(task_id="plan", multiple_outputs=True)
     def plan(**context: Any) -> dict[str, Any]:
-        from sagemaker_retraining.operators.transitions import plan_promotion
+        from sagemaker_retraining.tasks.rollback import plan_promotion
 
         return plan_promotion(name, context)
 
@@ -129,9 +129,9 @@ def promote_task() -> Any:
 
     @task(task_id="promote")
     def promote(plan: dict[str, Any]) -> str:
-        from sagemaker_retraining.operators import transitions
+        from sagemaker_retraining.tasks import rollback
 
-        return transitions.promote(plan)
+        return rollback.promote(plan)
 
     return promote
 
@@ -141,10 +141,10 @@ def promotion_record_task() -> Any:
 
     @task(task_id="record")
     def record(plan: dict[str, Any], arn: str) -> str:
-        from sagemaker_retraining.operators import transitions
+        from sagemaker_retraining.tasks import rollback
 
-        transitions.record(transitions.hook_of(load_environment(plan["source"])), [plan["source_arn"]], plan["note"])
-        transitions.record(transitions.target_hook(plan), [arn], plan["note"])
+        rollback.record(rollback.hook_of(load_environment(plan["source"])), [plan["source_arn"]], plan["note"])
+        rollback.record(rollback.target_hook(plan), [arn], plan["note"])
         return str(plan["note"])
 
     return record

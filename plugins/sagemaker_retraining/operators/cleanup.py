@@ -12,8 +12,8 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining import registry
+from sagemaker_retraining.endpoints.description import all_models, is_changing, pending_config
 from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.operators.endpoints import all_models, is_changing, pending_config
 from sagemaker_retraining.requests.alarms import METRIC_NAMES
 from sagemaker_retraining.requests.hosting import is_content_name
 from sagemaker_retraining.requests.rollout import watched_alarms

@@ -10,9 +10,8 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from sagemaker_retraining.config.serving import LONGEST_ROLLOUT_SECONDS
-from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.operators.approved import require_approved, require_newest
-from sagemaker_retraining.operators.endpoints import (
+from sagemaker_retraining.endpoints.approved import require_approved, require_newest
+from sagemaker_retraining.endpoints.description import (
     check_capture,
     check_capture_bucket,
     check_owner,
@@ -23,7 +22,7 @@ from sagemaker_retraining.operators.endpoints import (
     said_of_quota,
     served_model,
 )
-from sagemaker_retraining.operators.guards import (
+from sagemaker_retraining.endpoints.guards import (
     AUTOSCALED,
     autoscaling_of,
     prepare_alarms,
@@ -31,6 +30,7 @@ from sagemaker_retraining.operators.guards import (
     release_autoscaling,
     restore_autoscaling,
 )
+from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.requests.alarms import on_new_fleet
 from sagemaker_retraining.requests.hosting import CHALLENGER, VARIANT, deployment_requests, update_request
 from sagemaker_retraining.requests.rollout import MARGIN_SECONDS, longest_seconds

@@ -19,8 +19,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, Tas
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining.hooks import PROCESSING, TRAINING, JobKind, RetrainingHook
+from sagemaker_retraining.job_log import PAUSE_SECONDS, JobLog, end_of_log
 from sagemaker_retraining.links import JobLink, JobLogLink, job_addresses
-from sagemaker_retraining.operators.job_log import PAUSE_SECONDS, JobLog, end_of_log
 from sagemaker_retraining.outcomes import (
     Outcome,
     RuntimeLimit,

@@ -16,7 +16,7 @@ from sagemaker_retraining import registry
 from sagemaker_retraining.gate import Comparison, describe
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.links import ReportLink, VersionLink, report_address, version_address
-from sagemaker_retraining.requests.decision import (
+from sagemaker_retraining.requests.approval import (
     AIRFLOW,
     APPROVED,
     LONGEST_REASON,

@@ -14,14 +14,14 @@ from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sagemaker_retraining import registry
-from sagemaker_retraining.answers import predictions
+from sagemaker_retraining.endpoints.description import pending_config, serves, update_problem, version_of
+from sagemaker_retraining.endpoints.guards import release_autoscaling, restore_autoscaling, served_instance_type
+from sagemaker_retraining.endpoints.history import record_verified
+from sagemaker_retraining.endpoints.invocation import AsynchronousInvoker, Invoker, ModelAnswerError, Row
+from sagemaker_retraining.endpoints.shadow import compare_shadow
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.links import ReportLink, report_address
-from sagemaker_retraining.operators.endpoints import pending_config, serves, update_problem, version_of
-from sagemaker_retraining.operators.guards import release_autoscaling, restore_autoscaling, served_instance_type
-from sagemaker_retraining.operators.invocation import AsynchronousInvoker, Invoker, ModelAnswerError, Row
-from sagemaker_retraining.operators.served import record_verified
-from sagemaker_retraining.operators.shadow import compare_shadow
+from sagemaker_retraining.predictions import predictions
 from sagemaker_retraining.requests.hosting import update_request
 from sagemaker_retraining.requests.rollout import MARGIN_SECONDS
 from sagemaker_retraining.shadow import percentile

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sagemaker_retraining.plan import RunPlan, clean_tag
-from sagemaker_retraining.requests.decision import PENDING
+from sagemaker_retraining.requests.approval import PENDING
 
 # Who decided there and where it served there is not so here.
 _OF_THE_SOURCE = ("decided_", "transition.", "served.")

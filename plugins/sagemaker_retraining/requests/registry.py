@@ -18,7 +18,7 @@ from typing import Any
 
 from sagemaker_retraining.config.load import INFERENCE_SCRIPT
 from sagemaker_retraining.plan import RunPlan, clean_tag
-from sagemaker_retraining.requests.decision import PENDING, QUALITY_GATE, REJECTED
+from sagemaker_retraining.requests.approval import PENDING, QUALITY_GATE, REJECTED
 from sagemaker_retraining.requests.model_card import completed_card, planned_card
 from sagemaker_retraining.requests.processing import EVALUATION, REPORT
 

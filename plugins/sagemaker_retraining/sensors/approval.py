@@ -13,9 +13,9 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining import registry
+from sagemaker_retraining.closing import close_task
 from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.requests.decision import APPROVED, DEADLINE, REJECTED, Decision, decision_of, short_name
-from sagemaker_retraining.sensors.closing import close_task
+from sagemaker_retraining.requests.approval import APPROVED, DEADLINE, REJECTED, Decision, decision_of, short_name
 from sagemaker_retraining.triggers.approval import ApprovalTrigger
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sagemaker_retraining.answers import predictions
-from sagemaker_retraining.captured import Event
+from sagemaker_retraining.data_capture import Event
+from sagemaker_retraining.predictions import predictions
 
 Pair = tuple[Event, Event]
 SHOWN = 10

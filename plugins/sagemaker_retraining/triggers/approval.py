@@ -9,8 +9,8 @@ import time
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sagemaker_retraining.requests.decision import APPROVED, PENDING
-from sagemaker_retraining.succession import Version, superseding
+from sagemaker_retraining.promotion_rule import Version, superseding
+from sagemaker_retraining.requests.approval import APPROVED, PENDING
 from sagemaker_retraining.triggers.base import PollTrigger
 
 PAGE_SIZE = 100

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagemaker_retraining.succession import Version, for_the_record, superseding, why_it_ends
+from sagemaker_retraining.promotion_rule import Version, for_the_record, superseding, why_it_ends
 
 JUNE, NOVEMBER, DECEMBER, JANUARY = "2013-06", "2013-11", "2013-12", "2014-01"
 

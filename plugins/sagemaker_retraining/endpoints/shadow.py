@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sagemaker_retraining.captured import Event, hourly_prefixes, read_event
+from sagemaker_retraining.data_capture import Event, hourly_prefixes, read_event
 from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.requests.decision import short_name
+from sagemaker_retraining.requests.approval import short_name
 from sagemaker_retraining.requests.hosting import CHALLENGER, VARIANT
 from sagemaker_retraining.requests.processing import REPORT
 from sagemaker_retraining.s3_uri import split_s3_uri

@@ -19,28 +19,28 @@ from sagemaker_retraining.config import (
     load_model,
     model_folder,
 )
-from sagemaker_retraining.hooks import RetrainingHook, server_side_encryption
-from sagemaker_retraining.operators.approved import require_approved
-from sagemaker_retraining.operators.endpoints import (
+from sagemaker_retraining.endpoints.approved import require_approved
+from sagemaker_retraining.endpoints.description import (
     challenger_model,
     is_changing,
     pending_config,
     served_model,
     version_of,
 )
-from sagemaker_retraining.operators.plan import git_sha
-from sagemaker_retraining.operators.served import number_of, record
+from sagemaker_retraining.endpoints.history import number_of, record
+from sagemaker_retraining.hooks import RetrainingHook, server_side_encryption
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import RunPlan, package_code
 from sagemaker_retraining.requests import build_requests
-from sagemaker_retraining.requests.decision import APPROVED, short_name
+from sagemaker_retraining.requests.approval import APPROVED, short_name
 from sagemaker_retraining.requests.hosting import without_rollout
 from sagemaker_retraining.requests.processing import SAMPLE
 from sagemaker_retraining.requests.promotion import promoted_package
 from sagemaker_retraining.requests.registry import group_request
-from sagemaker_retraining.requests.served import PROMOTION, ROLLBACK, has_served, served_line
+from sagemaker_retraining.requests.service_history import PROMOTION, ROLLBACK, has_served, served_line
 from sagemaker_retraining.requests.validation import RequestError, validate
 from sagemaker_retraining.s3_uri import split_s3_uri
+from sagemaker_retraining.tasks.plan import git_sha
 
 Package = Mapping[str, Any]
 log = logging.getLogger(__name__)

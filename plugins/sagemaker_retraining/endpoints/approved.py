@@ -9,10 +9,10 @@ from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining import registry
+from sagemaker_retraining.endpoints.description import all_models, version_of
 from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.operators.endpoints import all_models, version_of
-from sagemaker_retraining.requests.decision import APPROVED, REJECTED, decision_of, short_name
-from sagemaker_retraining.succession import Version, superseding
+from sagemaker_retraining.promotion_rule import Version, superseding
+from sagemaker_retraining.requests.approval import APPROVED, REJECTED, decision_of, short_name
 
 
 def require_approved(hook: RetrainingHook, arn: str) -> dict[str, Any]:

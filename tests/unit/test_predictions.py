@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagemaker_retraining.answers import predictions
+from sagemaker_retraining.predictions import predictions
 
 NUMBERS = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1)
 

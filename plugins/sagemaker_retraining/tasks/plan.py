@@ -26,7 +26,7 @@ from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.period import Period, resolve_period
 from sagemaker_retraining.plan import Champion, PlanError, RunPlan, build_plan, package_code
 from sagemaker_retraining.requests import build_requests
-from sagemaker_retraining.requests.decision import APPROVED
+from sagemaker_retraining.requests.approval import APPROVED
 
 UNKNOWN = "unknown"
 
