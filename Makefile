@@ -9,7 +9,7 @@ ENV ?=
 
 BIN = .venv/bin
 # The Python that set-up runs with; every target below first brings its environment up to date, which is quick.
-set_up = @python=$$(sh include/laptop/find_python.sh "$(PYTHON)") && "$$python" include/laptop/setup.py
+set_up = @python=$$(sh include/laptop/setup/find_python.sh "$(PYTHON)") && "$$python" include/laptop/setup/environments.py
 UV = .venv-uv/bin/uv pip compile --quiet --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
@@ -22,21 +22,21 @@ setup: ## Install everything that make test needs
 	$(set_up) dev
 
 run: ## Retrain MODEL=flight_delay on PERIOD=2013-11 end to end; REVIEW=manual waits for your approval
-	@python=$$(sh include/laptop/find_python.sh "$(PYTHON)") && "$$python" -m include.laptop.arguments run "$(MODEL)" "$(PERIOD)" "$(REVIEW)"
+	@python=$$(sh include/laptop/setup/find_python.sh "$(PYTHON)") && "$$python" -m include.laptop.setup.arguments run "$(MODEL)" "$(PERIOD)" "$(REVIEW)"
 	$(set_up) run
-	@$(BIN)/python -m include.laptop.run "$(MODEL)" "$(PERIOD)" "$(REVIEW)"
+	@$(BIN)/python -m include.laptop.run.driver "$(MODEL)" "$(PERIOD)" "$(REVIEW)"
 
 backfill: ## Retrain MODEL=flight_delay on every month FROM=2013-03 TO=2013-12, with Airflow's backfill; deploys nothing
-	@python=$$(sh include/laptop/find_python.sh "$(PYTHON)") && "$$python" -m include.laptop.arguments backfill "$(MODEL)" "$(FROM)" "$(TO)"
+	@python=$$(sh include/laptop/setup/find_python.sh "$(PYTHON)") && "$$python" -m include.laptop.setup.arguments backfill "$(MODEL)" "$(FROM)" "$(TO)"
 	$(set_up) run
-	@$(BIN)/python -m include.laptop.backfill "$(MODEL)" "$(FROM)" "$(TO)"
+	@$(BIN)/python -m include.laptop.backfill.driver "$(MODEL)" "$(FROM)" "$(TO)"
 
 up: ## Start Airflow and the local SageMaker and leave them running (AIRFLOW_PORT, SAGEMAKER_PORT)
 	$(set_up) run
-	@$(BIN)/python -m include.laptop.stack up
+	@$(BIN)/python -m include.laptop.stack.lifecycle up
 
 down: ## Stop what make up started
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m include.laptop.stack down; else echo "Nothing was running."; fi
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m include.laptop.stack.lifecycle down; else echo "Nothing was running."; fi
 
 test: ## Run the tests, without the slow ones
 	$(set_up) dev
@@ -60,7 +60,7 @@ lint: ## Check style, types, layers and the models' YAML
 
 bench: ## Measure the local SageMaker and write .local/bench.json
 	$(set_up) run
-	@$(BIN)/python -m include.laptop.bench
+	@$(BIN)/python -m benchmarks
 
 backtest: ## AUC of MODEL month by month, each trained on the months before it
 	$(set_up) run

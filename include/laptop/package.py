@@ -14,7 +14,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from include.laptop.layout import ROOT, LaptopError
+from include.laptop.stack.layout import ROOT, LaptopError
 from sagemaker_retraining.cli.main import main as command
 from sagemaker_retraining.config import ConfigError, environment_names, load_environment, model_names, project_root
 from sagemaker_retraining.config.load import LOCK_FILE, REVISION_FILE

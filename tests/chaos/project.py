@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from include.laptop.layout import LOCAL, ROOT
-from include.laptop.seeds import BUCKET, SUCCESS
+from include.laptop.stack.layout import LOCAL, ROOT
+from include.laptop.stack.seeds import BUCKET, SUCCESS
 
 SOURCE = Path(__file__).with_name("project")
 HOME = LOCAL / "project"

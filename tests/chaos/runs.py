@@ -6,8 +6,8 @@ import itertools
 import time
 from typing import Any
 
-from include.laptop.airflow_api import AirflowApi, Task
-from include.laptop.task_logs import last_lines
+from include.laptop.run.task_logs import last_lines
+from include.laptop.stack.airflow_api import AirflowApi, Task
 from tests.chaos.cloud import Cloud
 from tests.chaos.project import PERIOD
 from tests.chaos.waiting import NotHeld, until

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from include.laptop.aws import client
-from include.laptop.components import (
+from include.laptop.stack.clients import client
+from include.laptop.stack.components import (
     SAGEMAKER,
     Component,
     airflow,
@@ -22,9 +22,9 @@ from include.laptop.components import (
     healthy_components,
     sagemaker_component,
 )
-from include.laptop.environment import process_environment, write_passwords
-from include.laptop.layout import AIRFLOW_HOME, LOCAL, LOGS, Addresses
-from include.laptop.processes import kill, log_tail, marked_processes, start, stop
+from include.laptop.stack.environment import process_environment, write_passwords
+from include.laptop.stack.layout import AIRFLOW_HOME, LOCAL, LOGS, Addresses
+from include.laptop.stack.processes import kill, log_tail, marked_processes, start, stop
 from tests.chaos.project import HOME, SOURCE, VARIANTS, make_project, sow
 from tests.chaos.waiting import NotHeld, require, until
 from tests.conftest import free_port

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from include.laptop.environment import USERS
+from include.laptop.stack.environment import USERS
 from tests.chaos.cloud import Cloud
 from tests.chaos.runs import Api, Run
 from tests.chaos.stack import Stack

@@ -8,8 +8,8 @@ from airflow.serialization.serialized_objects import DagSerialization
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.laptop.arguments import BackfillArguments
-from include.laptop.backfill import interval
+from include.laptop.backfill.driver import interval
+from include.laptop.setup.arguments import BackfillArguments
 from sagemaker_retraining.dags import retraining_dag
 from sagemaker_retraining.period import Period, resolve_period
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from include.laptop import seeds
-from include.laptop.layout import Addresses
+from include.laptop.stack.layout import Addresses
+from include.laptop.stack.lifecycle import seeds
 from tests.conftest import LocalSageMaker
 from tests.project import ENVIRONMENT, ExampleProject
 

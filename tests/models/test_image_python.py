@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from include.laptop.setup import registry_settings
+from include.laptop.setup.environments import registry_settings
 from sagemaker_retraining.plan import package_code
 from tests.conftest import REPOSITORY
 from tests.models import flight_delay_kit as kit

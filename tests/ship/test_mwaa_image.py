@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from include.laptop.setup import UNREACHABLE, registry_settings
+from include.laptop.setup.environments import UNREACHABLE, registry_settings
 from tests.conftest import REPOSITORY, LocalSageMaker
 from tests.ship.deployed import UV, Deployed
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from include.laptop.components import airflow_components
-from include.laptop.environment import airflow_settings, aws_connection
-from include.laptop.layout import Addresses
+from include.laptop.stack.components import airflow_components
+from include.laptop.stack.environment import airflow_settings, aws_connection
+from include.laptop.stack.layout import Addresses
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yaml"
@@ -72,7 +72,7 @@ def test_same_processes_as_on_a_laptop(services: dict[str, Any]) -> None:
 def test_same_settings_as_on_a_laptop(
     services: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("include.laptop.environment.AIRFLOW_HOME", tmp_path)
+    monkeypatch.setattr("include.laptop.stack.environment.AIRFLOW_HOME", tmp_path)
     laptop = airflow_settings(Addresses(8080, 5005))
     compose = services["scheduler"]["environment"]
     assert {key: compose.get(key) for key in laptop.keys() - ELSEWHERE} == {

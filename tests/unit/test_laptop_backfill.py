@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from include.laptop import backfill, backfill_result, backfill_view, layout, reviewer, seeds
-from include.laptop.airflow_api import AirflowApi, Run, Task
-from include.laptop.arguments import BackfillArguments, parse_backfill
-from include.laptop.backfill_result import Month
-from include.laptop.layout import Addresses, LaptopError
+from include.laptop.backfill.driver import driver, result, view
+from include.laptop.backfill.result import Month
+from include.laptop.run.driver import reviewer
+from include.laptop.setup.arguments import BackfillArguments, parse_backfill
+from include.laptop.stack.airflow_api import AirflowApi, Run, Task
+from include.laptop.stack.layout import Addresses, LaptopError
+from include.laptop.stack.lifecycle import layout, seeds
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.requests import build_requests
 from tests.project import ExampleProject
@@ -41,7 +43,7 @@ MEASURED: dict[str, Any] = {"challenger": {"auc": 0.7732}, "champion": None}
 )
 def test_wrong_arguments_are_one_sentence_and_start_nothing(chosen: tuple[str, ...], sentence: str) -> None:
     """With the system's Python, as the Makefile does it before it installs anything."""
-    command = [sys.executable, "-S", "-m", "include.laptop.arguments", "backfill", *chosen]
+    command = [sys.executable, "-S", "-m", "include.laptop.setup.arguments", "backfill", *chosen]
     done = subprocess.run(command, cwd=layout.ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith(sentence)
@@ -107,9 +109,9 @@ class Answers(AirflowApi):
 
 def collected(monkeypatch: pytest.MonkeyPatch, api: Answers, log: str = "") -> Month:
     monkeypatch.setattr(reviewer, "decision", lambda sagemaker, arn: {"status": "PendingManualApproval"})
-    monkeypatch.setattr("include.laptop.task_logs.last_lines", lambda *where: [f"error {log}"])
+    monkeypatch.setattr("include.laptop.run.task_logs.last_lines", lambda *where: [f"error {log}"])
     run = Run("backfill__2013-06-01T06:00:00+00:00", "backfill", "failed" if log else "success", "2013-05", 40.0)
-    return backfill_result.collect("2013-05", run, "flight_delay_retraining", api, None)  # type: ignore[arg-type]
+    return result.collect("2013-05", run, "flight_delay_retraining", api, None)  # type: ignore[arg-type]
 
 
 def test_a_registered_month_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,8 +142,8 @@ def test_a_failed_job_is_no_good_end_and_says_why(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_result_is_the_contract(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(backfill_result, "LAST_BACKFILL", tmp_path / "backfill.json")
-    backfill_result.write([Month("2013-05")])
+    monkeypatch.setattr(result, "LAST_BACKFILL", tmp_path / "backfill.json")
+    result.write([Month("2013-05")])
     (entry,) = json.loads((tmp_path / "backfill.json").read_text())
     assert set(entry) == {
         "period", "run_id", "state", "seconds", "model_package_arn", "gate", "metrics", "approval", "deployed", "error",
@@ -155,7 +157,7 @@ def test_the_table_shows_metric_champion_gate_and_version() -> None:
         Month("2013-07", "r", "failed", 12.0, error="train: AlgorithmError: exit status 1"),
     ]
     console = Console(file=io.StringIO(), width=200)
-    backfill_view.print_table(console, months, "auc")
+    view.print_table(console, months, "auc")
     assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
         "",
         "month         auc  champion  seconds  version            gate",
@@ -172,7 +174,7 @@ def test_the_table_shows_metric_champion_gate_and_version() -> None:
 )
 def test_sparkline(values: list[float | None], bars: str) -> None:
     known = [value for value in values if value is not None]
-    assert backfill_view.sparkline(values, min(known), max(known)) == bars
+    assert view.sparkline(values, min(known), max(known)) == bars
 
 
 def test_both_models_are_drawn_on_one_scale() -> None:
@@ -182,7 +184,7 @@ def test_both_models_are_drawn_on_one_scale() -> None:
         for new, old in pairs
     ]
     console = Console(file=io.StringIO(), width=200)
-    backfill_view.print_curves(console, months, "auc")
+    view.print_curves(console, months, "auc")
     assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
         "challenger  ▄▆█  auc 0.5000 to 0.9000",
         "champion     ▅▁  auc 0.5000 to 0.9000",
@@ -191,7 +193,7 @@ def test_both_models_are_drawn_on_one_scale() -> None:
 
 def test_progress_is_a_line_per_change(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(file=io.StringIO(), width=200)
-    with backfill_view.MonthProgress(console, ["2013-05", "2013-06"], "auc") as progress:
+    with view.MonthProgress(console, ["2013-05", "2013-06"], "auc") as progress:
         progress.working("2013-05", "train")
         progress.working("2013-05", "train")
         progress.ended(Month("2013-05", "r", "success", 47.0, ARN, PASSED, MEASURED))
@@ -202,12 +204,12 @@ def test_progress_is_a_line_per_change(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_what_failed_is_done_again_and_what_succeeded_is_kept() -> None:
-    assert backfill.request(BackfillArguments("flight_delay", "2013-11", "2013-12")) == {
+    assert driver.request(BackfillArguments("flight_delay", "2013-11", "2013-12")) == {
         "dag_id": "flight_delay_retraining",
         "from_date": "2013-11-01T00:00:00+00:00",
         "to_date": "2013-12-31T23:59:59+00:00",
         "reprocess_behavior": "failed",
-        "max_active_runs": backfill.RUNS_AT_ONCE,
+        "max_active_runs": driver.RUNS_AT_ONCE,
     }
 
 

@@ -13,11 +13,13 @@ from typing import Any
 import psutil
 import pytest
 
-from include.laptop import arguments, layout, ports, processes, result, stack, summary, task_logs
-from include.laptop.airflow_api import AirflowApi
-from include.laptop.components import Component
-from include.laptop.environment import process_environment
-from include.laptop.layout import Addresses, LaptopError
+from include.laptop.run.driver import result, summary, task_logs
+from include.laptop.setup.environments import arguments
+from include.laptop.stack.airflow_api import AirflowApi
+from include.laptop.stack.components import Component
+from include.laptop.stack.environment import process_environment
+from include.laptop.stack.layout import Addresses, LaptopError
+from include.laptop.stack.lifecycle import layout, lifecycle, ports, processes
 
 
 def refusal(*chosen: str) -> str:
@@ -47,7 +49,13 @@ def test_bad_review() -> None:
 
 def test_arguments_are_refused_before_anything_is_installed() -> None:
     """The Makefile runs this check with the system's Python: the standard library must be enough."""
-    command = [sys.executable, "-I", "-S", "-c", "import sys; sys.path.insert(0, '.'); import include.laptop.arguments"]
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        "import sys; sys.path.insert(0, '.'); import include.laptop.setup.arguments",
+    ]
     subprocess.run(command, cwd=layout.ROOT, check=True)
 
 
@@ -68,7 +76,7 @@ def test_port_that_is_none(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_of_the_users_aws_or_airflow_reaches_the_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("include.laptop.environment.AIRFLOW_HOME", tmp_path)
+    monkeypatch.setattr("include.laptop.stack.environment.AIRFLOW_HOME", tmp_path)
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AIRFLOW__CORE__EXECUTOR", "AIRFLOW_CONN_OTHER"):
         monkeypatch.setenv(name, "the user's own")
     environment = process_environment(Addresses(8080, 5005))
@@ -133,10 +141,10 @@ def test_stop_leaves_the_stack_of_somebody_else_in_the_same_folder(
 
 def test_a_stale_stack_file_is_no_running_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Its process is alive but something else: the number was given to another program since."""
-    monkeypatch.setattr(stack, "STACK_FILE", tmp_path / "stack.json")
-    assert stack.running_stack() is None
+    monkeypatch.setattr(lifecycle, "STACK_FILE", tmp_path / "stack.json")
+    assert lifecycle.running_stack() is None
     (tmp_path / "stack.json").write_text(json.dumps({"supervisor": psutil.Process().pid}))
-    assert stack.running_stack() is None
+    assert lifecycle.running_stack() is None
 
 
 CONTRACT = {

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from include.laptop import setup
-from include.laptop.setup import Environment, SetupError
+from include.laptop.setup.environments import Environment, SetupError, environments
 
 ROOT = Path(__file__).parents[2]
 GPU = ("nvidia", "torch", "tensorflow", "cupy", "triton")
@@ -66,33 +65,35 @@ def test_no_python_at_all(tmp_path: Path) -> None:
 
 def test_too_little_disk() -> None:
     with pytest.raises(SetupError, match=r"needs 3 GB of free disk and .* has 1\.2 GB"):
-        setup.check_machine(1_200_000_000)
+        environments.check_machine(1_200_000_000)
 
 
 def test_no_compiler() -> None:
     with pytest.raises(SetupError, match=r"No C compiler: no-such-cc does not start.*apt-get install gcc"):
-        setup.check_compiler(["no-such-cc"])
+        environments.check_compiler(["no-such-cc"])
 
 
 def test_no_python_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(setup.sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
+    monkeypatch.setattr(environments.sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
     with pytest.raises(SetupError, match=r"no headers of Python \(Python\.h\)"):
-        setup.check_compiler(["cc"])
+        environments.check_compiler(["cc"])
 
 
 def test_registry_out_of_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real uv against a port where nothing listens."""
-    monkeypatch.setattr(setup, "LOG", tmp_path / "setup.log")
+    monkeypatch.setattr(environments, "LOG", tmp_path / "setup.log")
     nowhere = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "UV_NO_CACHE": "1", "UV_HTTP_RETRIES": "0"}
     uv = str(Path(sys.executable).with_name("uv"))
     with pytest.raises(SetupError, match="registry cannot be reached: check the network"):
-        setup.execute([uv, "pip", "install", "--no-config", "--target", str(tmp_path / "x"), "idna==3.10"], nowhere)
+        environments.execute(
+            [uv, "pip", "install", "--no-config", "--target", str(tmp_path / "x"), "idna==3.10"], nowhere
+        )
 
 
 def test_another_failure_is_told_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(setup, "LOG", tmp_path / "setup.log")
+    monkeypatch.setattr(environments, "LOG", tmp_path / "setup.log")
     with pytest.raises(SetupError, match=r"sh failed: disk quota exceeded \(details: "):
-        setup.execute(["/bin/sh", "-c", "echo disk quota exceeded; exit 3"], {})
+        environments.execute(["/bin/sh", "-c", "echo disk quota exceeded; exit 3"], {})
 
 
 @pytest.fixture
@@ -105,12 +106,12 @@ def environment(tmp_path: Path) -> Environment:
 def test_an_interrupted_install_is_not_ready_and_made_anew(
     environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(setup, "LOG", tmp_path / "setup.log")
+    monkeypatch.setattr(environments, "LOG", tmp_path / "setup.log")
     leftover = environment.folder / "bin" / "python"
     leftover.parent.mkdir(parents=True)
     leftover.write_text("half a Python")
     assert not environment.is_ready()
-    setup.install(environment, [str(Path(sys.executable).with_name("uv"))])
+    environments.install(environment, [str(Path(sys.executable).with_name("uv"))])
     assert environment.is_ready()
     path = subprocess.check_output(
         [environment.folder / "bin" / "python", "-c", "import sys; print(sys.path)"], text=True
@@ -122,7 +123,7 @@ def test_a_new_lock_or_another_place_is_not_ready(environment: Environment, tmp_
     environment.folder.mkdir()
     (environment.folder / "bin").mkdir()
     (environment.folder / "bin" / "python").touch()
-    (environment.folder / setup.STAMP).write_text(json.dumps(environment.stamp()))
+    (environment.folder / environments.STAMP).write_text(json.dumps(environment.stamp()))
     assert environment.is_ready()
     environment.lock.write_text("idna==3.10\n")
     assert environment.is_sound()
@@ -147,7 +148,7 @@ def test_dev_holds_all_that_run_needs_in_the_same_versions(minor: int) -> None:
     run, dev = (
         {
             line.split(" ")[0]
-            for line in setup.main_environment(profile, minor).lock.read_text().splitlines()
+            for line in environments.main_environment(profile, minor).lock.read_text().splitlines()
             if "==" in line[:60]
         }
         for profile in ("run", "dev")

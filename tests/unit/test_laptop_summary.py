@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from include.laptop.result import Result, not_compared
-from include.laptop.summary import lines
+from include.laptop.run.result import Result, not_compared
+from include.laptop.run.summary import lines
 from tests.project import CHAMPION
 
 PLAN = {"quality_gate": {"champion": CHAMPION.arn}}

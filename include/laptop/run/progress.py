@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from include.laptop.airflow_api import FINISHED, Task
+from include.laptop.stack.airflow_api import FINISHED, Task
 
 STYLES = {"success": "green", "failed": "red", "upstream_failed": "red", "skipped": "yellow", "": "dim"}
 SHOWN = {"": "waiting", "none": "waiting", "up_for_retry": "will retry", "deferred": "running", "scheduled": "queued"}

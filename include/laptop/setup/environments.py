@@ -1,6 +1,6 @@
 """Set-up: `.venv` (Airflow, local SageMaker, driver) and `.venv-jobs` (what job scripts run in) from the hash locks.
 
-Runs with the system's Python and the standard library only: `python include/laptop/setup.py {run,dev}`.
+Runs with the system's Python and the standard library only: `python include/laptop/setup/environments.py {run,dev}`.
 A stamp in each environment says which lock it holds. Another lock: the difference is installed. No stamp: the
 environment is made anew, so an interrupted set-up repairs itself. When all stamps are right it does nothing.
 """
@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LOG = ROOT / ".local" / "logs" / "setup.log"
 STAMP = "setup-stamp.json"
 UV = ROOT / ".venv-uv"

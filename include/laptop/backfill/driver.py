@@ -17,14 +17,14 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from include.laptop import seeds, stack
-from include.laptop.airflow_api import AirflowApi, Run
-from include.laptop.arguments import BackfillArguments, parse_backfill
-from include.laptop.backfill_result import Month, collect, write
-from include.laptop.backfill_view import MonthProgress, current_step, print_table
-from include.laptop.jobs import JOB_STEPS, SageMaker, request_names
-from include.laptop.layout import LAST_BACKFILL, Addresses, LaptopError
-from include.laptop.run import check_configuration, interrupt, wait_for_dag
+from include.laptop.backfill.result import Month, collect, write
+from include.laptop.backfill.view import MonthProgress, current_step, print_table
+from include.laptop.run.driver import check_configuration, interrupt, wait_for_dag
+from include.laptop.run.jobs import JOB_STEPS, SageMaker, request_names
+from include.laptop.setup.arguments import BackfillArguments, parse_backfill
+from include.laptop.stack.airflow_api import AirflowApi, Run
+from include.laptop.stack.layout import LAST_BACKFILL, Addresses, LaptopError
+from include.laptop.stack.lifecycle import lifecycle, seeds
 from sagemaker_retraining.period import Period
 
 RUNS_AT_ONCE = 2
@@ -50,7 +50,7 @@ class Backfill:
         started = time.monotonic()
         status = 1
         try:
-            running = stack.attach_or_start([self.arguments.model], self.say_ready, self.check_months)
+            running = lifecycle.attach_or_start([self.arguments.model], self.say_ready, self.check_months)
             try:
                 self.backfill(running)
                 status = 0 if all(month.ended_well for month in self.months.values()) else 1
@@ -78,7 +78,7 @@ class Backfill:
         chosen = self.arguments
         seeds.check_months(where, chosen.model, chosen.periods, f"FROM={chosen.first} TO={chosen.last}")
 
-    def backfill(self, running: stack.Stack) -> None:
+    def backfill(self, running: lifecycle.Stack) -> None:
         """Create the backfill and see it through."""
         sagemaker = SageMaker(running.where)
         with contextlib.closing(AirflowApi(running.where.airflow, "admin", "admin")) as api:
@@ -258,14 +258,14 @@ def has_live_job(api: AirflowApi, sagemaker: SageMaker, dag_id: str, run_id: str
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m include.laptop.backfill MODEL FROM TO`."""
+    """`python -m include.laptop.backfill.driver MODEL FROM TO`."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     console = Console()
     try:
         chosen = parse_backfill(*arguments)
         model = check_configuration(chosen.model, chosen.first, f"FROM={chosen.first}")
-        stack.check_not_in_use()
+        lifecycle.check_not_in_use()
     except LaptopError as error:
         sys.stderr.write(f"{error}\n")
         return error.status

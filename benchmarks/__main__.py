@@ -19,14 +19,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from include.laptop import seeds
-from include.laptop.aws import client
-from include.laptop.bench_s3 import bench_s3
-from include.laptop.bench_serving import IMAGE, ROLE, bench_serving
-from include.laptop.components import SAGEMAKER, Component, get_json
-from include.laptop.environment import process_environment
-from include.laptop.layout import HOST, JOBS_PYTHON, LOCAL, LOGS, ROOT, Addresses, LaptopError
-from include.laptop.processes import log_tail, start, stop
+from benchmarks.s3 import bench_s3
+from benchmarks.serving import IMAGE, ROLE, bench_serving
+from include.laptop.stack.clients import client
+from include.laptop.stack.components import SAGEMAKER, Component, get_json
+from include.laptop.stack.environment import process_environment
+from include.laptop.stack.layout import HOST, JOBS_PYTHON, LOCAL, LOGS, ROOT, Addresses, LaptopError
+from include.laptop.stack.lifecycle import seeds
+from include.laptop.stack.processes import log_tail, start, stop
 
 JOBS = 5
 WAITING_RUNS = 200
@@ -100,9 +100,9 @@ def bench_waiting() -> dict[str, float]:
     sys.stdout.flush()
     with tempfile.TemporaryDirectory() as folder:
         ports = {"AIRFLOW_PORT": str(free_port()), "SAGEMAKER_PORT": str(free_port())}
-        dags = str(Path(__file__).with_name("bench_dags"))
+        dags = str(Path(__file__).with_name("dags"))
         environment = {**os.environ, **ports, "RETRAINING_LOCAL": folder, "RETRAINING_DAGS_FOLDER": dags}
-        command = [sys.executable, "-m", "include.laptop.bench_waiting", str(WAITING_RUNS)]
+        command = [sys.executable, "-m", "benchmarks.waiting", str(WAITING_RUNS)]
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return {f"waiting_{name}": value for name, value in figures.items()}

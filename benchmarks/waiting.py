@@ -1,6 +1,6 @@
 """How much many runs that wait at once cost: memory of the one triggerer, calls of SageMaker's API, worker slots.
 
-`python -m include.laptop.bench_waiting RUNS` starts a stack in the folder RETRAINING_LOCAL names, with the DAGs of
+`python -m benchmarks.waiting RUNS` starts a stack in the folder RETRAINING_LOCAL names, with the DAGs of
 RETRAINING_DAGS_FOLDER, and prints the figures as JSON. `make bench` runs it so.
 """
 
@@ -16,12 +16,12 @@ from typing import Any
 
 import httpx
 
-from include.laptop import seeds, stack
-from include.laptop.airflow_api import AirflowApi
-from include.laptop.aws import client
-from include.laptop.components import get_json
-from include.laptop.layout import Addresses, LaptopError
-from include.laptop.processes import marked_processes
+from include.laptop.stack.airflow_api import AirflowApi
+from include.laptop.stack.clients import client
+from include.laptop.stack.components import get_json
+from include.laptop.stack.layout import Addresses, LaptopError
+from include.laptop.stack.lifecycle import lifecycle, seeds
+from include.laptop.stack.processes import marked_processes
 
 DAG_ID, GROUP = "waiting", "waiting"
 WATCHED_SECONDS = 90
@@ -128,7 +128,7 @@ def looks(where: Addresses) -> int:
 
 def main(runs: int) -> int:
     """Print the figures as one JSON object."""
-    running = stack.start([], lambda name, seconds: None, detached=False)
+    running = lifecycle.start([], lambda name, seconds: None, detached=False)
     try:
         figures = measure(running.where, runs)
     finally:

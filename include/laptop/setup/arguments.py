@@ -7,7 +7,7 @@ import re
 import sys
 from dataclasses import dataclass
 
-from include.laptop.layout import MODELS, ROOT, LaptopError
+from include.laptop.stack.layout import MODELS, ROOT, LaptopError
 
 PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
@@ -87,7 +87,7 @@ def available_models() -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m include.laptop.arguments {run,backfill} …`: exit status 2 and a sentence when one is wrong."""
+    """`python -m include.laptop.setup.arguments {run,backfill} …`: exit status 2 and a sentence when one is wrong."""
     try:
         {"run": parse, "backfill": parse_backfill}[arguments[0]](*arguments[1:])
     except LaptopError as error:

@@ -16,15 +16,16 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from include.laptop import reviewer, seeds, stack, task_logs
-from include.laptop.airflow_api import AirflowApi, Task
-from include.laptop.arguments import Arguments, parse
-from include.laptop.components import DIRECT, get_json
-from include.laptop.jobs import JOB_STEPS, SageMaker, request_names
-from include.laptop.layout import LAST_RUN, Addresses, LaptopError
-from include.laptop.progress import Progress
-from include.laptop.result import RUN_PREFIX, collect, new_result
-from include.laptop.summary import print_summary
+from include.laptop.run.driver import reviewer, task_logs
+from include.laptop.run.jobs import JOB_STEPS, SageMaker, request_names
+from include.laptop.run.progress import Progress
+from include.laptop.run.result import RUN_PREFIX, collect, new_result
+from include.laptop.run.summary import print_summary
+from include.laptop.setup.arguments import Arguments, parse
+from include.laptop.stack.airflow_api import AirflowApi, Task
+from include.laptop.stack.components import DIRECT, get_json
+from include.laptop.stack.layout import LAST_RUN, Addresses, LaptopError
+from include.laptop.stack.lifecycle import lifecycle, seeds
 from sagemaker_retraining.config import ConfigError, ModelConfig, load_model
 from sagemaker_retraining.requests.approval import short_name
 
@@ -47,7 +48,7 @@ class Driver:
         status = 1
         try:
             with self.phase("start"):
-                running = stack.attach_or_start([self.arguments.model], self.say_ready, self.check_period)
+                running = lifecycle.attach_or_start([self.arguments.model], self.say_ready, self.check_period)
             try:
                 self.retrain(running)
                 status = 0
@@ -78,7 +79,7 @@ class Driver:
         """What has become ready while the stack starts."""
         self.console.print(f"  {name} ready after {seconds:.1f} s", highlight=False)
 
-    def retrain(self, running: stack.Stack) -> None:
+    def retrain(self, running: lifecycle.Stack) -> None:
         """Trigger the DAG and see it through. Raises LaptopError when it does not end well."""
         where = running.where
         sagemaker = SageMaker(where)
@@ -241,14 +242,14 @@ def interrupt(signum: int, frame: object) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m include.laptop.run MODEL PERIOD REVIEW`."""
+    """`python -m include.laptop.run.driver MODEL PERIOD REVIEW`."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     console = Console()
     try:
         chosen = parse(*arguments)
         check_configuration(chosen.model, chosen.period, f"PERIOD={chosen.period}")
-        stack.check_not_in_use()
+        lifecycle.check_not_in_use()
     except LaptopError as error:
         sys.stderr.write(f"{error}\n")
         return error.status

@@ -13,13 +13,13 @@ from typing import Any
 
 import psutil
 
-from include.laptop import seeds
-from include.laptop.components import SAGEMAKER
-from include.laptop.environment import USERS
-from include.laptop.layout import LOGS, REGION, ROOT, STACK_FILE, Addresses, LaptopError, addresses, hold_folder
-from include.laptop.ports import check_ports
-from include.laptop.processes import kill, log_tail, marked_processes
-from include.laptop.reviewer import command
+from include.laptop.run.reviewer import command
+from include.laptop.stack.components import SAGEMAKER
+from include.laptop.stack.environment import USERS
+from include.laptop.stack.layout import LOGS, REGION, ROOT, STACK_FILE, Addresses, LaptopError, addresses, hold_folder
+from include.laptop.stack.lifecycle import seeds
+from include.laptop.stack.ports import check_ports
+from include.laptop.stack.processes import kill, log_tail, marked_processes
 
 STOP_SECONDS = 45
 Say = Callable[[str, float], None]
@@ -54,7 +54,7 @@ def running_stack() -> dict[str, Any] | None:
         supervisor = psutil.Process(description["supervisor"])
     except (OSError, ValueError, psutil.NoSuchProcess):
         return None
-    return description if "include.laptop.supervisor" in supervisor.cmdline() else None
+    return description if "include.laptop.stack.supervisor" in supervisor.cmdline() else None
 
 
 def check_not_in_use() -> None:
@@ -108,7 +108,7 @@ def spawn_supervisor(detached: bool) -> subprocess.Popen[str]:
     """The supervisor in a session of its own, so that Ctrl-C reaches only the driver, which then stops it in order."""
     with (LOGS / "supervisor.log").open("w") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "include.laptop.supervisor", *(["--detached"] if detached else [])],
+            [sys.executable, "-m", "include.laptop.stack.supervisor", *(["--detached"] if detached else [])],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -192,7 +192,7 @@ def down() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m include.laptop.stack {up,down}`."""
+    """`python -m include.laptop.stack.lifecycle {up,down}`."""
     try:
         {"up": up, "down": down}[arguments[0]]()
     except LaptopError as error:

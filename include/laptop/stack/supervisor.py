@@ -1,6 +1,6 @@
 """The parent of all processes of the stack. It starts them, watches them, and ends with all of them.
 
-`python -m include.laptop.supervisor` is a child of `make run`: it stops when its standard input closes, which
+`python -m include.laptop.stack.supervisor` is a child of `make run`: it stops when its standard input closes, which
 the kernel does when the driver ends in whatever way. With `--detached` (`make up`) it stops on SIGTERM.
 On standard output it says one JSON object per line: `{"ready": <component>, "seconds": …}` for each component,
 `{"up": true}` when all are well, or `{"failed": <why>}`.
@@ -19,16 +19,16 @@ import time
 from importlib.metadata import version
 from typing import Any
 
-from include.laptop.components import (
+from include.laptop.stack.components import (
     Component,
     airflow,
     airflow_components,
     healthy_components,
     sagemaker_component,
 )
-from include.laptop.environment import process_environment, write_passwords
-from include.laptop.layout import AIRFLOW_HOME, LOGS, STACK_FILE, Addresses, LaptopError, addresses, hold_folder
-from include.laptop.processes import log_tail, start, stop
+from include.laptop.stack.environment import process_environment, write_passwords
+from include.laptop.stack.layout import AIRFLOW_HOME, LOGS, STACK_FILE, Addresses, LaptopError, addresses, hold_folder
+from include.laptop.stack.processes import log_tail, start, stop
 
 START_SECONDS = 180
 LOOK_EVERY = 0.2

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from include.laptop.airflow_api import FINISHED, Task
-from include.laptop.backfill_result import Month
-from include.laptop.progress import LiveView
+from include.laptop.backfill.result import Month
+from include.laptop.run.progress import LiveView
+from include.laptop.stack.airflow_api import FINISHED, Task
 from sagemaker_retraining.requests.approval import short_name
 
 BARS = "▁▂▃▄▅▆▇█"

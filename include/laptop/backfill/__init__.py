@@ -1,0 +1,1 @@
+"""`make backfill`: Airflow's own backfill of a model's months."""

@@ -1,0 +1,1 @@
+"""`make run`: one retraining from nothing to a prediction."""
