@@ -32,7 +32,7 @@ from sagemaker_retraining.requests.registry import (
     validation_failures,
 )
 from sagemaker_retraining.requests.service_history import MOST_LINES
-from tests.project import CHAMPION, GATE, PACKAGE_ARN, RESULTS, TRAINING, ExampleProject
+from tests.kits.project import CHAMPION, GATE, PACKAGE_ARN, RESULTS, TRAINING, ExampleProject
 
 MODEL = botocore.session.get_session().get_service_model("sagemaker")
 OPERATIONS = [

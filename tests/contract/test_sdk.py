@@ -17,7 +17,7 @@ from sagemaker_retraining.config import load_model
 from sagemaker_retraining.config.source import read_yaml
 from sagemaker_retraining.requests import build_requests, complete_package, metric_sources
 from sagemaker_retraining.requests.registry import STATISTICS
-from tests.project import RESULTS, TRAINING, ExampleProject
+from tests.kits.project import RESULTS, TRAINING, ExampleProject
 
 if sys.version_info >= (3, 12):
     pytest.skip("the SageMaker SDK cannot be installed here (Python 3.12)", allow_module_level=True)

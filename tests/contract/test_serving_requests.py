@@ -18,7 +18,7 @@ from sagemaker_retraining.requests import (
 )
 from sagemaker_retraining.requests.hosting import is_content_name, update_request, without_rollout
 from sagemaker_retraining.requests.rollout import longest_seconds
-from tests.project import ENVIRONMENT, MODEL, PACKAGE_ARN, ExampleProject
+from tests.kits.project import ENVIRONMENT, MODEL, PACKAGE_ARN, ExampleProject
 
 SESSION = botocore.session.get_session()
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:scored"

@@ -10,7 +10,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 
 from sagemaker_retraining.dags import promotion_dag, retraining_dag, rollback_dag
-from tests.project import ENVIRONMENT, MODEL, ExampleProject
+from tests.kits.project import ENVIRONMENT, MODEL, ExampleProject
 
 CHAINS = {
     "rollback": ["plan", "deploy", "verify", "record"],

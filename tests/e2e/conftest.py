@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.laptop_kit import Laptop
+from tests.kits.laptop_kit import Laptop
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from include.laptop.stack.airflow_api import AirflowApi
-from tests.e2e.laptop_kit import Laptop
+from tests.kits.laptop_kit import Laptop
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.laptop_kit import Laptop
+from tests.kits.laptop_kit import Laptop
 
 MODEL, PERIOD = "flight_delay", "2013-02"
 TASKS = [

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sagemaker_retraining.requests.approval import transitions
-from tests.e2e.browser import answer_in_the_browser
-from tests.e2e.release_kit import CHROMIUM, EFFECT_SECONDS, Release, Run, local_user, until
-from tests.release import REFUSED, WAITING
+from tests.e2e.release import REFUSED, WAITING
+from tests.kits.browser import answer_in_the_browser
+from tests.kits.release_kit import CHROMIUM, EFFECT_SECONDS, Release, Run, local_user, until
 
 # The first test waits for all runs to get as far as the decision.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]

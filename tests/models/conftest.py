@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.models import flight_delay_kit as kit
+from tests.kits import flight_delay_kit as kit
 
 PERIOD = "2013-02"
 

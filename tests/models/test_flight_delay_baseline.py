@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.models import flight_delay_kit as kit
+from tests.kits import flight_delay_kit as kit
 
 FEATURES = 28
 

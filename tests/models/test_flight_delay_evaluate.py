@@ -12,7 +12,7 @@ import pytest
 
 from sagemaker_retraining.config.metrics import known_metrics
 from sagemaker_retraining.gate import decide, fill_report
-from tests.models import flight_delay_kit as kit
+from tests.kits import flight_delay_kit as kit
 
 GATE = {
     "problem": "binary_classification", "minimum": {"auc": 0.6}, "maximum": {"log_loss": 0.7}, "metric": "auc",

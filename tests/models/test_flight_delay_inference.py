@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.models import flight_delay_kit as kit
+from tests.kits import flight_delay_kit as kit
 
 SETUP = """
 import importlib.util, json, math

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.models import flight_delay_kit as kit
+from tests.kits import flight_delay_kit as kit
 
 REWRITE = """
 import json, pandas as pd

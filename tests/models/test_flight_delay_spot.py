@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from tests.conftest import LocalSageMaker
-from tests.local.job_kit import Jobs, archive
-from tests.models import flight_delay_kit as kit
+from tests.kits import flight_delay_kit as kit
+from tests.kits.job_kit import Jobs, archive
 
 pytestmark = pytest.mark.slow
 CALM, SHAKEN = "spot-flight-delay-calm", "spot-flight-delay-shaken"

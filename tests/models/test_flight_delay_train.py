@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.models import flight_delay_kit as kit
+from tests.kits import flight_delay_kit as kit
 
 CHECKPOINTS = ["checkpoint-000020.ubj", "checkpoint-000030.ubj", "checkpoint-000040.ubj"]
 

@@ -15,7 +15,7 @@ import pytest
 from include.laptop.setup.environments import registry_settings
 from sagemaker_retraining.plan import package_code
 from tests.conftest import REPOSITORY
-from tests.models import flight_delay_kit as kit
+from tests.kits import flight_delay_kit as kit
 
 pytestmark = [pytest.mark.slow, pytest.mark.aws_fact("image-versions"), pytest.mark.timeout(1800)]
 UV = REPOSITORY / ".venv-uv/bin/uv"

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.conftest import LocalSageMaker
-from tests.local.job_kit import Jobs
+from tests.kits.job_kit import Jobs
 
 ACCOUNT = "arn:aws:sagemaker:us-east-1:123456789012"
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import LocalSageMaker
-from tests.local.endpoint_kit import Kit
-from tests.local.job_kit import IMAGE, Jobs
-from tests.local.transform_kit import Transforms
+from tests.kits.endpoint_kit import Kit
+from tests.kits.job_kit import IMAGE, Jobs
+from tests.kits.transform_kit import Transforms
 
 ANSWERS = Path(__file__).with_name("answers")
 KINDS = (

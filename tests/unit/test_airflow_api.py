@@ -7,8 +7,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from include.laptop.stack import airflow_api
 from include.laptop.stack.airflow_api import LOCKED_TRIES, AirflowApi
-from include.laptop.stack.lifecycle import airflow_api
 
 
 @pytest.fixture

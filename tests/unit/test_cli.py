@@ -13,7 +13,7 @@ import pytest
 
 from sagemaker_retraining.cli import scripts
 from sagemaker_retraining.cli.main import main
-from tests.project import ENVIRONMENT, MODEL, ExampleProject
+from tests.kits.project import ENVIRONMENT, MODEL, ExampleProject
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
 

@@ -13,7 +13,7 @@ from moto.ec2.models.instance_types import INSTANCE_TYPES
 from sagemaker_retraining.config import ConfigError, load_environment, load_model
 from sagemaker_retraining.requests import build_requests, serve_requests, validate
 from sagemaker_retraining.requests.volumes import has_local_storage
-from tests.project import ENVIRONMENT, LOCK, MODEL, PACKAGE_ARN, ExampleProject
+from tests.kits.project import ENVIRONMENT, LOCK, MODEL, PACKAGE_ARN, ExampleProject
 
 HOSTING = "arn:aws:iam::123456789012:role/team/hosting"
 KEYS = {

@@ -15,7 +15,7 @@ from sagemaker_retraining.config import (
     model_names,
     project_root,
 )
-from tests.project import ENVIRONMENT, MODEL, ExampleProject
+from tests.kits.project import ENVIRONMENT, MODEL, ExampleProject
 
 FILE = "include/models/demo_model/model.yaml"
 ENV_FILE = "include/environments/test.yaml"

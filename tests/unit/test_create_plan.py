@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.tasks.plan import create_plan
-from tests.project import ENVIRONMENT, ExampleProject
+from tests.kits.project import ENVIRONMENT, ExampleProject
 
 CONTEXT: dict[str, Any] = {
     "dag": SimpleNamespace(dag_id="demo_model_retraining"),

@@ -1,4 +1,4 @@
-"""doctor's judgements of descriptions as AWS gives them; tests/local/test_doctor.py has the looks themselves."""
+"""doctor's judgements of descriptions as AWS gives them; tests/integration/test_doctor.py has the looks themselves."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sagemaker_retraining.doctor.quotas import Need, Quota, needs
 from sagemaker_retraining.doctor.quotas import judge as judge_quotas
 from sagemaker_retraining.doctor.roles import judge_trust
 from sagemaker_retraining.period import Period
-from tests.project import ExampleProject
+from tests.kits.project import ExampleProject
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/jobs"

@@ -16,7 +16,7 @@ from sagemaker_retraining.config import load_environment, load_model
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import CodePackage, build_plan
 from sagemaker_retraining.requests import build_requests, complete_package, metric_sources, serve_requests
-from tests.project import CHAMPION, PACKAGE_ARN, RESULTS, ExampleProject
+from tests.kits.project import CHAMPION, PACKAGE_ARN, RESULTS, ExampleProject
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -16,8 +16,8 @@ from botocore import xform_name
 from sagemaker_retraining.hooks import JOB_KINDS, RetrainingHook
 from sagemaker_retraining.requests import build_requests, complete_package, deployment_requests, metric_sources
 from sagemaker_retraining.requests.registry import refusal_request
-from tests.iam import ACCOUNT, BUCKET, ENVIRONMENT, FOLDER, JOB_ROLE, REGION, Ask, Call, allows, asks, policy
-from tests.project import RESULTS, ExampleProject
+from tests.kits.iam import ACCOUNT, BUCKET, ENVIRONMENT, FOLDER, JOB_ROLE, REGION, Ask, Call, allows, asks, policy
+from tests.kits.project import RESULTS, ExampleProject
 
 PACKAGE = Path(__file__).parents[2] / "plugins" / "sagemaker_retraining"
 VERSION = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/demo-model/8"

@@ -12,8 +12,8 @@ import pytest
 from sagemaker_retraining.cli.main import main
 from sagemaker_retraining.config import EnvironmentConfig, ModelConfig
 from sagemaker_retraining.requests.policies import policies, trust_policy
-from tests.iam import ACCOUNT, BUCKET, ENVIRONMENT, FOLDER, KEY, REGION, Ask, allows, policy
-from tests.project import ExampleProject
+from tests.kits.iam import ACCOUNT, BUCKET, ENVIRONMENT, FOLDER, KEY, REGION, Ask, allows, policy
+from tests.kits.project import ExampleProject
 
 HOSTING = f"arn:aws:iam::{ACCOUNT}:role/ml/team/hosting"
 PASSED = {"iam:PassedToService": "sagemaker.amazonaws.com"}

@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from include.laptop.backfill.driver import driver, result, view
+from include.laptop.backfill import driver, result, view
 from include.laptop.backfill.result import Month
-from include.laptop.run.driver import reviewer
+from include.laptop.run import reviewer
 from include.laptop.setup.arguments import BackfillArguments, parse_backfill
+from include.laptop.stack import layout, seeds
 from include.laptop.stack.airflow_api import AirflowApi, Run, Task
 from include.laptop.stack.layout import Addresses, LaptopError
-from include.laptop.stack.lifecycle import layout, seeds
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.requests import build_requests
-from tests.project import ExampleProject
+from tests.kits.project import ExampleProject
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:model-package/flight-delay/3"
 PASSED = {"passed": True, "reason": "all thresholds met; no champion to compare with"}

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from include.laptop.setup.environments import Environment, SetupError, environments
+from include.laptop.setup import environments
+from include.laptop.setup.environments import Environment, SetupError
 
 ROOT = Path(__file__).parents[2]
 GPU = ("nvidia", "torch", "tensorflow", "cupy", "triton")

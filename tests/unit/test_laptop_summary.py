@@ -8,7 +8,7 @@ import pytest
 
 from include.laptop.run.result import Result, not_compared
 from include.laptop.run.summary import lines
-from tests.project import CHAMPION
+from tests.kits.project import CHAMPION
 
 PLAN = {"quality_gate": {"champion": CHAMPION.arn}}
 METRICS = {"auc": 0.7, "log_loss": 0.5}

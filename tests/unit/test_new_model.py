@@ -23,8 +23,8 @@ from sagemaker_retraining.gate import decide, fill_report
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import code_files
 from tests.conftest import JOBS_PYTHON, REPOSITORY
-from tests.models import flight_delay_kit as kit
-from tests.project import ExampleProject
+from tests.kits import flight_delay_kit as kit
+from tests.kits.project import ExampleProject
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from sagemaker_retraining.plan import (
 )
 from sagemaker_retraining.plan.names import job_name
 from sagemaker_retraining.requests import build_requests
-from tests.project import ENVIRONMENT, MODEL, ExampleProject
+from tests.kits.project import ENVIRONMENT, MODEL, ExampleProject
 
 JOB_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 TAG_VALUE = re.compile(r"[\w .:/=+\-@]{0,256}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sagemaker_retraining.config import ConfigError, load_model
-from tests.project import MODEL, ExampleProject
+from tests.kits.project import MODEL, ExampleProject
 
 # what deploy says -> what the first message says
 BAD = {

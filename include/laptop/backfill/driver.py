@@ -22,9 +22,9 @@ from include.laptop.backfill.view import MonthProgress, current_step, print_tabl
 from include.laptop.run.driver import check_configuration, interrupt, wait_for_dag
 from include.laptop.run.jobs import JOB_STEPS, SageMaker, request_names
 from include.laptop.setup.arguments import BackfillArguments, parse_backfill
+from include.laptop.stack import lifecycle, seeds
 from include.laptop.stack.airflow_api import AirflowApi, Run
 from include.laptop.stack.layout import LAST_BACKFILL, Addresses, LaptopError
-from include.laptop.stack.lifecycle import lifecycle, seeds
 from sagemaker_retraining.period import Period
 
 RUNS_AT_ONCE = 2

@@ -16,16 +16,16 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from include.laptop.run.driver import reviewer, task_logs
+from include.laptop.run import reviewer, task_logs
 from include.laptop.run.jobs import JOB_STEPS, SageMaker, request_names
 from include.laptop.run.progress import Progress
 from include.laptop.run.result import RUN_PREFIX, collect, new_result
 from include.laptop.run.summary import print_summary
 from include.laptop.setup.arguments import Arguments, parse
+from include.laptop.stack import lifecycle, seeds
 from include.laptop.stack.airflow_api import AirflowApi, Task
 from include.laptop.stack.components import DIRECT, get_json
 from include.laptop.stack.layout import LAST_RUN, Addresses, LaptopError
-from include.laptop.stack.lifecycle import lifecycle, seeds
 from sagemaker_retraining.config import ConfigError, ModelConfig, load_model
 from sagemaker_retraining.requests.approval import short_name
 

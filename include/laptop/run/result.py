@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from include.laptop.run.driver import reviewer
+from include.laptop.run import reviewer
 from include.laptop.run.jobs import JOB_STEPS, SageMaker, interruptions, request_names
 from include.laptop.setup.arguments import Arguments
 from include.laptop.stack.airflow_api import AirflowApi
