@@ -13,7 +13,7 @@ from typing import IO, Any, cast
 
 from include.sagemaker_local.errors import AwsError, NoAnswerError
 from include.sagemaker_local.http.guard import Guard, secured
-from include.sagemaker_local.http.messages import SPOOL_BYTES, Environ, Headers, Reply, asgi_environ
+from include.sagemaker_local.http.wsgi import SPOOL_BYTES, Environ, Headers, Reply, asgi_environ
 from include.sagemaker_local.state.content import Content
 
 PIECE_BYTES = 256 * 1024

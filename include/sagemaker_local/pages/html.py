@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from include.sagemaker_local.http.messages import Reply
+from include.sagemaker_local.http.wsgi import Reply
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #16191f; --soft: #5f6b7a; --line: #e3e7ec; --page: #f5f7f9; --card: #fff;

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from include.sagemaker_local.context import Context
-from include.sagemaker_local.http.messages import Reply
+from include.sagemaker_local.http.wsgi import Reply
 from include.sagemaker_local.operations.registry import PACKAGE
 from include.sagemaker_local.pages.html import Markup, badge, block, facts, link, page, section, table, text
 
