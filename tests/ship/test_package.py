@@ -14,8 +14,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from include.laptop.layout import LaptopError
 from include.laptop.package import main, package, pinned
-from include.laptop.stack.layout import LaptopError
 from sagemaker_retraining.config import project_root
 from sagemaker_retraining.plan import package_code
 from tests.conftest import REPOSITORY

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from include.laptop import layout
 from include.laptop.backfill import driver, result, view
 from include.laptop.backfill.result import Month
+from include.laptop.layout import Addresses, LaptopError
 from include.laptop.run import reviewer
 from include.laptop.setup.arguments import BackfillArguments, parse_backfill
-from include.laptop.stack import layout, seeds
+from include.laptop.stack import seeds
 from include.laptop.stack.airflow_api import AirflowApi, Run, Task
-from include.laptop.stack.layout import Addresses, LaptopError
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.requests import build_requests
 from tests.kits.project import ExampleProject

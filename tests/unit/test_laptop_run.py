@@ -13,13 +13,14 @@ from typing import Any
 import psutil
 import pytest
 
+from include.laptop import layout
+from include.laptop.layout import Addresses, LaptopError
 from include.laptop.run import result, summary, task_logs
 from include.laptop.setup import arguments
-from include.laptop.stack import layout, lifecycle, ports, processes
+from include.laptop.stack import lifecycle, ports, processes
 from include.laptop.stack.airflow_api import AirflowApi
 from include.laptop.stack.components import Component
 from include.laptop.stack.environment import process_environment
-from include.laptop.stack.layout import Addresses, LaptopError
 
 
 def refusal(*chosen: str) -> str:

@@ -19,12 +19,12 @@ from rich.console import Console
 
 from include.laptop.backfill.result import Month, collect, write
 from include.laptop.backfill.view import MonthProgress, current_step, print_table
+from include.laptop.layout import LAST_BACKFILL, Addresses, LaptopError
 from include.laptop.run.driver import check_configuration, interrupt, wait_for_dag
 from include.laptop.run.jobs import JOB_STEPS, SageMaker, request_names
 from include.laptop.setup.arguments import BackfillArguments, parse_backfill
 from include.laptop.stack import lifecycle, seeds
 from include.laptop.stack.airflow_api import AirflowApi, Run
-from include.laptop.stack.layout import LAST_BACKFILL, Addresses, LaptopError
 from sagemaker_retraining.period import Period
 
 RUNS_AT_ONCE = 2

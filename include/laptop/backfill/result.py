@@ -6,10 +6,10 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from include.laptop.layout import LAST_BACKFILL
 from include.laptop.run import reviewer, task_logs
 from include.laptop.run.jobs import SageMaker
 from include.laptop.stack.airflow_api import AirflowApi, Run
-from include.laptop.stack.layout import LAST_BACKFILL
 
 
 @dataclass

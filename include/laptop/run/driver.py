@@ -16,6 +16,7 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
+from include.laptop.layout import LAST_RUN, Addresses, LaptopError
 from include.laptop.run import reviewer, task_logs
 from include.laptop.run.jobs import JOB_STEPS, SageMaker, request_names
 from include.laptop.run.progress import Progress
@@ -25,7 +26,6 @@ from include.laptop.setup.arguments import Arguments, parse
 from include.laptop.stack import lifecycle, seeds
 from include.laptop.stack.airflow_api import AirflowApi, Task
 from include.laptop.stack.components import DIRECT, get_json
-from include.laptop.stack.layout import LAST_RUN, Addresses, LaptopError
 from sagemaker_retraining.config import ConfigError, ModelConfig, load_model
 from sagemaker_retraining.requests.approval import short_name
 

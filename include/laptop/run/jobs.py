@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from include.laptop.layout import Addresses
 from include.laptop.stack.clients import client
-from include.laptop.stack.layout import Addresses
 from sagemaker_retraining.requests.hosting import CHALLENGER
 from sagemaker_retraining.s3_uri import split_s3_uri
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from include.laptop.layout import LAST_RUN, REPORTS, LaptopError
 from include.laptop.run import reviewer
 from include.laptop.run.jobs import JOB_STEPS, SageMaker, interruptions, request_names
 from include.laptop.setup.arguments import Arguments
 from include.laptop.stack.airflow_api import AirflowApi
-from include.laptop.stack.layout import LAST_RUN, REPORTS, LaptopError
 from sagemaker_retraining.requests.approval import short_name
 
 CAPTURE_SECONDS = 20

@@ -5,8 +5,8 @@ from __future__ import annotations
 import getpass
 from typing import Any
 
+from include.laptop.layout import REGION
 from include.laptop.run.jobs import SageMaker
-from include.laptop.stack.layout import REGION
 from sagemaker_retraining import registry
 from sagemaker_retraining.requests.approval import APPROVED, MAKE_RUN, PENDING, decision_of, short_name
 

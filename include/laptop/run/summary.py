@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
+from include.laptop.layout import LAST_RUN
 from include.laptop.run.result import Result
-from include.laptop.stack.layout import LAST_RUN
 
 
 def print_summary(console: Console, result: Result) -> None:

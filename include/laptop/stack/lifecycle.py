@@ -13,11 +13,11 @@ from typing import Any
 
 import psutil
 
+from include.laptop.layout import LOGS, REGION, ROOT, STACK_FILE, Addresses, LaptopError, addresses, hold_folder
 from include.laptop.run.reviewer import command
 from include.laptop.stack import seeds
 from include.laptop.stack.components import SAGEMAKER
 from include.laptop.stack.environment import USERS
-from include.laptop.stack.layout import LOGS, REGION, ROOT, STACK_FILE, Addresses, LaptopError, addresses, hold_folder
 from include.laptop.stack.ports import check_ports
 from include.laptop.stack.processes import kill, log_tail, marked_processes
 

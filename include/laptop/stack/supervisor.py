@@ -19,6 +19,7 @@ import time
 from importlib.metadata import version
 from typing import Any
 
+from include.laptop.layout import AIRFLOW_HOME, LOGS, STACK_FILE, Addresses, LaptopError, addresses, hold_folder
 from include.laptop.stack.components import (
     Component,
     airflow,
@@ -27,7 +28,6 @@ from include.laptop.stack.components import (
     sagemaker_component,
 )
 from include.laptop.stack.environment import process_environment, write_passwords
-from include.laptop.stack.layout import AIRFLOW_HOME, LOGS, STACK_FILE, Addresses, LaptopError, addresses, hold_folder
 from include.laptop.stack.processes import log_tail, start, stop
 
 START_SECONDS = 180

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 # The tests keep out of the folder of whoever runs them.
 LOCAL = Path(os.environ.get("RETRAINING_LOCAL", ROOT / ".local")).resolve()
 LOGS = LOCAL / "logs"
