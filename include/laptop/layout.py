@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,6 +49,14 @@ class Addresses:
     def sagemaker(self) -> str:
         """Every AWS service."""
         return f"http://{HOST}:{self.sagemaker_port}"
+
+
+def write_json(file: Path, document: object) -> None:
+    """Replace a JSON file as a whole: whoever reads it meanwhile finds the old one or the new one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_suffix(".tmp")
+    draft.write_text(json.dumps(document, indent=2) + "\n")
+    draft.replace(file)
 
 
 @contextlib.contextmanager

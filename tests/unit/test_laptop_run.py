@@ -17,7 +17,7 @@ from include.laptop import layout
 from include.laptop.layout import Addresses, LaptopError
 from include.laptop.run import result, summary, task_logs
 from include.laptop.setup import arguments
-from include.laptop.stack import lifecycle, ports, processes
+from include.laptop.stack import ports, processes, stack_file
 from include.laptop.stack.airflow_api import AirflowApi
 from include.laptop.stack.components import Component
 from include.laptop.stack.environment import process_environment
@@ -142,10 +142,10 @@ def test_stop_leaves_the_stack_of_somebody_else_in_the_same_folder(
 
 def test_a_stale_stack_file_is_no_running_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Its process is alive but something else: the number was given to another program since."""
-    monkeypatch.setattr(lifecycle, "STACK_FILE", tmp_path / "stack.json")
-    assert lifecycle.running_stack() is None
+    monkeypatch.setattr(stack_file, "STACK_FILE", tmp_path / "stack.json")
+    assert stack_file.running_stack() is None
     (tmp_path / "stack.json").write_text(json.dumps({"supervisor": psutil.Process().pid}))
-    assert lifecycle.running_stack() is None
+    assert stack_file.running_stack() is None
 
 
 CONTRACT = {

@@ -258,7 +258,7 @@ def has_live_job(api: AirflowApi, sagemaker: SageMaker, dag_id: str, run_id: str
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m include.laptop.backfill.driver MODEL FROM TO`."""
+    """`python -m include.laptop.backfill MODEL FROM TO`."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     console = Console()
@@ -272,7 +272,3 @@ def main(arguments: list[str]) -> int:
     LAST_BACKFILL.unlink(missing_ok=True)
     console.print(f"Backfilling {chosen.model}, {chosen.first} to {chosen.last}", highlight=False)
     return Backfill(chosen, model.gate_metric, console).run()
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -242,7 +242,7 @@ def interrupt(signum: int, frame: object) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m include.laptop.run.driver MODEL PERIOD REVIEW`."""
+    """`python -m include.laptop.run MODEL PERIOD REVIEW`."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     console = Console()
@@ -256,7 +256,3 @@ def main(arguments: list[str]) -> int:
     LAST_RUN.unlink(missing_ok=True)
     console.print(f"Retraining {chosen.model} on {chosen.period}", highlight=False)
     return Driver(chosen, console).run()
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import getpass
 from typing import Any
 
-from include.laptop.layout import REGION
 from include.laptop.run.jobs import SageMaker
+from include.laptop.stack.command_lines import project_cli
 from sagemaker_retraining import registry
 from sagemaker_retraining.requests.approval import APPROVED, MAKE_RUN, PENDING, decision_of, short_name
 
@@ -36,18 +36,5 @@ def instructions(sagemaker: SageMaker, model: str, arn: str, review: str) -> str
     return (
         f"{name} waits for your decision: under Required Actions,\n  {review}\n"
         f"or from another terminal, approve or reject:\n"
-        f'  {command(sagemaker.where.sagemaker)} approve {model} {name.rpartition("/")[2]} --reason "why"'
+        f'  {project_cli(sagemaker.where.sagemaker)} approve {model} {name.rpartition("/")[2]} --reason "why"'
     )
-
-
-def command(endpoint: str) -> str:
-    """The project's command line pointed at the local SageMaker; any credentials will do."""
-    variables = {
-        "RETRAINING_ENV": "local",
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "approver",
-        "AWS_SECRET_ACCESS_KEY": "local",
-    }
-    assigned = " ".join(f"{name}={value}" for name, value in variables.items())
-    return f"env {assigned} .venv/bin/python -m sagemaker_retraining"
