@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import getpass
-from typing import Any
+from typing import TypedDict
 
 from include.laptop.run.jobs import SageMaker
 from include.laptop.stack.command_lines import project_cli
 from sagemaker_retraining import registry
+from sagemaker_retraining.gate.types import GateResult
 from sagemaker_retraining.requests.approval import APPROVED, MAKE_RUN, PENDING, decision_of, short_name
 
 
-def approve(sagemaker: SageMaker, arn: str, gate: dict[str, Any]) -> str:
+class Approval(TypedDict):
+    """What was decided on a version; `by` and `reason` are None while nobody has decided."""
+
+    status: str
+    by: str | None
+    reason: str | None
+
+
+def approve(sagemaker: SageMaker, arn: str, gate: GateResult | None) -> str:
     """Approve the pending version in the registry, in the user's name; returns the sentence that tells about it.
 
     A version that somebody has decided on meanwhile is left as it is.
     """
-    reason = f"make run played the reviewer: {gate.get('reason')}"
+    reason = f"make run played the reviewer: {gate['reason'] if gate else None}"
     decision, mine = registry.decide(sagemaker.api, arn, APPROVED, by=getpass.getuser(), door=MAKE_RUN, reason=reason)
     if not mine:
         return f"{decision}."
     return f"Playing the reviewer: {short_name(arn)} approved as {decision.by} (REVIEW=manual leaves that to you)."
 
 
-def decision(sagemaker: SageMaker, arn: str) -> dict[str, Any]:
-    """`{status, by, reason}` as the registry has it; `by` and `reason` are None while nobody has decided."""
+def approval(sagemaker: SageMaker, arn: str) -> Approval:
+    """A version's approval as the registry has it."""
     made = decision_of(registry.describe(sagemaker.api, arn))
     pending = made.status == PENDING
     return {"status": made.status, "by": None if pending else made.by, "reason": None if pending else made.reason}
