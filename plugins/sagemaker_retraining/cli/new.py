@@ -13,7 +13,8 @@ from sagemaker_retraining.config import ConfigError, model_names, project_root
 from sagemaker_retraining.config.rules import ModelName
 
 SKELETON = Path(__file__).parent / "skeleton"
-# The templates' names end in .txt so that no tool takes them for code of this package.
+# The templates' names end in .txt so that no tool takes them for code of this package. The example model's baseline.py
+# is a link to the one here, not the reverse: the wheel must hold the file itself.
 SUFFIX = ".txt"
 # Airflow looks only into files that hold the words airflow and dag: the first line is needed.
 DAG_FILE = '''"""The Airflow DAGs of the model {name}; everything about it is in include/models/{name}/."""
