@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -14,6 +14,8 @@ from sagemaker_retraining.doctor.scope import Scope
 from sagemaker_retraining.plan import ownership
 from sagemaker_retraining.registry import is_not_found
 from sagemaker_retraining.requests.registry import foreign_tags
+
+T = TypeVar("T")
 
 
 def ownership_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
@@ -63,7 +65,7 @@ def judge_endpoint(subject: str, name: str, tags: list[dict[str, str]], theirs: 
     return ok(subject, f"{name} is this model's")
 
 
-def _described(describe: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+def _described(describe: Callable[[], T]) -> T | None:
     """None for what is not there. Raises ClientError."""
     try:
         return describe()

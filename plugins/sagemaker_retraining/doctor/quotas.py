@@ -58,7 +58,7 @@ def _look(aws: Aws, scope: Scope) -> Iterator[Finding]:
         found |= {quota["QuotaName"]: Quota(quota["Value"], quota["QuotaCode"]) for quota in page["Quotas"]}
         if wanted.keys() <= found.keys():
             break  # there are thousands
-    yield from judge(wanted, found)
+    yield from judge_quotas(wanted, found)
 
 
 def _may_leave_spot(model: ModelConfig) -> bool:
@@ -110,7 +110,7 @@ def _variants(plan: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
             yield variant["InstanceType"], count + beside, update
 
 
-def judge(wanted: Mapping[str, Need], found: Mapping[str, Quota]) -> Iterator[Finding]:
+def judge_quotas(wanted: Mapping[str, Need], found: Mapping[str, Quota]) -> Iterator[Finding]:
     """A line for each quota that is too small or not listed, one for all that suffice."""
     enough = []
     for name, need in sorted(wanted.items()):
