@@ -14,7 +14,7 @@ import grimp
 
 def imports_between_folders(package: str) -> dict[str, set[str]]:
     """Each folder or module at the top of a package, and those that it imports; its `__main__` is left out."""
-    graph = grimp.build_graph(package.partition(".")[0])
+    graph = grimp.build_graph(package.partition(".")[0], cache_dir=None)
     modules = [module for module in graph.modules if module.startswith(f"{package}.")]
     imports: dict[str, set[str]] = {folder_of(module, package): set() for module in modules}
     for module in modules:

@@ -11,17 +11,19 @@ from botocore.exceptions import ClientError
 
 from sagemaker_retraining.cli.doctor import scope_of
 from sagemaker_retraining.config import load_environment
-from sagemaker_retraining.doctor import Caller, Scope, Status
 from sagemaker_retraining.doctor.bucket import judge_lifecycle
 from sagemaker_retraining.doctor.connections import Connection, connection_checks, judge_connection, role_of
 from sagemaker_retraining.doctor.data import judge_raw_data
 from sagemaker_retraining.doctor.errors import explained
+from sagemaker_retraining.doctor.findings import Status
+from sagemaker_retraining.doctor.identity import Caller
 from sagemaker_retraining.doctor.keys import names_role, unusable
 from sagemaker_retraining.doctor.network import judge_routes
 from sagemaker_retraining.doctor.permissions import BOUNDARY, NOT_HELD, ORGANIZATION, judge_permissions, why_not
 from sagemaker_retraining.doctor.questions import Question, batches, questions_about
 from sagemaker_retraining.doctor.quotas import Need, Quota, judge_quotas, needs
 from sagemaker_retraining.doctor.roles import judge_trust
+from sagemaker_retraining.doctor.scope import Scope
 from sagemaker_retraining.period import Period
 from tests.kits.project import ExampleProject
 

@@ -25,24 +25,12 @@ class PolicyDocument(TypedDict):
     Statement: PolicyStatement | list[PolicyStatement]
 
 
-class PermissionsBoundary(TypedDict):
-    """What a role has at most."""
-
-    PermissionsBoundaryArn: str
-
-
 class IamPrincipal(TypedDict):
     """A role or a user; a user's trust policy and boundary are not asked for."""
 
     Arn: str
     AssumeRolePolicyDocument: NotRequired[PolicyDocument]
-    PermissionsBoundary: NotRequired[PermissionsBoundary]
-
-
-class MatchedStatement(TypedDict):
-    """A statement that decided."""
-
-    SourcePolicyId: str
+    PermissionsBoundary: NotRequired[Mapping[str, str]]
 
 
 class SimulationResult(TypedDict):
@@ -50,7 +38,7 @@ class SimulationResult(TypedDict):
 
     EvalActionName: str
     EvalDecision: str
-    MatchedStatements: NotRequired[list[MatchedStatement]]
+    MatchedStatements: NotRequired[list[Mapping[str, str]]]
     OrganizationsDecisionDetail: NotRequired[Mapping[str, bool]]
     PermissionsBoundaryDecisionDetail: NotRequired[Mapping[str, bool]]
 
@@ -83,34 +71,19 @@ class Subnet(TypedDict):
     AvailabilityZone: str
 
 
-class EgressRule(TypedDict):
-    """What a security group lets out; protocol `-1` is everything and has no ports."""
-
-    IpProtocol: str
-    FromPort: NotRequired[int]
-    ToPort: NotRequired[int]
-
-
 class SecurityGroup(TypedDict):
-    """A security group of EC2."""
+    """A security group of EC2; an egress rule for everything has protocol `-1` and no ports."""
 
     GroupId: str
     VpcId: str
-    IpPermissionsEgress: list[EgressRule]
-
-
-class RouteTableAssociation(TypedDict, total=False):
-    """What a route table is for: a subnet, or whatever has none of its own (`Main`)."""
-
-    SubnetId: str
-    Main: bool
+    IpPermissionsEgress: list[Mapping[str, Any]]
 
 
 class RouteTable(TypedDict):
     """A route table of EC2; a route's members say by their names where it leads."""
 
     RouteTableId: str
-    Associations: list[RouteTableAssociation]
+    Associations: list[Mapping[str, str | bool]]
     Routes: list[Mapping[str, str]]
 
 

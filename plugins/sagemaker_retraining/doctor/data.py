@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from sagemaker_retraining.doctor.errors import code_of
 from sagemaker_retraining.doctor.findings import Check, Finding, ok, wrong
 from sagemaker_retraining.doctor.scope import Scope
 from sagemaker_retraining.period import Period
+from sagemaker_retraining.plan.document import DataReadyConfig
 from sagemaker_retraining.raw_months import SUCCESS, History, complete_months, month_of
 from sagemaker_retraining.s3_uri import split_s3_uri
 
@@ -29,7 +30,7 @@ def data_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
         yield Check(subject, partial(_look, aws, scope, config, uri, subject))
 
 
-def _look(aws: Aws, scope: Scope, config: Mapping[str, Any], uri: str, subject: str) -> Iterator[Finding]:
+def _look(aws: Aws, scope: Scope, config: DataReadyConfig, uri: str, subject: str) -> Iterator[Finding]:
     newest = Period.parse(config["period"])
     try:
         names = marks(aws.client("s3"), *split_s3_uri(uri))

@@ -156,7 +156,7 @@ def judge_permissions(
     refused: dict[str, list[Question]] = {}
     for question, reason in answers.items():
         if reason is not None:
-            refused.setdefault(reason, []).append(ask)
+            refused.setdefault(reason, []).append(question)
     if unsure := refused.pop(ORGANIZATION, []):
         text = f"the simulator says that a service control policy of the organization forbids {_named(unsure)}"
         yield unknown(subject, f"{arn}: {text}; it does not know their conditions: ask who keeps them")
