@@ -186,7 +186,7 @@ def test_dev_holds_all_that_run_needs_in_the_same_versions() -> None:
 
 
 def test_requirements_say_what_the_group_airflow_says() -> None:
-    """`requirements.txt` is what people, Astronomer and dependency bots read; set-up and `make package` read the group."""
+    """People and tools read `requirements.txt`, set-up and `make package` the group."""
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert [line for line in lines if not line.startswith("#")] == project["dependency-groups"]["airflow"]
