@@ -154,7 +154,8 @@ class RewritingSageMaker(LocalSageMaker):
 
     program = (
         "-c",
-        "import sys; from include.sagemaker_local.containers import isolation; isolation.probe = lambda python: 'rewrite'; "
+        "import sys; from include.sagemaker_local.containers import isolation; "
+        "isolation.probe = lambda python: 'rewrite'; "
         "from include.sagemaker_local.__main__ import main; sys.exit(main())",
     )
 

@@ -183,3 +183,10 @@ def test_dev_holds_all_that_run_needs_in_the_same_versions() -> None:
     assert not [line for line in lines("run") if line.startswith("sagemaker==")]
     [sdk] = [line for line in lines("dev") if line.startswith("sagemaker==")]
     assert "python_full_version < '3.12'" in sdk
+
+
+def test_requirements_say_what_the_group_airflow_says() -> None:
+    """People and tools read `requirements.txt`, set-up and `make package` the group."""
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert [line for line in lines if not line.startswith("#")] == project["dependency-groups"]["airflow"]
