@@ -109,7 +109,7 @@ class Answers(AirflowApi):
 
 
 def collected(monkeypatch: pytest.MonkeyPatch, api: Answers, log: str = "") -> Month:
-    monkeypatch.setattr(reviewer, "decision", lambda sagemaker, arn: {"status": "PendingManualApproval"})
+    monkeypatch.setattr(reviewer, "approval", lambda sagemaker, arn: {"status": "PendingManualApproval"})
     monkeypatch.setattr("include.laptop.run.task_logs.last_lines", lambda *where: [f"error {log}"])
     run = Run("backfill__2013-06-01T06:00:00+00:00", "backfill", "failed" if log else "success", "2013-05", 40.0)
     return result.collect("2013-05", run, "flight_delay_retraining", api, None)  # type: ignore[arg-type]
