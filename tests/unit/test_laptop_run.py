@@ -265,5 +265,5 @@ def test_a_version_is_asked_only_where_it_answers() -> None:
 
 def test_an_endpoint_without_capture_need_not_capture() -> None:
     served: Any = Served()
-    found = result.describe_endpoint(served, {"endpoint": "demo", "endpoint_config": "wanted"})
+    found = result.endpoint_summary(served, {"endpoint": "demo", "endpoint_config": "wanted"})
     assert found["capture_objects"] == 0

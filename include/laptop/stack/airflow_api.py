@@ -91,7 +91,7 @@ class AirflowApi:
         self._set("PATCH", f"dags/{dag_id}", {"is_paused": True})
 
     def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, object]) -> None:
-        """Start a run by hand with these parameters; without a logical date, as the UI's form does where it is empty."""
+        """Start a run by hand with these parameters; without a logical date, as the UI's form does if left empty."""
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
         self._http.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body).raise_for_status()
 
