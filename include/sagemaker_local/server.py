@@ -9,7 +9,7 @@ from typing import IO
 
 from include.sagemaker_local.api.dispatch import TARGET, answer, internal_failure
 from include.sagemaker_local.aws.app import LONG_POLL, MotoApp
-from include.sagemaker_local.aws.overrides.table import fronts
+from include.sagemaker_local.aws.overrides.table import overrides
 from include.sagemaker_local.context import Context, Settings
 from include.sagemaker_local.control.api import SWITCHES, ControlApi
 from include.sagemaker_local.control.faults import Faults
@@ -17,10 +17,12 @@ from include.sagemaker_local.endpoints.invoke import MAX_BODY_BYTES
 from include.sagemaker_local.endpoints.runner import EndpointRunner
 from include.sagemaker_local.errors import AwsError, NoAnswerError
 from include.sagemaker_local.http.app import Application, Pool
+from include.sagemaker_local.http.clients import Clients
 from include.sagemaker_local.http.errors import error_reply, signing_service
 from include.sagemaker_local.http.guard import ROOT, Guard
 from include.sagemaker_local.http.server import HttpServer
-from include.sagemaker_local.http.wsgi import Clients, Environ, Reply, operation_of
+from include.sagemaker_local.http.types import Environ, Reply
+from include.sagemaker_local.http.wsgi import operation_of
 from include.sagemaker_local.identity import ACCESS_KEY, access_key
 from include.sagemaker_local.jobs.runner import JobRunner
 from include.sagemaker_local.operations.roles import create_default_role
@@ -53,7 +55,7 @@ class Server:
         self._moto = MotoApp(settings.state / "aws", settings.account)
         store = Store(settings.state / "sagemaker.sqlite")
         self.context = Context(settings, store, Clients(settings.url, settings.region, self._answer))
-        self._moto.fronts |= fronts(self.context)
+        self._moto.overrides |= overrides(self.context)
         create_default_role(self.context)
         self.context.jobs = JobRunner(self.context)
         self._faults = Faults()

@@ -11,7 +11,7 @@ from typing import Any
 
 from include.sagemaker_local.context import OPERATIONS
 from include.sagemaker_local.errors import AwsError, NoAnswerError
-from include.sagemaker_local.http.wsgi import Reply
+from include.sagemaker_local.http.types import Reply
 
 Body = dict[str, Any]
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from include.sagemaker_local.api.dispatch import service_model
 from include.sagemaker_local.context import Context
-from include.sagemaker_local.http.wsgi import Reply
+from include.sagemaker_local.http.types import Reply
 from include.sagemaker_local.jobs.record import PREFIX, PROCESSING, RUNNING, TRAINING, TRANSFORM
 from include.sagemaker_local.pages.render import duration, moment, page
 
