@@ -157,7 +157,7 @@ def recorded_calls() -> Iterator[list[Call]]:
         return record
 
     with (
-        patch.object(BaseClient, "_make_api_call", recording(BaseClient._make_api_call)),
+        patch.object(BaseClient, "_make_api_call", recording(vars(BaseClient)["_make_api_call"])),
         patch.object(AioBaseClient, "_make_api_call", recording(AioBaseClient._make_api_call)),
     ):
         yield calls
