@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from include.sagemaker_local.context import Context
-from include.sagemaker_local.endpoints import state
+from include.sagemaker_local.endpoints import record
 from include.sagemaker_local.endpoints.metrics import Metrics
 from include.sagemaker_local.errors import validation_error
 
@@ -67,8 +67,8 @@ class Autoscaling:
 
     def apply(self) -> None:
         """End what the last look began, and look at every scalable target once."""
-        for body in filter(state.is_scaling, self._ctx.store.list("endpoint")):
-            state.set_status(self._ctx, body["EndpointName"], "InService", state.scaled)
+        for body in filter(record.is_scaling, self._ctx.store.list("endpoint")):
+            record.set_status(self._ctx, body["EndpointName"], "InService", record.scaled)
         targets = scalable_targets(self._ctx)
         if not targets:
             return
@@ -96,8 +96,8 @@ class Autoscaling:
             if found["VariantName"] == variant and self._may_scale(
                 target, policy, found["DesiredInstanceCount"], wanted
             ):
-                change = partial(state.scale, variant=variant, instances=wanted)
-                state.announce(self._ctx, self._ctx.store.update("endpoint", name, change))
+                change = partial(record.scale, variant=variant, instances=wanted)
+                record.announce(self._ctx, self._ctx.store.update("endpoint", name, change))
                 self._scaled_at[target["ResourceId"]] = now
 
     def _may_scale(self, target: dict[str, Any], policy: dict[str, Any], present: int, wanted: int) -> bool:

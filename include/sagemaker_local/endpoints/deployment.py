@@ -14,7 +14,7 @@ from include.sagemaker_local.containers.logs import LogStream
 from include.sagemaker_local.containers.model_data import DeploymentError, unpack_model
 from include.sagemaker_local.containers.model_server import INVOCATION_SECONDS, ModelServer, Serving
 from include.sagemaker_local.context import Context
-from include.sagemaker_local.endpoints import state
+from include.sagemaker_local.endpoints import record
 from include.sagemaker_local.endpoints.capture import CaptureConfig
 from include.sagemaker_local.endpoints.serverless import SERVERLESS, ServerlessServer
 from include.sagemaker_local.endpoints.shadow import Shadow
@@ -86,10 +86,10 @@ class Builder:
         """
         servers: dict[str, Serving] = {}
         try:
-            for variant in state.all_variants(plan):
+            for variant in record.all_variants(plan):
                 name = variant["VariantName"]
                 servers[name] = self._start(endpoint, plan, variant)
-            for variant in state.all_variants(plan):
+            for variant in record.all_variants(plan):
                 self._wait_healthy(endpoint, variant, servers[variant["VariantName"]])
         except BaseException:
             for server in servers.values():

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from include.sagemaker_local.context import Context, Request, Response, operation
-from include.sagemaker_local.endpoints import autoscaling, guardrails, state
+from include.sagemaker_local.endpoints import autoscaling, guardrails, record
 from include.sagemaker_local.errors import AwsError, unsupported_operation, validation_error
 from include.sagemaker_local.operations.listing import page
 from include.sagemaker_local.operations.tags import check_tags, save_tags
@@ -19,7 +19,7 @@ def create_endpoint(ctx: Context, request: Request) -> Response:
     check_tags(request.get("Tags", []))
     name, now = request["EndpointName"], time.time()
     arn = ctx.arn("endpoint", name)
-    plan = state.make_plan(ctx, _config(ctx, request["EndpointConfigName"]))
+    plan = record.make_plan(ctx, _config(ctx, request["EndpointConfigName"]))
     plan["DeploymentConfig"] = request.get("DeploymentConfig")
     guardrails.check(plan["DeploymentConfig"], plan["ProductionVariants"])
     _check_quota(ctx, plan)
@@ -43,7 +43,7 @@ def create_endpoint(ctx: Context, request: Request) -> Response:
 def update_endpoint(ctx: Context, request: Request) -> Response:
     """Record the wanted deployment and start it beside the one that serves, as its DeploymentConfig says."""
     name = request["EndpointName"]
-    plan = state.make_plan(ctx, _config(ctx, request["EndpointConfigName"]))
+    plan = record.make_plan(ctx, _config(ctx, request["EndpointConfigName"]))
     before = _endpoint(ctx, name)
     plan["DeploymentConfig"] = _deployment_config(ctx, request, before)
     if "_Deployed" in before:
@@ -57,13 +57,13 @@ def update_endpoint(ctx: Context, request: Request) -> Response:
         _require_updatable(body)
         if request.get("RetainAllVariantProperties"):
             excluded = request.get("ExcludeRetainedVariantProperties", [])
-            state.retain(plan, body, [item["VariantPropertyType"] for item in excluded])
+            record.retain(plan, body, [item["VariantPropertyType"] for item in excluded])
         guardrails.check(plan["DeploymentConfig"], plan["ProductionVariants"])
         guardrails.check_variants(
             plan["DeploymentConfig"], body["_Deployed"]["ProductionVariants"], plan["ProductionVariants"]
         )
         body["_Pending"] = plan
-        body["PendingDeploymentSummary"] = state.pending_summary(plan)
+        body["PendingDeploymentSummary"] = record.pending_summary(plan)
         _updating(body)
 
     body = _change(ctx, name, change)
@@ -73,7 +73,7 @@ def update_endpoint(ctx: Context, request: Request) -> Response:
 
 def _check_quota(ctx: Context, plan: dict[str, Any]) -> None:
     """Raise ResourceLimitExceeded for instances above a quota; an update has both fleets for a while."""
-    wanted = state.instances([plan])
+    wanted = record.instances([plan])
     for instance_type, count in wanted.items():
         quota = f"{instance_type} for endpoint usage"
         limit = Quotas(ctx.store).limit(quota)
@@ -81,7 +81,7 @@ def _check_quota(ctx: Context, plan: dict[str, Any]) -> None:
             continue
         bodies = [body for body in ctx.store.list("endpoint") if body["EndpointStatus"] != "Failed"]
         plans = [body[which] for body in bodies for which in ("_Deployed", "_Pending") if body.get(which)]
-        used = state.instances(plans)[instance_type]
+        used = record.instances(plans)[instance_type]
         if used + count > limit:
             raise exceeded(quota, limit, used, count)
 
@@ -96,7 +96,7 @@ def _check_kind(name: str, deployed: dict[str, Any], wanted: dict[str, Any]) -> 
             f"The AsyncInferenceConfig parameter cannot be removed from this endpoint {name}. To change the endpoint "
             f"type, create a new endpoint."
         )
-    if state.is_serverless(wanted) and not state.is_serverless(deployed):
+    if record.is_serverless(wanted) and not record.is_serverless(deployed):
         raise validation_error(f'Cannot update endpoint "{name}" with instances to a serverless configuration.')
 
 
@@ -115,7 +115,7 @@ def update_weights_and_capacities(ctx: Context, request: Request) -> Response:
 
     def change(body: dict[str, Any]) -> None:
         _require_in_service(body)
-        variants = {variant["VariantName"]: variant for variant in state.all_variants(body)}
+        variants = {variant["VariantName"]: variant for variant in record.all_variants(body)}
         for wanted in request["DesiredWeightsAndCapacities"]:
             if wanted["VariantName"] not in variants:
                 raise validation_error(
@@ -131,7 +131,7 @@ def update_weights_and_capacities(ctx: Context, request: Request) -> Response:
         _updating(body)
 
     body = _change(ctx, name, change)
-    state.announce(ctx, body)
+    record.announce(ctx, body)
     ctx.endpoints.reweigh(name)
     return {"EndpointArn": body["EndpointArn"]}
 

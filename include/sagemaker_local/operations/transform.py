@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from include.sagemaker_local.containers.definition import serving_container
 from include.sagemaker_local.containers.errors import JobError
 from include.sagemaker_local.containers.transfers import NoObjectsError, objects_of
 from include.sagemaker_local.context import Context, Request, Response, operation
@@ -16,6 +15,7 @@ from include.sagemaker_local.jobs.transform_data import parse_processing
 from include.sagemaker_local.operations import jobs
 from include.sagemaker_local.operations.disks import check_volume_key
 from include.sagemaker_local.operations.listing import page
+from include.sagemaker_local.operations.serving_container import serving_container
 from include.sagemaker_local.operations.tags import check_tags
 
 MOST_MEGABYTES = 100

@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from include.sagemaker_local.containers.definition import serving_container
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.events import emit, epoch_ms
+from include.sagemaker_local.operations.serving_container import serving_container
 from include.sagemaker_local.operations.tags import tags_of
 
 Body = dict[str, Any]
