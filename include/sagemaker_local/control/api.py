@@ -8,10 +8,10 @@ import time
 from typing import Any, Protocol
 
 from include.sagemaker_local import __version__
-from include.sagemaker_local.context import Context
 from include.sagemaker_local.control.faults import Faults
 from include.sagemaker_local.http.guard import ROOT
 from include.sagemaker_local.http.messages import Reply
+from include.sagemaker_local.operations.table import OperationContext
 from include.sagemaker_local.pages.jobs import JOBS, answer_page
 from include.sagemaker_local.pages.objects import OBJECTS, answer_object
 from include.sagemaker_local.pages.registry import MODELS, answer_models_page
@@ -36,7 +36,7 @@ class Switches(Protocol):
 class ControlApi:
     """Answers every path below `ROOT`."""
 
-    def __init__(self, context: Context, faults: Faults) -> None:
+    def __init__(self, context: OperationContext, faults: Faults) -> None:
         self._context = context
         self._started = time.time()
         self._switches: dict[str, Switches] = {
@@ -65,7 +65,7 @@ class ControlApi:
         return {
             "status": "ok",
             "version": __version__,
-            "isolation": self._context.jobs.isolation,
+            "isolation": self._context.isolation,
             "python": str(settings.python),
             "state": str(settings.state),
             "memory_rss_bytes": _resident_bytes(),

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-from include.sagemaker_local.context import OPERATIONS
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.http.messages import Reply
+from include.sagemaker_local.operations.table import OPERATIONS
 
 Body = dict[str, Any]
 

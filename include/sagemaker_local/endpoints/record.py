@@ -1,103 +1,145 @@
-"""An endpoint's row in the store: the plan of a deployment, the Describe members that follow from it, status changes.
-
-`_Deployed` is the plan that serves, `_Pending` the one being brought up. A plan is complete in itself (variants,
-containers, capture), so that neither an update nor a restart depends on configs and models deleted since.
-"""
+"""An endpoint's row in the store: the members of its Describe answer that follow from plans, and status changes."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import time
-import uuid
-from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
 from include.sagemaker_local.context import Context
+from include.sagemaker_local.endpoints.plan import Plan, planned_variants
 from include.sagemaker_local.events import emit, epoch_ms
-from include.sagemaker_local.operations.serving_container import serving_container
-from include.sagemaker_local.operations.tags import tags_of
+from include.sagemaker_local.state.tags import tags_of
 
-Body = dict[str, Any]
-Plan = dict[str, Any]
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.literals import EndpointStatusType, VariantStatusType
+    from mypy_boto3_sagemaker.type_defs import (
+        AsyncInferenceConfigOutputTypeDef,
+        DataCaptureConfigOutputTypeDef,
+        DataCaptureConfigSummaryTypeDef,
+        DeploymentConfigOutputTypeDef,
+        ProductionVariantServerlessConfigTypeDef,
+    )
+    from mypy_boto3_sagemaker.type_defs import ProductionVariantOutputTypeDef as Variant
 
 INTERNAL_ERROR = "Request to service failed. If failure persists after retry, contact customer support."
 RESTARTED = "The update was rolled back: the local SageMaker was restarted while it ran."
 ALARMS_TRIPPED = "The deployment was rolled back because auto-rollback alarm(s) are in ALARM state:"
 ROLLBACK_FAILED = "The rollback failed too: the endpoint is in service with a mix of the old and new configurations."
-SCALING = "Updating"
+SCALING: Literal["Updating"] = "Updating"
 """The VariantStatus of autoscaling; a new deployment has others."""
 TIMED_OUT = "The deployment was rolled back because it exceeded MaximumExecutionTimeoutInSeconds of {} seconds."
 
 
-def make_plan(ctx: Context, config: Body) -> Plan:
-    """Everything needed to bring up an endpoint config. Raises AwsError when a model of it cannot be served."""
-    variants = all_variants(config)
-    return {
-        "Id": uuid.uuid4().hex[:12],
-        "EndpointConfigName": config["EndpointConfigName"],
-        "ProductionVariants": [{**variant} for variant in config["ProductionVariants"]],
-        "ShadowProductionVariants": [{**variant} for variant in config.get("ShadowProductionVariants", ())],
-        "Containers": {variant["VariantName"]: serving_container(ctx, variant["ModelName"]) for variant in variants},
-        "DataCaptureConfig": config.get("DataCaptureConfig"),
-        "AsyncInferenceConfig": config.get("AsyncInferenceConfig"),
-    }
+class VariantStage(TypedDict):
+    """An entry of a variant's VariantStatus."""
+
+    Status: VariantStatusType
+    StatusMessage: NotRequired[str]
+    StartTime: float
 
 
-def all_variants(body: Body) -> list[Body]:
-    """The production variants and the shadow variants of a config, a plan or an endpoint."""
-    return [*body["ProductionVariants"], *(body.get("ShadowProductionVariants") or ())]
+class DeployedImage(TypedDict):
+    """The image of a variant's container."""
+
+    SpecifiedImage: str
+    ResolvedImage: str
+    ResolutionTime: float
 
 
-def instances(plans: Iterable[Plan]) -> Counter[str]:
-    """How many instances of each type deployments have."""
-    found: Counter[str] = Counter()
-    for variant in (variant for plan in plans for variant in all_variants(plan) if "InstanceType" in variant):
-        found[variant["InstanceType"]] += variant["InitialInstanceCount"]
-    return found
+class VariantSummary(TypedDict):
+    """A variant as DescribeEndpoint has it."""
+
+    VariantName: str
+    DeployedImages: list[DeployedImage]
+    CurrentWeight: float
+    DesiredWeight: float
+    CurrentInstanceCount: int
+    DesiredInstanceCount: int
+    CurrentServerlessConfig: NotRequired[ProductionVariantServerlessConfigTypeDef]
+    DesiredServerlessConfig: NotRequired[ProductionVariantServerlessConfigTypeDef]
+    VariantStatus: NotRequired[list[VariantStage]]
 
 
-def is_serverless(plan: Plan) -> bool:
-    """Whether any variant of a plan has no instances."""
-    return any("ServerlessConfig" in variant for variant in plan["ProductionVariants"])
+class VariantSummaries(TypedDict, total=False):
+    """The variants of an endpoint, or of the deployment under way."""
+
+    ProductionVariants: list[VariantSummary]
+    ShadowProductionVariants: list[VariantSummary] | None
 
 
-def retain(plan: Plan, body: Body, excluded: list[str]) -> None:
+class PendingDeployment(VariantSummaries):
+    """Describe's PendingDeploymentSummary."""
+
+    EndpointConfigName: str
+    StartTime: float
+
+
+class Endpoint(VariantSummaries, total=False):
+    """An endpoint as it is stored: what DescribeEndpoint answers, with times as epoch seconds, and our own members."""
+
+    EndpointName: str
+    EndpointArn: str
+    EndpointConfigName: str
+    EndpointStatus: EndpointStatusType
+    CreationTime: float
+    LastModifiedTime: float
+    FailureReason: str | None
+    DataCaptureConfig: DataCaptureConfigSummaryTypeDef | None
+    AsyncInferenceConfig: AsyncInferenceConfigOutputTypeDef | None
+    LastDeploymentConfig: DeploymentConfigOutputTypeDef | None
+    PendingDeploymentSummary: PendingDeployment
+    _Deployed: Plan
+    """The plan that serves."""
+    _Pending: Plan
+    """The plan that is being brought up."""
+    _Mixed: Plan
+    """A plan that goes on to serve beside `_Deployed`, because its rollback failed."""
+
+
+def all_variants(summaries: VariantSummaries) -> list[VariantSummary]:
+    """The production variants and the shadow variants."""
+    return [*summaries["ProductionVariants"], *(summaries.get("ShadowProductionVariants") or ())]
+
+
+def retain(plan: Plan, body: Endpoint, excluded: list[str]) -> None:
     """UpdateEndpoint's RetainAllVariantProperties: what the running endpoint has wins over the new config."""
     running = {variant["VariantName"]: variant for variant in all_variants(body)}
-    for variant in all_variants(plan):
-        before = running.get(variant["VariantName"], {})
-        for name, initial in (
-            ("DesiredWeight", "InitialVariantWeight"),
-            ("DesiredInstanceCount", "InitialInstanceCount"),
-        ):
-            if name in before and name not in excluded:
-                variant[initial] = before[name]
+    for variant in planned_variants(plan):
+        before = running.get(variant["VariantName"])
+        if before and "DesiredWeight" not in excluded:
+            variant["InitialVariantWeight"] = before["DesiredWeight"]
+        if before and "DesiredInstanceCount" not in excluded:
+            variant["InitialInstanceCount"] = before["DesiredInstanceCount"]
     if "DataCaptureConfig" not in excluded:
         plan["DataCaptureConfig"] = body["_Deployed"]["DataCaptureConfig"]
 
 
-def pending_summary(plan: Plan) -> Body:
+def pending_deployment(plan: Plan) -> PendingDeployment:
     """Describe's PendingDeploymentSummary of a deployment that has not begun."""
     started = time.time()
-    status = [{"Status": "Creating", "StartTime": started}]
-    variants = {
-        member: [{**summary, "CurrentInstanceCount": 0, "VariantStatus": status} for summary in summaries]
-        for member, summaries in _variants(plan).items()
+    pending: PendingDeployment = {
+        "EndpointConfigName": plan["EndpointConfigName"],
+        "StartTime": started,
+        **_variants(plan),
     }
-    return {"EndpointConfigName": plan["EndpointConfigName"], "StartTime": started, **variants}
+    for variant in all_variants(pending):
+        variant["CurrentInstanceCount"] = 0
+        variant["VariantStatus"] = [{"Status": "Creating", "StartTime": started}]
+    return pending
 
 
 def set_stage(
-    ctx: Context, name: str, status: str, active: Callable[[int], int], message: Callable[[int], str]
+    ctx: Context, name: str, status: VariantStatusType, active: Callable[[int], int], message: Callable[[int], str]
 ) -> None:
     """Show the stage of the deployment under way, and tell EventBridge.
 
     `active` makes of a variant's instances those that take requests, `message` of these the StatusMessage.
     """
 
-    def change(body: Body) -> None:
+    def change(body: Endpoint) -> None:
         for variant in all_variants(body["PendingDeploymentSummary"]):
             variant["CurrentInstanceCount"] = number = active(variant["DesiredInstanceCount"])
             variant["VariantStatus"] = [{"Status": status, "StatusMessage": message(number), "StartTime": time.time()}]
@@ -108,7 +150,7 @@ def set_stage(
 def set_terminating(ctx: Context, name: str) -> None:
     """Show that the instances of what served so far are going away."""
 
-    def change(body: Body) -> None:
+    def change(body: Endpoint) -> None:
         for variant in all_variants(body):
             message = f"Terminating {variant['CurrentInstanceCount']} instance(s)."
             variant["VariantStatus"] = [{"Status": "Deleting", "StatusMessage": message, "StartTime": time.time()}]
@@ -116,7 +158,7 @@ def set_terminating(ctx: Context, name: str) -> None:
     announce_deployment(ctx, ctx.store.update("endpoint", name, change))
 
 
-def scale(body: Body, variant: str, instances: int) -> None:
+def scale(body: Endpoint, variant: str, instances: int) -> None:
     """Begin to give a variant of an endpoint that is InService this many instances; as on AWS it is Updating then."""
     if body["EndpointStatus"] != "InService":
         return
@@ -131,69 +173,72 @@ def scale(body: Body, variant: str, instances: int) -> None:
     body["LastModifiedTime"] = now
 
 
-def is_scaling(body: Body) -> bool:
+def is_scaling(body: Endpoint) -> bool:
     """Whether a variant is on its way to another number of instances."""
     return any(_is_scaling(variant) for variant in body.get("ProductionVariants", ()))
 
 
-def scaled(body: Body) -> None:
+def scaled(body: Endpoint) -> None:
     """The variants have the instances that were asked for."""
     for variant in filter(_is_scaling, body.get("ProductionVariants", ())):
         variant["CurrentInstanceCount"] = variant["DesiredInstanceCount"]
         del variant["VariantStatus"]
 
 
-def _is_scaling(variant: Body) -> bool:
+def _is_scaling(variant: VariantSummary) -> bool:
     return any(stage["Status"] == SCALING for stage in variant.get("VariantStatus", ()))
 
 
-def weights(body: Body) -> dict[str, float]:
+def weights(body: Endpoint) -> dict[str, float]:
     """How requests are shared among the variants, and copied to a shadow variant."""
     return {variant["VariantName"]: variant["CurrentWeight"] for variant in all_variants(body)}
 
 
-def deployed(body: Body) -> None:
+def deployed(body: Endpoint) -> None:
     """Make the pending plan the one that serves."""
-    plan: Plan = body.pop("_Pending")
+    plan = body.pop("_Pending")
     body.pop("PendingDeploymentSummary", None)
     body.pop("_Mixed", None)
-    body.update(
-        _Deployed=plan,
-        EndpointConfigName=plan["EndpointConfigName"],
-        **{"ShadowProductionVariants": None, **_variants(plan)},
-        DataCaptureConfig=_capture(plan["DataCaptureConfig"]),
-        AsyncInferenceConfig=plan.get("AsyncInferenceConfig"),
-        LastDeploymentConfig=plan.get("DeploymentConfig"),
-        FailureReason=None,
-    )
+    variants = _variants(plan)
+    body["ProductionVariants"] = variants["ProductionVariants"]
+    body["ShadowProductionVariants"] = variants.get("ShadowProductionVariants")
+    body["_Deployed"] = plan
+    body["EndpointConfigName"] = plan["EndpointConfigName"]
+    body["DataCaptureConfig"] = _capture(plan["DataCaptureConfig"])
+    body["AsyncInferenceConfig"] = plan.get("AsyncInferenceConfig")
+    body["LastDeploymentConfig"] = plan.get("DeploymentConfig")
+    body["FailureReason"] = None
 
 
-def rolled_back(body: Body, reason: str) -> None:
+def rolled_back(body: Endpoint, reason: str) -> None:
     """Drop the pending plan; the endpoint goes on with the old one and says why."""
     body.pop("_Pending", None)
     body.pop("PendingDeploymentSummary", None)
     body["FailureReason"] = reason
 
 
-def mixed(body: Body, reason: str) -> None:
+def mixed(body: Endpoint, reason: str) -> None:
     """Both plans go on to serve: the rollback failed."""
     body["_Mixed"] = body["_Pending"]
     rolled_back(body, f"{reason} {ROLLBACK_FAILED}")
 
 
-def _variants(plan: Plan) -> dict[str, list[Body]]:
+def _variants(plan: Plan) -> VariantSummaries:
     """Describe's ProductionVariants and, when there are any, ShadowProductionVariants."""
-    return {
-        member: [_variant(variant, plan["Containers"][variant["VariantName"]]["Image"]) for variant in plan[member]]
-        for member in ("ProductionVariants", "ShadowProductionVariants")
-        if plan.get(member)
-    }
+
+    def summaries(variants: list[Variant]) -> list[VariantSummary]:
+        return [_variant(variant, plan["Containers"][variant["VariantName"]]["Image"]) for variant in variants]
+
+    found: VariantSummaries = {"ProductionVariants": summaries(plan["ProductionVariants"])}
+    if shadows := plan.get("ShadowProductionVariants"):
+        found["ShadowProductionVariants"] = summaries(shadows)
+    return found
 
 
-def _variant(variant: Body, image: str) -> Body:
+def _variant(variant: Variant, image: str) -> VariantSummary:
     weight = variant.get("InitialVariantWeight", 1.0)
     count = variant.get("InitialInstanceCount", 0 if "ServerlessConfig" in variant else 1)
-    summary = {
+    summary: VariantSummary = {
         "VariantName": variant["VariantName"],
         "DeployedImages": [{"SpecifiedImage": image, "ResolvedImage": resolved(image), "ResolutionTime": time.time()}],
         "CurrentWeight": weight,
@@ -201,10 +246,8 @@ def _variant(variant: Body, image: str) -> Body:
         "CurrentInstanceCount": count,
         "DesiredInstanceCount": count,
     }
-    if "ServerlessConfig" in variant:
-        summary.update(
-            CurrentServerlessConfig=variant["ServerlessConfig"], DesiredServerlessConfig=variant["ServerlessConfig"]
-        )
+    if serverless := variant.get("ServerlessConfig"):
+        summary["CurrentServerlessConfig"] = summary["DesiredServerlessConfig"] = serverless
     return summary
 
 
@@ -214,7 +257,7 @@ def resolved(image: str) -> str:
     return f"{repository}@sha256:{hashlib.sha256(image.encode()).hexdigest()}"
 
 
-def _capture(config: Body | None) -> Body | None:
+def _capture(config: DataCaptureConfigOutputTypeDef | None) -> DataCaptureConfigSummaryTypeDef | None:
     if config is None:
         return None
     enabled = config.get("EnableCapture", True)
@@ -227,35 +270,37 @@ def _capture(config: Body | None) -> Body | None:
     }
 
 
-def set_status(ctx: Context, name: str, status: str, change: Callable[[Body], None] = lambda body: None) -> Body:
+def set_status(
+    ctx: Context, name: str, status: EndpointStatusType, change: Callable[[Endpoint], None] = lambda body: None
+) -> Endpoint:
     """Apply `change` and the new status as one step, and tell EventBridge."""
 
-    def both(body: Body) -> None:
+    def both(body: Endpoint) -> None:
         change(body)
         body["EndpointStatus"] = status
         body["LastModifiedTime"] = time.time()
 
-    body = ctx.store.update("endpoint", name, both)
+    body: Endpoint = ctx.store.update("endpoint", name, both)
     announce(ctx, body)
     return body
 
 
-def announce(ctx: Context, body: Body) -> None:
+def announce(ctx: Context, body: Endpoint) -> None:
     """The `SageMaker Endpoint State Change` event of the status in `body`."""
     _announce(ctx, "SageMaker Endpoint State Change", body)
 
 
-def announce_deployment(ctx: Context, body: Body) -> None:
+def announce_deployment(ctx: Context, body: Endpoint) -> None:
     """The event of a deployment's next stage."""
     _announce(ctx, "SageMaker Endpoint Deployment State Change", body)
 
 
-def _announce(ctx: Context, detail_type: str, body: Body) -> None:
+def _announce(ctx: Context, detail_type: str, body: Endpoint) -> None:
     """Tell EventBridge; the status is upper snake case there, as AWS has it."""
     detail = {
         **epoch_ms(body, "CreationTime", "LastModifiedTime"),
         "EndpointStatus": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", body["EndpointStatus"]).upper(),
-        "Tags": {tag["Key"]: tag["Value"] for tag in tags_of(ctx, body["EndpointArn"])},
+        "Tags": {tag["Key"]: tag["Value"] for tag in tags_of(ctx.store, body["EndpointArn"])},
     }
     given = {name: value for name, value in detail.items() if value is not None}
     emit(ctx, detail_type, body["EndpointArn"], given)

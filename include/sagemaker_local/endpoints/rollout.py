@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
+from typing import TYPE_CHECKING
 
 from include.sagemaker_local.containers.model_data import DeploymentError
 from include.sagemaker_local.context import Context
@@ -15,8 +16,13 @@ from include.sagemaker_local.endpoints import record
 from include.sagemaker_local.endpoints.alarms import Alarms
 from include.sagemaker_local.endpoints.capture import Capture
 from include.sagemaker_local.endpoints.deployment import Builder, Deployment
-from include.sagemaker_local.endpoints.guardrails import Step, active_instances, instances, policy
+from include.sagemaker_local.endpoints.guardrails import Step, active_instances, instances, update_policy
+from include.sagemaker_local.endpoints.plan import Plan, planned_variants
+from include.sagemaker_local.endpoints.record import Endpoint
 from include.sagemaker_local.endpoints.traffic import Traffic
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.literals import EndpointStatusType, VariantStatusType
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +53,13 @@ class Parts:
 class Rollout:
     """The update of an endpoint whose status is Updating and whose wanted plan is `_Pending`."""
 
-    def __init__(self, parts: Parts, name: str, body: record.Body, traffic: Traffic) -> None:
+    def __init__(self, parts: Parts, name: str, body: Endpoint, traffic: Traffic) -> None:
         self._parts = parts
         self._name = name
         self._body = body
         self._traffic = traffic
-        self._plan: record.Plan = body["_Pending"]
-        self._policy = policy(self._plan["DeploymentConfig"], self._plan["ProductionVariants"])
+        self._plan: Plan = body["_Pending"]
+        self._policy = update_policy(self._plan["DeploymentConfig"], self._plan["ProductionVariants"])
         self._deadline = time.monotonic() + self._policy.timeout_seconds
         self._share = 0.0
 
@@ -78,7 +84,7 @@ class Rollout:
         else:
             self._finish(green)
 
-    def _stage(self, status: str, share: float, message: Callable[[int], str]) -> None:
+    def _stage(self, status: VariantStatusType, share: float, message: Callable[[int], str]) -> None:
         """Show where the deployment is, with the instances that take requests, and tell EventBridge."""
         record.set_stage(self._parts.ctx, self._name, status, partial(active_instances, share), message)
 
@@ -91,7 +97,7 @@ class Rollout:
             if isinstance(error, DeploymentError):
                 raise RollbackError(str(error)) from error
             raise
-        after = dict(self._body)
+        after = self._body.copy()
         record.deployed(after)
         green.weigh(record.weights(after))
         return green
@@ -148,9 +154,9 @@ class Rollout:
             self._traffic.withdraw()
             green.stop()
             self._parts.capture.flush()
-        settled = "UpdateRollbackFailed" if "_Mixed" in self._body else "InService"
+        settled: EndpointStatusType = "UpdateRollbackFailed" if "_Mixed" in self._body else "InService"
         self._parts.builder.remove(self._name, self._plan)
         record.set_status(self._parts.ctx, self._name, settled, partial(record.rolled_back, reason=reason))
 
     def _instances(self) -> int:
-        return sum(instances(variant) for variant in record.all_variants(self._plan))
+        return sum(instances(variant) for variant in planned_variants(self._plan))

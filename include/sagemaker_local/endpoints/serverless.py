@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from include.sagemaker_local.containers.model_server import (
     INVOCATION_SECONDS,
@@ -15,6 +15,9 @@ from include.sagemaker_local.containers.model_server import (
     NoAnswerError,
 )
 from include.sagemaker_local.errors import AwsError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import ProductionVariantServerlessConfigTypeDef as ServerlessConfig
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 LEAST_SECONDS = 0.001
@@ -30,7 +33,7 @@ class ServerlessServer:
 
     name = SERVERLESS
 
-    def __init__(self, make: Callable[[], ModelServer], config: dict[str, Any], idle_seconds: float) -> None:
+    def __init__(self, make: Callable[[], ModelServer], config: ServerlessConfig, idle_seconds: float) -> None:
         self._make = make
         self._most: int = config["MaxConcurrency"]
         self._stays_warm = bool(config.get("ProvisionedConcurrency"))

@@ -11,7 +11,8 @@ from urllib.parse import quote
 from include.sagemaker_local.api.dispatch import service_model
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.http.messages import Reply
-from include.sagemaker_local.jobs.record import PREFIX, PROCESSING, RUNNING, TRAINING, TRANSFORM
+from include.sagemaker_local.jobs.job import LIVE_STATUSES
+from include.sagemaker_local.jobs.record import PREFIX, PROCESSING, TRAINING, TRANSFORM
 from include.sagemaker_local.pages.html import Markup, badge, block, facts, link, page, paragraph, section, table, text
 
 Body = dict[str, Any]
@@ -78,7 +79,7 @@ def _job_page(context: Context, label: str, name: str, body: Body) -> Reply:
         parts.append(section("Final metrics", table(("Metric", "Value", "Time"), rows)))
     parts.append(section("Log", *_log(context, f"/aws/sagemaker/{prefix}Jobs", name)))
     parts.append(section("Request", block(json.dumps(_request(context, prefix, body), indent=2, ensure_ascii=False))))
-    return page(f"{name}: {status}", *parts, refresh_seconds=REFRESH_SECONDS if status in RUNNING else 0)
+    return page(f"{name}: {status}", *parts, refresh_seconds=REFRESH_SECONDS if status in LIVE_STATUSES else 0)
 
 
 def _navigation() -> Markup:
