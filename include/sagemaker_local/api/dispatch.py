@@ -14,7 +14,7 @@ from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Sh
 from include.sagemaker_local.api.validation import validate
 from include.sagemaker_local.errors import AwsError, unsupported_operation
 from include.sagemaker_local.http.errors import error_reply
-from include.sagemaker_local.http.messages import Reply
+from include.sagemaker_local.http.types import Reply
 from include.sagemaker_local.operations.table import OPERATIONS, OperationContext, Response
 
 log = logging.getLogger(__name__)

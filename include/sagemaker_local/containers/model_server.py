@@ -38,7 +38,7 @@ class ServingContainer(TypedDict):
     """Network isolation; plans of older versions do not say it."""
 
 
-class NoAnswerError(Exception):
+class NoResponseError(Exception):
     """The container did not answer: `timed_out` tells a slow one from one that is gone."""
 
     def __init__(self, timed_out: bool) -> None:
@@ -168,7 +168,7 @@ class ModelServer:
             self._idle.notify_all()
 
     def invoke(self, body: bytes, headers: dict[str, str], seconds: float = INVOCATION_SECONDS) -> Answer:
-        """`POST /invocations` over a kept-alive connection. Raises NoAnswerError."""
+        """`POST /invocations` over a kept-alive connection. Raises NoResponseError."""
         try:
             connection = self._connections.pop()
         except IndexError:
@@ -181,7 +181,7 @@ class ModelServer:
             answer = _read_answer(connection)
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise NoAnswerError(timed_out=isinstance(error, TimeoutError)) from error
+            raise NoResponseError(timed_out=isinstance(error, TimeoutError)) from error
         self._connections.append(connection)
         return answer
 

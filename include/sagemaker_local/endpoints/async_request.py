@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypedDict
 from include.sagemaker_local.containers.transfers import join
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.http.messages import Environ, Reply
+from include.sagemaker_local.http.types import Environ, Reply
 from include.sagemaker_local.s3_uri import split_s3
 
 if TYPE_CHECKING:

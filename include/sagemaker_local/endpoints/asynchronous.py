@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from include.sagemaker_local.containers.model_server import NoAnswerError, Serving
+from include.sagemaker_local.containers.model_server import NoResponseError, Serving
 from include.sagemaker_local.containers.transfers import encryption
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.endpoints.async_request import AsyncRequest, Outcome, failed, notification, payload_of
@@ -142,7 +142,7 @@ class AsyncInvocations:
         call = Call.sample(deployment, request["Headers"], payload, time.perf_counter())
         try:
             answer = self._invoker.ask(call, variant, server, request["InvocationTimeoutSeconds"])
-        except NoAnswerError as error:
+        except NoResponseError as error:
             if error.timed_out:
                 return failed(f"ClientError: {TIMED_OUT}")
             return failed("InternalServerError: The container ended before it answered.", lost=True)

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from include.sagemaker_local.containers.model_server import Answer, NoAnswerError, Serving
+from include.sagemaker_local.containers.model_server import Answer, NoResponseError, Serving
 from include.sagemaker_local.context import Settings
 from include.sagemaker_local.endpoints.capture import Capture, CaptureConfig, Payload, event_line, now
 from include.sagemaker_local.endpoints.deployment import Deployment
@@ -22,7 +22,7 @@ from include.sagemaker_local.endpoints.texts import (
     received,
 )
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.http.messages import Environ, Headers, Reply
+from include.sagemaker_local.http.types import Environ, Headers, Reply
 
 MAX_BODY_BYTES = 6_291_456
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
@@ -83,7 +83,7 @@ class Invoker:
             shadow.offer(lambda: self._copy(call, shadow))
         try:
             answer = self.ask(call, variant, server)
-        except NoAnswerError as error:
+        except NoResponseError as error:
             if server.name == SERVERLESS:
                 text = SERVERLESS_TIMED_OUT.format(endpoint) if error.timed_out else SERVERLESS_EXITED
                 raise self._model_error(server, endpoint, 0, text) from error
@@ -97,11 +97,11 @@ class Invoker:
 
     def _copy(self, call: Call, shadow: Shadow) -> None:
         """What production was asked, to the shadow variant; its errors are seen in its metrics and its log only."""
-        with contextlib.suppress(NoAnswerError):
+        with contextlib.suppress(NoResponseError):
             self.ask(call, shadow.name, shadow.server)
 
     def ask(self, call: Call, variant: str, server: Serving, seconds: float | None = None) -> Answer:
-        """The container's answer, counted, and captured when it is no error. Raises NoAnswerError."""
+        """The container's answer, counted, and captured when it is no error. Raises NoResponseError."""
         status, asked = 0, time.perf_counter()
         try:
             answer = server.invoke(call.body, call.headers, seconds or self._settings.invocation_seconds)

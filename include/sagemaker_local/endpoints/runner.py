@@ -26,7 +26,7 @@ from include.sagemaker_local.endpoints.record import Endpoint
 from include.sagemaker_local.endpoints.rollout import Parts, Rollout
 from include.sagemaker_local.endpoints.traffic import Traffic
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.http.messages import Environ, Reply
+from include.sagemaker_local.http.types import Environ, Reply
 from include.sagemaker_local.state.tags import delete_all_tags
 
 log = logging.getLogger(__name__)

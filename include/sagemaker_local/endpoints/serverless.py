@@ -12,7 +12,7 @@ from include.sagemaker_local.containers.model_server import (
     KILL_SECONDS,
     Answer,
     ModelServer,
-    NoAnswerError,
+    NoResponseError,
 )
 from include.sagemaker_local.errors import AwsError
 
@@ -79,7 +79,7 @@ class ServerlessServer:
             self._changed.notify_all()
 
     def invoke(self, body: bytes, headers: dict[str, str], seconds: float = INVOCATION_SECONDS) -> Answer:
-        """Ask the container, started if there is none, which counts. Raises NoAnswerError."""
+        """Ask the container, started if there is none, which counts. Raises NoResponseError."""
         if len(body) > MAX_BODY_BYTES:
             raise AwsError("413", f"HTTP content length exceeded {MAX_BODY_BYTES} bytes.", status=413)
         deadline = time.monotonic() + seconds
@@ -97,7 +97,7 @@ class ServerlessServer:
                 threading.Thread(target=self._start_cold, name="serverless-start", daemon=True).start()
             self._changed.wait_for(lambda: not self._starting, timeout=seconds)
             if self._server is None:
-                raise NoAnswerError(timed_out=self._starting)
+                raise NoResponseError(timed_out=self._starting)
             return self._server
 
     def _start_cold(self) -> None:

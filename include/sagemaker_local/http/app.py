@@ -6,16 +6,15 @@ import asyncio
 import io
 import re
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
-from typing import IO, Any, cast
+from typing import IO, cast
 
-from include.sagemaker_local.control.faults import NoAnswerError
-from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.http.errors import refusal
+from include.sagemaker_local.errors import AwsError, NoAnswerError
 from include.sagemaker_local.http.guard import Guard, secured
-from include.sagemaker_local.http.messages import SPOOL_BYTES, Environ, Headers, Reply, asgi_environ
+from include.sagemaker_local.http.types import Environ, Headers, Receive, Reply, Scope, Send
+from include.sagemaker_local.http.wsgi import SPOOL_BYTES, asgi_environ
 from include.sagemaker_local.state.content import Content
 
 PIECE_BYTES = 256 * 1024
@@ -24,12 +23,9 @@ BODY_SECONDS = 60
 _NOT_IN_A_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _OURS = frozenset({"content-length", "transfer-encoding", "connection"})
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-
-class Lane(Enum):
-    """Kinds of work, each with threads of its own, so that none can hold up another."""
+class Pool(Enum):
+    """The thread pools: each kind of work has one of its own, so that none can hold up another."""
 
     CONTROL = "control"
     """Health and switches: no wait in them."""
@@ -41,7 +37,7 @@ class Lane(Enum):
     """Wait for something to happen: long polls of queues."""
 
 
-THREADS = {Lane.CONTROL: 2, Lane.ANSWERS: 16, Lane.INVOCATIONS: 128, Lane.WAITS: 128}
+THREADS = {Pool.CONTROL: 2, Pool.ANSWERS: 16, Pool.INVOCATIONS: 128, Pool.WAITS: 128}
 """At most; they are started when they are needed."""
 
 
@@ -49,23 +45,36 @@ class _GoneError(Exception):
     """The client has closed the connection."""
 
 
-class Front:
-    """The ASGI application. `answer` makes the reply of a WSGI environ, on a thread of the lane that `lane_of` says."""
+class Application:
+    """The ASGI application.
 
-    def __init__(self, guard: Guard, answer: Callable[[Environ], Reply], lane_of: Callable[[Environ], Lane]) -> None:
+    Args:
+        guard: decides which requests are answered.
+        answer: makes the reply of a WSGI environ, on a thread of the pool that `pool_of` names.
+        refuse: makes the reply to a request that is refused before it has been read.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        answer: Callable[[Environ], Reply],
+        pool_of: Callable[[Environ], Pool],
+        refuse: Callable[[Environ, AwsError], Reply],
+    ) -> None:
         self._guard = guard
         self._answer = answer
-        self._lane_of = lane_of
-        self._threads = {lane: ThreadPoolExecutor(count, lane.value) for lane, count in THREADS.items()}
+        self._pool_of = pool_of
+        self._refuse = refuse
+        self._threads = {pool: ThreadPoolExecutor(count, pool.value) for pool, count in THREADS.items()}
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         environ = asgi_environ(scope)
         closing: Headers = []
         try:
             status, headers, content = await self._reply(environ, receive)
         except AwsError as error:
-            status, headers, content = refusal(environ, error)
+            status, headers, content = self._refuse(environ, error)
             closing = [("Connection", "close")]  # what it sends of its body is not read any more
         except _GoneError:
             return
@@ -90,7 +99,7 @@ class Front:
         body.seek(0)
         environ.update({"wsgi.input": body, "CONTENT_LENGTH": str(size)})
         try:
-            threads = self._threads[self._lane_of(environ)]
+            threads = self._threads[self._pool_of(environ)]
             return await asyncio.get_running_loop().run_in_executor(threads, self._answer, environ)
         finally:
             body.close()
@@ -140,8 +149,8 @@ def _head(headers: Headers, content: bytes, status: int, bodiless: bool) -> Head
     length = next((value for name, value in headers if name.lower() == "content-length"), None)
     if length is None or not bodiless:
         length = str(len(content))
-    kept = [(name, value) for name, value in headers if name.lower() not in _OURS]
-    return kept if length is None or status == 204 else [*kept, ("Content-Length", length)]
+    others = [(name, value) for name, value in headers if name.lower() not in _OURS]
+    return others if length is None or status == 204 else [*others, ("Content-Length", length)]
 
 
 def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:

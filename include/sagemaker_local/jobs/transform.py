@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from include.sagemaker_local.containers.errors import JobError
 from include.sagemaker_local.containers.logs import LogStream
 from include.sagemaker_local.containers.model_data import DeploymentError, unpack_model
-from include.sagemaker_local.containers.model_server import Answer, ModelServer, NoAnswerError, prepare_container
+from include.sagemaker_local.containers.model_server import Answer, ModelServer, NoResponseError, prepare_container
 from include.sagemaker_local.containers.transfers import (
     BadGzipError,
     Fetch,
@@ -213,7 +213,7 @@ class TransformExecution(Execution[TransformJob]):
         for _ in range(self._tries):
             try:
                 answer = server.invoke(payload, headers, self._seconds)
-            except NoAnswerError:
+            except NoResponseError:
                 answer = None
             if self._cancelled.is_set() or (answer is not None and answer.status < 500):
                 break

@@ -1,1 +1,0 @@
-"""What is answered, or prepared, in front of moto because moto does it not at all or not as AWS does."""
