@@ -10,6 +10,7 @@ from typing import IO
 from include.sagemaker_local.api.dispatch import TARGET, answer, internal_failure
 from include.sagemaker_local.aws.app import LONG_POLL, MotoApp
 from include.sagemaker_local.aws.overrides.table import overrides
+from include.sagemaker_local.containers import isolation
 from include.sagemaker_local.context import Context, Settings
 from include.sagemaker_local.control.api import SWITCHES, ControlApi
 from include.sagemaker_local.control.faults import Faults
@@ -26,6 +27,7 @@ from include.sagemaker_local.http.wsgi import operation_of
 from include.sagemaker_local.identity import ACCESS_KEY, access_key
 from include.sagemaker_local.jobs.runner import JobRunner
 from include.sagemaker_local.operations.roles import create_default_role
+from include.sagemaker_local.operations.table import OperationContext
 from include.sagemaker_local.pages.refused import refused
 from include.sagemaker_local.state.store import Store
 
@@ -54,12 +56,14 @@ class Server:
     def _set_up(self, settings: Settings) -> None:
         self._moto = MotoApp(settings.state / "aws", settings.account)
         store = Store(settings.state / "sagemaker.sqlite")
-        self.context = Context(settings, store, Clients(settings.url, settings.region, self._answer))
-        self._moto.overrides |= overrides(self.context)
-        create_default_role(self.context)
-        self.context.jobs = JobRunner(self.context)
+        clients = Clients(settings.url, settings.region, self._answer)
+        context = Context(settings, store, clients, isolation.probe(settings.python))
+        self._moto.overrides |= overrides(context)
+        create_default_role(context)
+        jobs = JobRunner(context)
         self._faults = Faults()
-        self.context.endpoints = EndpointRunner(self.context, self._faults.rollback_fails)
+        endpoints = EndpointRunner(context, self._faults.rollback_fails)
+        self.context = OperationContext(settings, store, clients, context.isolation, jobs, endpoints)
         self._control_api = ControlApi(self.context, self._faults)
 
     def start(self) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Protocol, TypedDict
 
 from include.sagemaker_local import __version__
-from include.sagemaker_local.context import Context
 from include.sagemaker_local.control.faults import Faults
 from include.sagemaker_local.http.guard import ROOT
 from include.sagemaker_local.http.types import Reply
+from include.sagemaker_local.operations.table import OperationContext
 from include.sagemaker_local.pages.jobs import JOBS, answer_page
 from include.sagemaker_local.pages.objects import OBJECTS, answer_object
 from include.sagemaker_local.pages.registry import MODELS, answer_models_page
@@ -52,7 +52,7 @@ class Switch(Protocol):
 class ControlApi:
     """Answers every path below `ROOT`."""
 
-    def __init__(self, context: Context, faults: Faults) -> None:
+    def __init__(self, context: OperationContext, faults: Faults) -> None:
         self._context = context
         self._started = time.time()
         self._switches: dict[str, Switch] = {
@@ -81,7 +81,7 @@ class ControlApi:
         return {
             "status": "ok",
             "version": __version__,
-            "isolation": self._context.jobs.isolation,
+            "isolation": self._context.isolation,
             "python": str(settings.python),
             "state": str(settings.state),
             "memory_rss_bytes": _resident_bytes(),

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
-from include.sagemaker_local.context import OPERATIONS
 from include.sagemaker_local.errors import AwsError, NoAnswerError
 from include.sagemaker_local.http.types import Reply
+from include.sagemaker_local.operations.table import OPERATIONS
 
 
 class OperationRule(TypedDict):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path as File
 from typing import Any
 
+from include.sagemaker_local.jobs.job import TransformJob
 from include.sagemaker_local.jobs.jsonpath import Path, SelectionError
 
 CSV, JSON = "csv", "json"
@@ -30,8 +31,8 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Processing:
-    """DataProcessing: what of a record is sent, and what of record and answer is kept."""
+class DataProcessing:
+    """DataProcessing: what of a record is sent, and what of record and answer is stored."""
 
     kind: str
     """`csv` or `json`."""
@@ -91,10 +92,10 @@ class Processing:
         return text.getvalue().removesuffix("\n").encode()
 
 
-def parse_processing(request: dict[str, Any]) -> Processing | None:
+def parse_processing(request: TransformJob) -> DataProcessing | None:
     """DataProcessing of a transform job, None when it changes nothing. Raises ValueError for what is not possible."""
     given = request.get("DataProcessing", {})
-    input_filter, output_filter = (Path.parse(given.get(name, "$")) for name in ("InputFilter", "OutputFilter"))
+    input_filter, output_filter = Path.parse(given.get("InputFilter", "$")), Path.parse(given.get("OutputFilter", "$"))
     join = given.get("JoinSource") == "Input"
     if input_filter.everything and output_filter.everything and not join:
         return None
@@ -105,7 +106,7 @@ def parse_processing(request: dict[str, Any]) -> Processing | None:
     split = source.get("SplitType", "None")
     if join and split != target.get("AssembleWith", "None"):
         raise ValueError("JoinSource Input needs an AssembleWith that is the same as SplitType")
-    return Processing(kind, input_filter, output_filter, join, lines=split == "Line")
+    return DataProcessing(kind, input_filter, output_filter, join, lines=split == "Line")
 
 
 def _format(member: str, content_type: str | None) -> str:
@@ -115,7 +116,7 @@ def _format(member: str, content_type: str | None) -> str:
     return _FORMATS[name]
 
 
-def batches(file: File, *, lines: bool, single: bool, limit: int, processing: Processing | None) -> Iterator[Batch]:
+def batches(file: File, *, lines: bool, single: bool, limit: int, processing: DataProcessing | None) -> Iterator[Batch]:
     """The requests for one input file: of single records, or of as many as `limit` bytes hold (0: no limit).
 
     Raises DataError for a record that is larger than the limit.
