@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining.endpoints import invocation
-from sagemaker_retraining.endpoints.description import not_wanted, said_of_quota
+from sagemaker_retraining.endpoints.state import not_wanted, said_of_quota
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators import deploy
 from tests.conftest import LocalSageMaker

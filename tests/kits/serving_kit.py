@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow.sdk.exceptions import TaskDeferred
 
-from sagemaker_retraining.endpoints.description import served_model, version_of
+from sagemaker_retraining.endpoints.state import served_model, version_of
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators.deploy import DeployEndpointOperator
 from sagemaker_retraining.operators.verify import VerifyEndpointOperator

@@ -12,7 +12,7 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining import registry
-from sagemaker_retraining.endpoints.description import all_models, is_changing, pending_config
+from sagemaker_retraining.endpoints.state import all_models, is_changing, pending_config
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.requests.alarms import METRIC_NAMES
 from sagemaker_retraining.requests.hosting import is_content_name

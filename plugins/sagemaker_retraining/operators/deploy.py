@@ -10,8 +10,16 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from sagemaker_retraining.config.serving import LONGEST_ROLLOUT_SECONDS
-from sagemaker_retraining.endpoints.approved import require_approved, require_newest
-from sagemaker_retraining.endpoints.description import (
+from sagemaker_retraining.endpoints.autoscaling import (
+    AUTOSCALED,
+    autoscaling_of,
+    prepare_alarms,
+    register_autoscaling,
+    release_autoscaling,
+    restore_autoscaling,
+)
+from sagemaker_retraining.endpoints.preconditions import require_approved, require_newest
+from sagemaker_retraining.endpoints.state import (
     check_capture,
     check_capture_bucket,
     check_owner,
@@ -21,14 +29,6 @@ from sagemaker_retraining.endpoints.description import (
     pending_config,
     said_of_quota,
     served_model,
-)
-from sagemaker_retraining.endpoints.guards import (
-    AUTOSCALED,
-    autoscaling_of,
-    prepare_alarms,
-    register_autoscaling,
-    release_autoscaling,
-    restore_autoscaling,
 )
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.requests.alarms import on_new_fleet

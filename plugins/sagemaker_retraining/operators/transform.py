@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTransformOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from sagemaker_retraining.endpoints.approved import require_approved
+from sagemaker_retraining.endpoints.preconditions import require_approved
 from sagemaker_retraining.hooks import TRANSFORM
 from sagemaker_retraining.operators.jobs import ResumableJobMixin
 from sagemaker_retraining.outcomes import JobError, transform_result

@@ -14,11 +14,11 @@ from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sagemaker_retraining import registry
-from sagemaker_retraining.endpoints.description import pending_config, serves, update_problem, version_of
-from sagemaker_retraining.endpoints.guards import release_autoscaling, restore_autoscaling, served_instance_type
-from sagemaker_retraining.endpoints.history import record_verified
+from sagemaker_retraining.endpoints.autoscaling import release_autoscaling, restore_autoscaling, served_instance_type
 from sagemaker_retraining.endpoints.invocation import AsynchronousInvoker, Invoker, ModelAnswerError, Row
+from sagemaker_retraining.endpoints.service_history import record_verified
 from sagemaker_retraining.endpoints.shadow import compare_shadow
+from sagemaker_retraining.endpoints.state import pending_config, serves, update_problem, version_of
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.links import ReportLink, report_address
 from sagemaker_retraining.predictions import predictions

@@ -19,15 +19,15 @@ from sagemaker_retraining.config import (
     load_model,
     model_folder,
 )
-from sagemaker_retraining.endpoints.approved import require_approved
-from sagemaker_retraining.endpoints.description import (
+from sagemaker_retraining.endpoints.preconditions import require_approved
+from sagemaker_retraining.endpoints.service_history import number_of, record
+from sagemaker_retraining.endpoints.state import (
     challenger_model,
     is_changing,
     pending_config,
     served_model,
     version_of,
 )
-from sagemaker_retraining.endpoints.history import number_of, record
 from sagemaker_retraining.hooks import RetrainingHook, server_side_encryption
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import RunPlan, package_code

@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining import registry
-from sagemaker_retraining.endpoints.description import served_model, version_of
+from sagemaker_retraining.endpoints.state import served_model, version_of
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.requests.approval import short_name
 from sagemaker_retraining.requests.service_history import DEPLOY, has_served, is_noted, served_line, served_request

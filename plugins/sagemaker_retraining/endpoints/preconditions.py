@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining import registry
-from sagemaker_retraining.endpoints.description import all_models, version_of
+from sagemaker_retraining.endpoints.state import all_models, version_of
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.promotion_rule import Version, superseding
 from sagemaker_retraining.requests.approval import APPROVED, REJECTED, decision_of, short_name

@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import ClientError
 
-from sagemaker_retraining.endpoints.description import alarms, variants
+from sagemaker_retraining.endpoints.state import alarms, variants
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.requests.autoscaling import scalable_target
 from sagemaker_retraining.requests.hosting import VARIANT
