@@ -19,7 +19,7 @@ from sagemaker_retraining.cli.main import main
 from sagemaker_retraining.cli.new import SKELETON
 from sagemaker_retraining.cli.plan import preview
 from sagemaker_retraining.config.metrics import known_metrics
-from sagemaker_retraining.gate import decide, fill_report
+from sagemaker_retraining.gate import decide_gate, fill_report
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import code_files
 from tests.conftest import JOBS_PYTHON, REPOSITORY
@@ -168,7 +168,7 @@ def test_its_scripts_work(project: ExampleProject, tmp_path: Path) -> None:
     low, high = evaluation["comparison"]["auc"]["confidence_interval"]
     assert low < evaluation["comparison"]["auc"]["difference"] < high
     assert evaluation["holdout"]["rows"] == 2000
-    decision = decide(evaluation, GATE)
+    decision = decide_gate(evaluation, GATE)
     assert (decision.passed, decision.warnings) == (True, ())
     assert "not worse than the champion (tolerance 0.02): auc 0." in decision.reason
     assert f"95 % interval {low:+.4f} to {high:+.4f}" in decision.reason
@@ -199,8 +199,8 @@ def test_a_worse_log_loss_is_refused(project: ExampleProject) -> None:
     def evaluation(loss: float) -> dict[str, Any]:
         return {"binary_classification_metrics": {"auc": {"value": 0.7}, "log_loss": {"value": loss}}}
 
-    assert not decide({**evaluation(0.60), "champion": evaluation(0.50)}, gate).passed
-    assert decide({**evaluation(0.50), "champion": evaluation(0.60)}, gate).passed
+    assert not decide_gate({**evaluation(0.60), "champion": evaluation(0.50)}, gate).passed
+    assert decide_gate({**evaluation(0.50), "champion": evaluation(0.60)}, gate).passed
 
 
 def test_its_metrics_are_those_of_scikit_learn(project: ExampleProject) -> None:
