@@ -187,4 +187,4 @@ def test_nothing_else_in_the_package_puts_objects() -> None:
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in puts
     }
-    assert found == {("hooks.py", "put_object"), ("transitions.py", "upload_fileobj")}
+    assert found == {("hooks.py", "put_object"), ("rollback.py", "upload_fileobj")}

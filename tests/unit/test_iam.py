@@ -23,7 +23,6 @@ PACKAGE = Path(__file__).parents[2] / "plugins" / "sagemaker_retraining"
 VERSION = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/demo-model/8"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/{JOB_ROLE}"
 POLICIES = sorted(file.stem for file in FOLDER.glob("*.json") if file.stem != "eventbridge-rule")
-ROLES = ("dag-role", "job-role", "approver")
 
 
 def may(name: str, call: Call) -> bool:

@@ -16,7 +16,6 @@ from sagemaker_retraining.shadow import compare, pair_up, shadow_report
 from sagemaker_retraining.shadow.comparison import numbers, percentile
 from sagemaker_retraining.shadow.report import histogram
 
-ANSWERS = {"production": 0.25, "shadow": 0.5}
 TRAFFIC: dict[str, Any] = {
     "invocations": 10,
     "errors_4xx": 0,

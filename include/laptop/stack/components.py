@@ -56,10 +56,10 @@ def airflow_components() -> list[Component]:
     ]
 
 
-def get_json(url: str, timeout: float = 5) -> dict[str, Any] | None:
+def get_json(url: str) -> dict[str, Any] | None:
     """The JSON behind an address, or None when nothing answers (yet)."""
     try:
-        with DIRECT.open(url, timeout=timeout) as answer:
+        with DIRECT.open(url, timeout=5) as answer:
             body: dict[str, Any] = json.load(answer)
             return body
     except (OSError, ValueError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -115,8 +114,6 @@ SecurityGroupId = Annotated[str, Rule(r"sg-[0-9a-f]{8,17}", "a security group id
 TagText = Annotated[str, Rule(r"[\w .:/=+@-]{1,128}", "tag text: 1 to 128 letters, digits, spaces and _ . : / = + - @")]
 VariableName = Annotated[str, Rule(r"[a-zA-Z_][a-zA-Z0-9_]*", "a name such as LOG_LEVEL: letters, digits and _")]
 
-Texts = Annotated[tuple[str, ...], Field(strict=False)]
 ContentTypes = Annotated[tuple[ContentType, ...], Field(strict=False, min_length=1)]
 InstanceTypes = Annotated[tuple[InstanceType, ...], Field(strict=False, min_length=1)]
 Scalar = bool | int | float | str
-Scalars = Mapping[VariableName, Scalar]

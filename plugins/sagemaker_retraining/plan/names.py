@@ -21,9 +21,9 @@ _JOB_NAME_KEYS = ("TrainingJobName", "ProcessingJobName", "TransformJobName")
 _OWNERSHIP = ("project", "model", "env")
 
 
-def short_hash(*parts: str, length: int = 8) -> str:
-    """The first hexadecimal digits of a SHA-256 over the parts."""
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:length]
+def short_hash(*parts: str) -> str:
+    """The first 8 hexadecimal digits of a SHA-256 over the parts."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
 
 
 def fingerprint(value: Any) -> str:
