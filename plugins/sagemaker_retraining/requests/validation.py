@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sagemaker_retraining.requests.rules import cross_field_problems
+from sagemaker_retraining.requests.cross_field_rules import cross_field_problems
 
 _TYPES: dict[str, tuple[type[Any], ...]] = {
     "string": (str,),
