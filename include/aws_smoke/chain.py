@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,7 +103,7 @@ class Chain:
     def deploy(self, arn: str) -> None:
         """Model, endpoint config and endpoint."""
         made = deployment_requests(self.smoke.requests["deploy"], arn)
-        model, config, endpoint = (made[name] for name in ("CreateModel", "CreateEndpointConfig", "CreateEndpoint"))
+        model, config, endpoint = made["CreateModel"], made["CreateEndpointConfig"], made["CreateEndpoint"]
         self.made |= {"model": model, "config": config, "endpoint": endpoint}
         name = endpoint["EndpointName"]
         self.say(f"endpoint {name}")
@@ -139,7 +139,7 @@ class Chain:
         self.call("transform", "CreateTransformJob", request)
         self.ended("transform-describe", "Transform", name)
 
-    def call(self, name: str, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+    def call(self, name: str, operation: str, request: Mapping[str, object]) -> dict[str, Any]:
         """A request that must succeed. Raises SmokeError."""
         try:
             return self.recorder.call(name, "sagemaker", operation, request)
