@@ -39,11 +39,6 @@ def session(sagemaker_local: LocalSageMaker, reaching_the_server: None) -> Any:
 
 
 @pytest.fixture(scope="module")
-def jobs(sagemaker_local: LocalSageMaker) -> Jobs:
-    return Jobs(sagemaker_local)
-
-
-@pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sdk_kit.source(tmp_path_factory.mktemp("sdk"))
 

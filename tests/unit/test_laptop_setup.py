@@ -19,7 +19,7 @@ GPU = ("nvidia", "torch", "tensorflow", "cupy", "triton")
 
 def find_python(folder: Path, wanted: str = "") -> subprocess.CompletedProcess[str]:
     """Run find_python.sh where only the programs of `folder` are on PATH."""
-    script = ROOT / "include" / "laptop" / "find_python.sh"
+    script = ROOT / "include" / "laptop" / "setup" / "find_python.sh"
     return subprocess.run(
         ["/bin/sh", str(script), wanted],
         env={"PATH": str(folder)},
