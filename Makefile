@@ -74,16 +74,13 @@ aws-smoke: ## The smallest full chain on the real SageMaker of ENV=prod, recorde
 	$(set_up) run
 	@$(BIN)/python -m include.aws_smoke "$(ENV)"
 
-lock: ## Resolve the locks anew from requirements*.txt
+lock: ## Resolve the locks anew from pyproject.toml and requirements-jobs.txt
 	$(set_up) dev
-	@for minor in 11 12; do \
-		$(UV) --python-version 3.$$minor requirements.txt requirements-local.txt requirements-dev.txt -o locks/dev-py3$$minor.txt && \
-		$(UV) --python-version 3.$$minor -c locks/dev-py3$$minor.txt requirements.txt requirements-local.txt -o locks/run-py3$$minor.txt || exit 1; \
-	done
+	@.venv-uv/bin/uv lock
+	@.venv-uv/bin/uv export --quiet --frozen --only-group installer -o locks/uv.txt
 	@pins=$$(sed -n 's/^-c //p' requirements-jobs.txt) && \
 		$(UV) --universal --python-version $$(sed -n 's/^# Locked for Python \(3\.[0-9]*\).*/\1/p' $$pins) requirements-jobs.txt -o locks/jobs.txt
 	@$(UV) --universal --python-version 3.11 deploy/mwaa/image.txt -o locks/mwaa.txt
-	@grep '^uv==' locks/dev-py311.txt | sed 's/ .*//' | $(UV) --universal --python-version 3.11 - -o locks/uv.txt
 
 clean: down ## Stop everything and remove the environments and all local state
 	rm -rf dist .venv .venv-jobs .venv-uv .local .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

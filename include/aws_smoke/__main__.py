@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from include.aws_smoke.recorder import Recorder
 from include.aws_smoke.redact import Redactor
 from sagemaker_retraining.config import ConfigError, EnvironmentConfig
 
-RECORDINGS = Path(".local/aws-smoke")
+RECORDINGS = Path(os.environ.get("RETRAINING_LOCAL", ".local"), "aws-smoke")
 YES = "yes"
 
 

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -66,8 +67,6 @@ def check(environment: str, include: Path) -> None:
 
 def build_wheel(folder: Path) -> Path:
     """The package as a wheel, the same bytes whenever it is built (pyproject.toml: uv_build, which is part of uv)."""
-    if not UV.exists():  # set-up makes do with pip where there is no uv for the machine
-        raise LaptopError(f"make package builds the wheel with uv, and {UV} is not there: build on another machine.")
     done = subprocess.run(
         [str(UV), "build", "--wheel", "--offline", "--quiet", "--out-dir", str(folder), str(ROOT)],
         capture_output=True,
@@ -107,7 +106,7 @@ def write_airflow(folder: Path, wheel: Path, project: Path) -> None:
     write_dags(folder / "dags", project)
     write_include(folder / "include", project)
     shutil.copy(wheel, folder)
-    shutil.copy(ROOT / "requirements.txt", folder)
+    (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in pinned()))
 
 
 def write_dags(folder: Path, project: Path) -> None:
@@ -141,13 +140,18 @@ def revision(project: Path) -> str:
 
 def fill_in(source: Path, target: Path, wheel: Path, environment: str) -> None:
     """Copy a file of deploy/ with its `@…@` filled in."""
-    needs = (ROOT / "requirements.txt").read_text().splitlines()
-    providers = "\n".join(line for line in needs if line.startswith("apache-airflow-providers-"))
+    providers = "\n".join(line for line in pinned() if line.startswith("apache-airflow-providers-"))
     text = source.read_text()
     for mark, value in (("@WHEEL@", wheel.name), ("@ENVIRONMENT@", environment), ("@PROVIDERS@", providers)):
         text = text.replace(mark, value)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text)
+
+
+def pinned() -> list[str]:
+    """What a deployed project needs, with exact versions: the group `airflow` of pyproject.toml."""
+    lines: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["airflow"]
+    return lines
 
 
 def copy(source: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""The errors SageMaker answers with, as exceptions: code, HTTP status and message as AWS words them."""
+"""What a request ends with instead of an answer, as exceptions; code, HTTP status and message as AWS words them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ class AwsError(Exception):
         self.message = message
         self.status = status
         self.fields = fields
+
+
+class NoAnswerError(Exception):
+    """The connection is to be closed without an answer, kept alive or not."""
 
 
 def validation_error(message: str) -> AwsError:

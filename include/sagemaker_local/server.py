@@ -9,21 +9,22 @@ from typing import IO
 
 from include.sagemaker_local.api.dispatch import TARGET, answer, internal_failure
 from include.sagemaker_local.aws.app import LONG_POLL, MotoApp
-from include.sagemaker_local.aws.front.table import fronts
+from include.sagemaker_local.aws.overrides.table import fronts
 from include.sagemaker_local.context import Context, Settings
 from include.sagemaker_local.control.api import SWITCHES, ControlApi
-from include.sagemaker_local.control.faults import Faults, NoAnswerError
+from include.sagemaker_local.control.faults import Faults
 from include.sagemaker_local.endpoints.invoke import MAX_BODY_BYTES
 from include.sagemaker_local.endpoints.runner import EndpointRunner
-from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.http.app import Front, Lane
+from include.sagemaker_local.errors import AwsError, NoAnswerError
+from include.sagemaker_local.http.app import Application, Pool
 from include.sagemaker_local.http.errors import error_reply, signing_service
 from include.sagemaker_local.http.guard import ROOT, Guard
-from include.sagemaker_local.http.messages import Clients, Environ, Reply, operation_of
 from include.sagemaker_local.http.server import HttpServer
+from include.sagemaker_local.http.wsgi import Clients, Environ, Reply, operation_of
 from include.sagemaker_local.identity import ACCESS_KEY, access_key
 from include.sagemaker_local.jobs.runner import JobRunner
 from include.sagemaker_local.operations.roles import create_default_role
+from include.sagemaker_local.pages.refused import refused
 from include.sagemaker_local.state.store import Store
 
 log = logging.getLogger(__name__)
@@ -40,8 +41,8 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._lock_file = _lock(settings)
-        front = Front(Guard(settings.allow_hosts), self._answer, lane_of)
-        self._web = HttpServer(settings.host, settings.port, front)
+        application = Application(Guard(settings.allow_hosts), self._answer, pool_of, refused)
+        self._web = HttpServer(settings.host, settings.port, application)
         try:
             self._set_up(settings)
         except BaseException:
@@ -103,14 +104,14 @@ class Server:
         return self._moto.answer(environ, service)
 
 
-def lane_of(environ: Environ) -> Lane:
-    """The threads that answer a request: what waits for something else must not hold those that answer the rest."""
+def pool_of(environ: Environ) -> Pool:
+    """The thread pool that answer a request: what waits for something else must not hold up the rest."""
     path = environ["PATH_INFO"]
     if path in SWITCHES:
-        return Lane.CONTROL
+        return Pool.CONTROL
     if path.endswith("/invocations") and _INVOCATION.fullmatch(path):
-        return Lane.INVOCATIONS
-    return Lane.WAITS if operation_of(environ) == LONG_POLL else Lane.ANSWERS
+        return Pool.INVOCATIONS
+    return Pool.WAITS if operation_of(environ) == LONG_POLL else Pool.ANSWERS
 
 
 def _call_body(body: IO[bytes]) -> bytes:

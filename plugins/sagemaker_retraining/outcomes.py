@@ -10,9 +10,63 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
+# boto3's answer to Describe of a job of any kind: each kind has members of its own, and spells the common ones its way.
 Description = Mapping[str, Any]
+
+
+class TrainingResult(TypedDict):
+    """The XCom of a training job; times are ISO 8601 in UTC, None where there is none."""
+
+    name: str
+    arn: str
+    status: str
+    secondary_status: str | None
+    model_artifact: str | None
+    metrics: dict[str, float | None]
+    training_seconds: int | None
+    billable_seconds: int | None
+    instance_count: int | None
+    savings_pct: float | None
+    interruptions: int
+    spot: bool
+    started_at: str | None
+    ended_at: str | None
+
+
+class ProcessingResult(TypedDict):
+    """The XCom of a processing job; `outputs` are URIs by name.
+
+    The API has no billable figure for processing: `seconds` times `instance_count` is what is billed.
+    """
+
+    name: str
+    arn: str
+    status: str
+    exit_message: str | None
+    seconds: float | None
+    instance_count: int | None
+    outputs: dict[str, str]
+    started_at: str | None
+    ended_at: str | None
+
+
+class TransformResult(TypedDict):
+    """The XCom of a transform job; `output` is an S3 prefix."""
+
+    name: str
+    arn: str
+    status: str
+    model: str
+    output: str
+    seconds: float | None
+    instance_count: int
+    started_at: str | None
+    ended_at: str | None
+
+
+JobResult = TrainingResult | ProcessingResult | TransformResult
 
 
 class Outcome(StrEnum):
@@ -284,12 +338,8 @@ def interruptions(description: Description) -> int:
     return sum(item["Status"] == "Interrupted" for item in description.get("SecondaryStatusTransitions", []))
 
 
-def training_result(description: Description) -> dict[str, Any]:
-    """The XCom of a training job.
-
-    `{name, arn, status, secondary_status, model_artifact, metrics, training_seconds, billable_seconds, instance_count,
-    savings_pct, interruptions, spot, started_at, ended_at}`; times are ISO 8601 in UTC, None where there is none.
-    """
+def training_result(description: Description) -> TrainingResult:
+    """What is passed on of a described training job."""
     training, billable = description.get("TrainingTimeInSeconds"), description.get("BillableTimeInSeconds")
     return {
         "name": description["TrainingJobName"],
@@ -309,12 +359,8 @@ def training_result(description: Description) -> dict[str, Any]:
     }
 
 
-def processing_result(description: Description) -> dict[str, Any]:
-    """The XCom of a processing job.
-
-    `{name, arn, status, exit_message, seconds, instance_count, outputs: {name: uri}, started_at, ended_at}`; the API
-    has no billable figure for processing: `seconds` times `instance_count` is what is billed.
-    """
+def processing_result(description: Description) -> ProcessingResult:
+    """What is passed on of a described processing job."""
     start, end = description.get("ProcessingStartTime"), description.get("ProcessingEndTime")
     outputs = description.get("ProcessingOutputConfig", {}).get("Outputs", [])
     return {
@@ -330,11 +376,8 @@ def processing_result(description: Description) -> dict[str, Any]:
     }
 
 
-def transform_result(description: Description) -> dict[str, Any]:
-    """The XCom of a transform job.
-
-    `{name, arn, status, model, output, seconds, instance_count, started_at, ended_at}`; output is an S3 prefix.
-    """
+def transform_result(description: Description) -> TransformResult:
+    """What is passed on of a described transform job."""
     start, end = description.get("TransformStartTime"), description.get("TransformEndTime")
     return {
         "name": description["TransformJobName"],

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from sagemaker_retraining.period import Period
 
 SUCCESS = "_SUCCESS"
+
+
+class RawData(TypedDict):
+    """The XCom of `data_ready`: which objects the run reads; `months` and `missing` are YYYY-MM, sorted.
+
+    `fingerprint` is a SHA-256 over the names and ETags of all objects: equal data give an equal value.
+    """
+
+    manifest_uri: str
+    months: list[str]
+    missing: list[str]
+    objects: int
+    bytes: int
+    fingerprint: str
 
 
 def month_of(name: str) -> Period | None:

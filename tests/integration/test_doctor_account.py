@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from sagemaker_retraining.doctor import Finding, Status
 from sagemaker_retraining.doctor.bucket import bucket_checks
 from sagemaker_retraining.doctor.data import data_checks
+from sagemaker_retraining.doctor.findings import Finding, Status
 from sagemaker_retraining.doctor.images import image_checks
 from sagemaker_retraining.doctor.keys import key_checks
 from sagemaker_retraining.doctor.network import network_checks

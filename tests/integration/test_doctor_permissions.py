@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sagemaker_retraining.doctor import Status
+from sagemaker_retraining.doctor.findings import Status
 from sagemaker_retraining.doctor.permissions import permission_checks
 from sagemaker_retraining.doctor.roles import role_checks
 from tests.kits.doctor_kit import (

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sagemaker_retraining.doctor import Status
 from sagemaker_retraining.doctor.bucket import bucket_checks
 from sagemaker_retraining.doctor.data import data_checks
+from sagemaker_retraining.doctor.findings import Status
 from sagemaker_retraining.doctor.keys import key_checks
 from tests.kits.doctor_kit import (
     ACCOUNT,

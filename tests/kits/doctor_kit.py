@@ -21,7 +21,10 @@ from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.http.errors import error_in_protocol
 from sagemaker_retraining.cli.doctor import scope_of
 from sagemaker_retraining.config import load_environment, load_model
-from sagemaker_retraining.doctor import Aws, Caller, Check, Finding, Scope, Status, findings_of
+from sagemaker_retraining.doctor.aws import Aws
+from sagemaker_retraining.doctor.findings import Check, Finding, Status, findings_of
+from sagemaker_retraining.doctor.identity import Caller
+from sagemaker_retraining.doctor.scope import Scope
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.requests.policies import policies, trust_policy
 from tests.conftest import LocalSageMaker

@@ -1,6 +1,6 @@
 """IAM for tests: the policies of `include/iam/`, what a boto3 call asks of them, and whether they allow it.
 
-The evaluator is the local SageMaker's own: include/sagemaker_local/aws/front/policies.py.
+The evaluator is the local SageMaker's own: include/sagemaker_local/aws/overrides/policies.py.
 Which resources and condition keys an action has:
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
 """
@@ -19,7 +19,7 @@ from unittest.mock import patch
 from aiobotocore.client import AioBaseClient
 from botocore.client import BaseClient
 
-from include.sagemaker_local.aws.front.policies import ALLOWED, Ask, decide
+from include.sagemaker_local.aws.overrides.policies import ALLOWED, Ask, decide
 from sagemaker_retraining.config import EnvironmentConfig
 from sagemaker_retraining.requests.policies import policies
 
@@ -156,7 +156,7 @@ def recorded_calls() -> Iterator[list[Call]]:
         return record
 
     with (
-        patch.object(BaseClient, "_make_api_call", recording(BaseClient._make_api_call)),
+        patch.object(BaseClient, "_make_api_call", recording(vars(BaseClient)["_make_api_call"])),
         patch.object(AioBaseClient, "_make_api_call", recording(AioBaseClient._make_api_call)),
     ):
         yield calls

@@ -26,7 +26,6 @@ class Laptop:
             "RETRAINING_LOCAL": str(folder),
             "AIRFLOW_PORT": str(airflow_port),
             "SAGEMAKER_PORT": str(sagemaker_port),
-            "PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'plugins'}",
         }
 
     def command(self, *arguments: str) -> list[str]:

@@ -43,10 +43,7 @@ class Release:
     """The stack of `python -m tests.e2e.release`."""
 
     def __init__(self, folder: Path) -> None:
-        environment = os.environ | {
-            "RETRAINING_LOCAL": str(folder),
-            "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'plugins'}",
-        }
+        environment = os.environ | {"RETRAINING_LOCAL": str(folder)}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.e2e.release"],
             cwd=REPOSITORY,
@@ -129,7 +126,6 @@ class Release:
         """The project's command line, with boto3's own settings."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "AIRFLOW"))}
         environment = kept | {
-            "PYTHONPATH": str(REPOSITORY / "plugins"),
             "RETRAINING_HOME": str(self.project),
             "AWS_ENDPOINT_URL": self.sagemaker_url,
             "AWS_ACCESS_KEY_ID": "cli",

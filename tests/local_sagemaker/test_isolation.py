@@ -116,7 +116,7 @@ def test_a_job_dies_with_the_process_that_started_it(mode: str, tmp_path: Path) 
     owner = f"""
 import os, sys, time
 from pathlib import Path
-from include.sagemaker_local.jobs import isolation
+from include.sagemaker_local.containers import isolation
 from include.sagemaker_local.containers.container import Container
 directory = Path({str(tmp_path)!r})
 isolation.prepare(directory)
@@ -154,7 +154,8 @@ class RewritingSageMaker(LocalSageMaker):
 
     program = (
         "-c",
-        "import sys; from include.sagemaker_local.jobs import isolation; isolation.probe = lambda python: 'rewrite'; "
+        "import sys; from include.sagemaker_local.containers import isolation; "
+        "isolation.probe = lambda python: 'rewrite'; "
         "from include.sagemaker_local.__main__ import main; sys.exit(main())",
     )
 

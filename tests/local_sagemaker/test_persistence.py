@@ -220,10 +220,12 @@ def test_a_state_of_another_moto_is_refused(make_sagemaker_local: Make) -> None:
         server.start()
 
 
-def test_a_snapshot_of_an_earlier_version_is_taken_over(make_sagemaker_local: Make) -> None:
-    """The file is one that the program wrote before it had a database (tests/local_sagemaker/old_state/README.md)."""
+@pytest.mark.parametrize("name", ["snapshot.pickle", "state.sqlite"])
+def test_the_state_of_an_earlier_version_is_taken_over(make_sagemaker_local: Make, name: str) -> None:
+    """Both files name modules that have moved since (tests/local_sagemaker/old_state/README.md)."""
     server = make_sagemaker_local()
-    shutil.copytree(OLD_STATE, server.state / "aws")
+    shutil.copytree(OLD_STATE / "bodies", server.state / "aws/bodies")
+    shutil.copy(OLD_STATE / name, server.state / "aws" / name)
     server.start()
     server.client("sagemaker").create_model_package_group(ModelPackageGroupName="kept")  # SageMaker's own are not in it
     seen = content(server)

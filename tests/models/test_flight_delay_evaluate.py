@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sagemaker_retraining.config.metrics import known_metrics
-from sagemaker_retraining.gate import decide, fill_report
+from sagemaker_retraining.gate import decide_gate, fill_report
 from tests.kits import flight_delay_kit as kit
 
 GATE = {
@@ -292,7 +292,7 @@ def test_wrong_bootstrap_is_refused_before_any_work(tmp_path: Path, variable: st
 
 def test_the_gate_reads_what_is_written(compared: Path) -> None:
     """From the job's files to the decision, which finds its place in the report."""
-    decision = decide(evaluation(compared), GATE)
+    decision = decide_gate(evaluation(compared), GATE)
     assert (decision.passed, decision.warnings) == (True, ())
     assert "better than the champion: auc 0." in decision.reason
     page = fill_report((compared / "report/report.html").read_bytes(), decision.to_dict())

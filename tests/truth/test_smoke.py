@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -32,12 +31,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSageMaker]
 
 def start(server: LocalSageMaker, folder: Path, environment: str = "local") -> subprocess.Popen[str]:
     """`python -m include.aws_smoke`, whose recordings go below the folder."""
-    paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "plugins")])
-    variables = {**server.environment(), "PYTHONPATH": paths, "RETRAINING_HOME": str(REPOSITORY)}
+    variables = {**server.environment(), "RETRAINING_LOCAL": str(folder / ".local")}
     command = [sys.executable, "-m", "include.aws_smoke", environment]
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        command, cwd=folder, env=variables, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True
+        command, cwd=REPOSITORY, env=variables, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from datetime import date
@@ -15,7 +14,7 @@ from sagemaker_retraining.cli import scripts
 from sagemaker_retraining.cli.main import main
 from tests.kits.project import ENVIRONMENT, MODEL, ExampleProject
 
-PLUGINS = Path(__file__).parents[2] / "plugins"
+INCLUDE = Path(__file__).parents[2] / "include"
 
 
 @pytest.fixture
@@ -28,8 +27,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ExampleProject:
 
 def test_in_a_process(project: ExampleProject, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sagemaker_retraining", "lint"]
-    environment = os.environ | {"PYTHONPATH": str(PLUGINS)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (done.returncode, done.stdout) == (0, "ok: demo_model in prod, test\n")
     assert all("gets no patches since" in line for line in done.stderr.splitlines())
 
@@ -240,7 +238,7 @@ class TestSchema:
         assert main(["schema", of]) == 0
         schema = json.loads(capsys.readouterr().out)
         Draft202012Validator.check_schema(schema)
-        include = PLUGINS.parent / "include"
+        include = INCLUDE
         files = list(include.glob("models/*/model.yaml" if of == "model" else "environments/*.yaml"))
         assert files
         for file in files:

@@ -1,4 +1,4 @@
-"""The reference pages are made from the code: every key and every command is documented as it is.
+"""The reference pages are made from the code: every key, every command and what imports what.
 
 After a change: `REGENERATE_DOCS=1 python -m pytest tests/unit/test_docs.py`, and read the diff.
 """
@@ -18,6 +18,7 @@ from pydantic_core import PydanticUndefined
 from sagemaker_retraining.cli.main import parser
 from sagemaker_retraining.config import EnvironmentConfig, ModelConfig
 from sagemaker_retraining.dags import retraining_dag
+from tests.kits.import_graph import mermaid
 
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
@@ -93,6 +94,7 @@ def help_of(command: str) -> str:
 PARTS = {
     ("configuration.md", "model.yaml"): lambda: table(ModelConfig),
     ("configuration.md", "environment.yaml"): lambda: table(EnvironmentConfig),
+    ("architecture.md", "package"): lambda: mermaid("sagemaker_retraining"),
     **{
         ("cli.md", command or "all"): lambda command=command: help_of(command)
         for command in ("", "new", "lint", "plan", "schema", "iam", "doctor", "status", "approve", "reject")

@@ -11,20 +11,19 @@ from botocore.exceptions import ClientError
 
 from sagemaker_retraining.cli.doctor import scope_of
 from sagemaker_retraining.config import load_environment
-from sagemaker_retraining.doctor import Caller, Scope, Status
-from sagemaker_retraining.doctor.asks import Ask, asks, batches
 from sagemaker_retraining.doctor.bucket import judge_lifecycle
-from sagemaker_retraining.doctor.connections import Connection, connection_checks, role_of
-from sagemaker_retraining.doctor.connections import judge as judge_connection
-from sagemaker_retraining.doctor.data import judge as judge_data
+from sagemaker_retraining.doctor.connections import Connection, connection_checks, judge_connection, role_of
+from sagemaker_retraining.doctor.data import judge_raw_data
 from sagemaker_retraining.doctor.errors import explained
+from sagemaker_retraining.doctor.findings import Status
+from sagemaker_retraining.doctor.identity import Caller
 from sagemaker_retraining.doctor.keys import names_role, unusable
 from sagemaker_retraining.doctor.network import judge_routes
-from sagemaker_retraining.doctor.permissions import BOUNDARY, NOT_HELD, ORGANIZATION, why_not
-from sagemaker_retraining.doctor.permissions import judge as judge_permissions
-from sagemaker_retraining.doctor.quotas import Need, Quota, needs
-from sagemaker_retraining.doctor.quotas import judge as judge_quotas
+from sagemaker_retraining.doctor.permissions import BOUNDARY, NOT_HELD, ORGANIZATION, judge_permissions, why_not
+from sagemaker_retraining.doctor.questions import Question, batches, questions_about
+from sagemaker_retraining.doctor.quotas import Need, Quota, judge_quotas, needs
 from sagemaker_retraining.doctor.roles import judge_trust
+from sagemaker_retraining.doctor.scope import Scope
 from sagemaker_retraining.period import Period
 from tests.kits.project import ExampleProject
 
@@ -58,25 +57,25 @@ def test_who_is_simulated(arn: str, principal: str | None) -> None:
 def test_questions_are_about_things_there_can_be(tmp_path: Path) -> None:
     """Each action is asked about its own kind of resource, named as the runs will name it, and with its conditions."""
     found = scope(tmp_path)
-    questions = asks(found.policies["dag-role"], found)
+    questions = questions_about(found.policies["dag-role"], found)
     start = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}"
-    assert {ask.resource for ask in questions if ask.action == "sagemaker:CreateTrainingJob"} == {
+    assert {question.resource for question in questions if question.action == "sagemaker:CreateTrainingJob"} == {
         f"{start}:training-job/demo-model-doctor"
     }
-    assert Ask("sagemaker:UpdateEndpoint", f"{start}:endpoint/demo-model-prod") in questions
+    assert Question("sagemaker:UpdateEndpoint", f"{start}:endpoint/demo-model-prod") in questions
     pending = (("sagemaker:ModelApprovalStatus", "string", "PendingManualApproval"),)
     for resource in ("model-package-group/demo-model-prod", "model-package/demo-model-prod/1"):
-        assert Ask("sagemaker:CreateModelPackage", f"{start}:{resource}", pending) in questions
-    assert Ask("sagemaker:CreateEndpoint", f"{start}:endpoint-config/demo-model-prod-doctor") in questions
+        assert Question("sagemaker:CreateModelPackage", f"{start}:{resource}", pending) in questions
+    assert Question("sagemaker:CreateEndpoint", f"{start}:endpoint-config/demo-model-prod-doctor") in questions
     passed = (("iam:PassedToService", "string", "sagemaker.amazonaws.com"),)
-    assert Ask("iam:PassRole", ROLE, passed) in questions
-    assert Ask("s3:PutObject", "arn:aws:s3:::demo-bucket/risk/prod/demo_model/doctor") in questions
-    assert Ask("s3:GetObject", "arn:aws:s3:::lake/flights/demo_model/doctor") in questions
-    assert [ask for ask in questions if "*" in ask.resource and ask.resource != "*"] == []
-    pulled = asks(found.policies["job-role"], found)
+    assert Question("iam:PassRole", ROLE, passed) in questions
+    assert Question("s3:PutObject", "arn:aws:s3:::demo-bucket/risk/prod/demo_model/doctor") in questions
+    assert Question("s3:GetObject", "arn:aws:s3:::lake/flights/demo_model/doctor") in questions
+    assert [question for question in questions if "*" in question.resource and question.resource != "*"] == []
+    pulled = questions_about(found.policies["job-role"], found)
     image = f"arn:aws:ecr:{REGION}:141502667606:repository/sagemaker-xgboost"
-    assert Ask("ecr:BatchGetImage", image) in pulled
-    grant = [ask.context for ask in questions if ask.action == "kms:CreateGrant"]
+    assert Question("ecr:BatchGetImage", image) in pulled
+    grant = [question.context for question in questions if question.action == "kms:CreateGrant"]
     assert grant == [(("kms:GrantIsForAWSResource", "boolean", "true"),)]
     assert sum(len(actions) for actions in batches(questions).values()) == len(questions)
 
@@ -113,10 +112,15 @@ def test_why_something_is_not_allowed(result: dict[str, Any], reason: str | None
 
 def test_what_only_the_organization_refuses_is_not_wrong() -> None:
     """The simulator does not know the conditions of service control policies."""
-    answers: dict[Ask, str | None] = {Ask("s3:PutObject", "a"): None, Ask("s3:GetObject", "a"): ORGANIZATION}
+    answers: dict[Question, str | None] = {
+        Question("s3:PutObject", "a"): None,
+        Question("s3:GetObject", "a"): ORGANIZATION,
+    }
     [finding] = judge_permissions("p", ROLE, "iam dag-role --env prod", answers)
     assert (finding.status, "forbids s3:GetObject on a; it does not know" in finding.text) == (Status.UNKNOWN, True)
-    found = judge_permissions("p", ROLE, "iam dag-role --env prod", {**answers, Ask("s3:ListBucket", "b"): NOT_HELD})
+    found = judge_permissions(
+        "p", ROLE, "iam dag-role --env prod", {**answers, Question("s3:ListBucket", "b"): NOT_HELD}
+    )
     assert [one.status for one in found] == [Status.UNKNOWN, Status.WRONG]
 
 
@@ -325,7 +329,7 @@ def test_a_connection_to_the_local_sagemaker(tmp_path: Path) -> None:
 )
 def test_months(months: list[str], history: int | None, status: Status, said: str) -> None:
     names = [f"period={month}/_SUCCESS" for month in months]
-    finding = judge_data("raw data", "s3://b/raw/", names, Period(2013, 11), history)
+    finding = judge_raw_data("raw data", "s3://b/raw/", names, Period(2013, 11), history)
     assert finding.status == status
     assert said in finding.text
 

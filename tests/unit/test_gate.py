@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagemaker_retraining.gate import EvaluationError, decide
+from sagemaker_retraining.gate import EvaluationError, decide_gate
 
 CONFIG: dict[str, Any] = {
     "problem": "binary_classification",
@@ -64,7 +64,7 @@ def evaluation(
     ],
 )
 def test_thresholds_decide_when_there_is_no_champion(given: dict[str, Any], passed: bool, said: str) -> None:
-    decision = decide(given, CONFIG)
+    decision = decide_gate(given, CONFIG)
     assert decision.passed is passed
     assert said in decision.reason
     assert decision.warnings == ()
@@ -84,7 +84,7 @@ def test_thresholds_decide_when_there_is_no_champion(given: dict[str, Any], pass
     ],
 )
 def test_comparison(require: str, auc: float, interval: list[float], passed: bool, said: str) -> None:
-    decision = decide(evaluation(auc, champion=0.70, interval=interval), {**CONFIG, "require": require})
+    decision = decide_gate(evaluation(auc, champion=0.70, interval=interval), {**CONFIG, "require": require})
     assert decision.passed is passed
     assert said in decision.reason
     result = decision.to_dict()
@@ -110,17 +110,17 @@ def test_regression(direction: str, challenger: float, champion: float, interval
         "champion": {"regression_metrics": {"rmse": {"value": champion}}},
         "comparison": {"rmse": {"difference": challenger - champion, "confidence_interval": interval}},
     }
-    assert decide(given, config).passed is passed
+    assert decide_gate(given, config).passed is passed
 
 
 def test_multiclass() -> None:
     problem = "multiclass_classification"
     config = {**CONFIG, "problem": problem, "metric": "accuracy", "minimum": {"weighted_f1": 0.5}, "maximum": {}}
     metrics = {"confusion_matrix": {"a": {"a": 3}}, "accuracy": {"value": 0.8}, "weighted_f1": {"value": 0.6}}
-    decision = decide({f"{problem}_metrics": metrics}, config)
+    decision = decide_gate({f"{problem}_metrics": metrics}, config)
     assert (decision.passed, decision.challenger) == (True, {"accuracy": 0.8, "weighted_f1": 0.6})
     metrics["weighted_f1"] = {"value": 0.4}
-    assert decide({f"{problem}_metrics": metrics}, config).reason == "weighted_f1 0.4000 misses its minimum of 0.5"
+    assert decide_gate({f"{problem}_metrics": metrics}, config).reason == "weighted_f1 0.4000 misses its minimum of 0.5"
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400])
@@ -128,7 +128,7 @@ def test_multiclass() -> None:
 @pytest.mark.parametrize("require", ["not_worse", "nothing"])
 def test_a_challenger_that_was_not_measured_is_refused(value: float, champion: float | None, require: str) -> None:
     document = {**block(value), "champion": champion and block(champion)}
-    decision = decide(document, {**CONFIG, "require": require})
+    decision = decide_gate(document, {**CONFIG, "require": require})
     assert not decision.passed
     assert f"auc is {float(value) if value != 10**400 else math.inf}: it was not measured" == decision.reason
     assert decision.to_dict()["challenger"] == {"auc": None, "log_loss": 0.5}
@@ -136,34 +136,34 @@ def test_a_challenger_that_was_not_measured_is_refused(value: float, champion: f
 
 
 def test_a_threshold_on_a_metric_that_was_not_measured_is_missed() -> None:
-    decision = decide(evaluation(0.7, log_loss=math.nan), CONFIG)
+    decision = decide_gate(evaluation(0.7, log_loss=math.nan), CONFIG)
     assert (decision.passed, decision.reason) == (False, "log_loss is nan: it was not measured")
 
 
 def test_a_champion_that_no_longer_loads_leaves_the_thresholds_and_says_so() -> None:
     document = evaluation(0.7, champion_error="no module named\n  'old'")
-    decision = decide(document, {**CONFIG, "require": "better"})
+    decision = decide_gate(document, {**CONFIG, "require": "better"})
     assert decision.passed
     said = "not compared with the champion, the thresholds alone decide: it could not be scored: no module named 'old'"
-    assert decide(document, CONFIG).to_dict()["not_compared"] == "it could not be scored: no module named 'old'"
-    assert decide(evaluation(0.7), CONFIG).to_dict()["not_compared"] is None
+    assert decide_gate(document, CONFIG).to_dict()["not_compared"] == "it could not be scored: no module named 'old'"
+    assert decide_gate(evaluation(0.7), CONFIG).to_dict()["not_compared"] is None
     assert decision.reason == f"all thresholds met; {said}"
     assert decision.warnings == (said,)
-    refused = decide({**document, **block(0.5)}, CONFIG)
+    refused = decide_gate({**document, **block(0.5)}, CONFIG)
     assert not refused.passed
     assert refused.reason == f"auc 0.5000 misses its minimum of 0.6; {said}"
 
 
 def test_a_champion_whose_artefact_is_gone_leaves_the_thresholds_and_says_so() -> None:
     config = {**CONFIG, "champion": "arn", "champion_error": "its model.tar.gz is gone"}
-    decision = decide(evaluation(0.7), config)
+    decision = decide_gate(evaluation(0.7), config)
     assert decision.passed
     (warning,) = decision.warnings
     assert warning.endswith("the thresholds alone decide: it could not be scored: its model.tar.gz is gone")
 
 
 def test_a_champion_whose_metric_is_nan_counts_as_one_that_could_not_be_scored() -> None:
-    decision = decide(evaluation(0.7, champion=math.nan), CONFIG)
+    decision = decide_gate(evaluation(0.7, champion=math.nan), CONFIG)
     assert decision.passed
     assert "not compared with the champion, the thresholds alone decide: its auc is nan" in decision.reason
     assert len(decision.warnings) == 1
@@ -172,7 +172,7 @@ def test_a_champion_whose_metric_is_nan_counts_as_one_that_could_not_be_scored()
 
 
 def test_a_champion_that_the_script_forgot_is_not_a_first_run() -> None:
-    decision = decide(evaluation(0.7), {**CONFIG, "champion": "arn:aws:sagemaker:…/demo/3"})
+    decision = decide_gate(evaluation(0.7), {**CONFIG, "champion": "arn:aws:sagemaker:…/demo/3"})
     assert decision.passed
     assert "evaluate was given arn:aws:sagemaker:…/demo/3 and wrote neither its metrics nor" in decision.reason
     assert len(decision.warnings) == 1
@@ -183,7 +183,7 @@ def test_a_champion_that_the_script_forgot_is_not_a_first_run() -> None:
 def test_without_an_interval_the_values_are_compared_and_a_warning_says_so(
     champion: float, passed: bool, comparison: Any
 ) -> None:
-    decision = decide({**evaluation(0.7, champion=champion), "comparison": comparison}, CONFIG)
+    decision = decide_gate({**evaluation(0.7, champion=champion), "comparison": comparison}, CONFIG)
     assert decision.passed is passed
     assert "no interval" in decision.reason
     (warning,) = decision.warnings
@@ -193,7 +193,7 @@ def test_without_an_interval_the_values_are_compared_and_a_warning_says_so(
 
 def test_an_empty_test_month_is_refused_whatever_else_is_written() -> None:
     for document in ({"holdout": {"rows": 0}}, evaluation(0.9, champion=0.1, holdout={"rows": 0})):
-        decision = decide(document, {**CONFIG, "champion": "arn"})
+        decision = decide_gate(document, {**CONFIG, "champion": "arn"})
         assert (decision.passed, decision.reason) == (False, "the test month has no rows: nothing was measured")
         assert decision.to_dict()["challenger"] == {}
 
@@ -201,7 +201,7 @@ def test_an_empty_test_month_is_refused_whatever_else_is_written() -> None:
 def test_numbers_the_gate_does_not_need_may_be_anything_and_are_named() -> None:
     document = evaluation(0.7)
     document["binary_classification_metrics"]["precision"] = {"value": "NaN"}
-    decision = decide(document, CONFIG)
+    decision = decide_gate(document, CONFIG)
     assert decision.passed
     assert decision.warnings == (
         'binary_classification_metrics.precision.value is "NaN", which is not a number, and is left out',
@@ -258,13 +258,13 @@ METRICS = "binary_classification_metrics"
 )
 def test_what_cannot_be_used_names_place_value_and_what_would_be_right(document: Any, said: str) -> None:
     with pytest.raises(EvaluationError, match=said.replace("[1, 2]", r"\[1, 2\]")) as raised:
-        decide(document, CONFIG, "s3://b/e.json")
+        decide_gate(document, CONFIG, "s3://b/e.json")
     assert str(raised.value).startswith("s3://b/e.json: ")
     assert "\n" not in str(raised.value)
 
 
 def test_the_result_is_what_later_tasks_read() -> None:
-    result = decide(evaluation(0.7, champion=0.69, interval=[-0.005, 0.02]), CONFIG).to_dict()
+    result = decide_gate(evaluation(0.7, champion=0.69, interval=[-0.005, 0.02]), CONFIG).to_dict()
     assert set(result) == KEYS
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert result["champion"] == {"auc": 0.69, "log_loss": 0.5}
@@ -305,11 +305,11 @@ def test_more_and_less_are_mirror_images(
     case: tuple[float, float, list[float]], require: str, tolerance: float, bound: float, with_interval: bool
 ) -> None:
     new, old, (low, high) = case
-    up = decide(
+    up = decide_gate(
         regression(new, old, [low, high] if with_interval else None),
         gate(require, tolerance, "maximize", minimum={"m": bound}),
     )
-    down = decide(
+    down = decide_gate(
         regression(-new, -old, [-high, -low] if with_interval else None),
         gate(require, tolerance, "minimize", maximum={"m": -bound}),
     )
@@ -320,7 +320,7 @@ def test_more_and_less_are_mirror_images(
 def test_what_passes_with_less_tolerance_passes_with_more(
     case: tuple[float, float, list[float]], one: float, other: float
 ) -> None:
-    strict, lenient = (decide(regression(*case), gate("not_worse", t)).passed for t in sorted((one, other)))
+    strict, lenient = (decide_gate(regression(*case), gate("not_worse", t)).passed for t in sorted((one, other)))
     assert lenient or not strict
 
 
@@ -329,7 +329,8 @@ def test_better_is_the_strictest_and_nothing_the_mildest(
     case: tuple[float, float, list[float]], tolerance: float
 ) -> None:
     better, not_worse, nothing = (
-        decide(regression(*case), gate(require, tolerance)).passed for require in ("better", "not_worse", "nothing")
+        decide_gate(regression(*case), gate(require, tolerance)).passed
+        for require in ("better", "not_worse", "nothing")
     )
     assert (not_worse or not better) and nothing
 
@@ -340,12 +341,12 @@ def test_a_better_challenger_never_loses(
 ) -> None:
     """With the same uncertainty, adding to the challenger's value cannot turn a yes into a no."""
     new, old, (low, high) = case
-    before = decide(regression(new, old, [low, high]), gate(require, tolerance)).passed
-    after = decide(regression(new + 1, old, [low + 1, high + 1]), gate(require, tolerance)).passed
+    before = decide_gate(regression(new, old, [low, high]), gate(require, tolerance)).passed
+    after = decide_gate(regression(new + 1, old, [low + 1, high + 1]), gate(require, tolerance)).passed
     assert after or not before
 
 
 def test_the_tolerance_itself_is_tolerated() -> None:
     """0.7 - 0.705 is -0.0050000000000000044 to a computer."""
-    assert decide(regression(0.7, 0.705, None), gate("not_worse", 0.005)).passed
-    assert not decide(regression(0.7, 0.7051, None), gate("not_worse", 0.005)).passed
+    assert decide_gate(regression(0.7, 0.705, None), gate("not_worse", 0.005)).passed
+    assert not decide_gate(regression(0.7, 0.7051, None), gate("not_worse", 0.005)).passed

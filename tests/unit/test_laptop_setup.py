@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from include.laptop.setup import environments
 from include.laptop.setup.environments import Environment, SetupError
 
 ROOT = Path(__file__).parents[2]
+UV = str(Path(sys.executable).with_name("uv"))
 GPU = ("nvidia", "torch", "tensorflow", "cupy", "triton")
 
 
@@ -84,10 +86,9 @@ def test_registry_out_of_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """The real uv against a port where nothing listens."""
     monkeypatch.setattr(environments, "LOG", tmp_path / "setup.log")
     nowhere = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "UV_NO_CACHE": "1", "UV_HTTP_RETRIES": "0"}
-    uv = str(Path(sys.executable).with_name("uv"))
     with pytest.raises(SetupError, match="registry cannot be reached: check the network"):
         environments.execute(
-            [uv, "pip", "install", "--no-config", "--target", str(tmp_path / "x"), "idna==3.10"], nowhere
+            [UV, "pip", "install", "--no-config", "--target", str(tmp_path / "x"), "idna==3.10"], nowhere
         )
 
 
@@ -101,7 +102,7 @@ def test_another_failure_is_told_with_its_reason(tmp_path: Path, monkeypatch: py
 def environment(tmp_path: Path) -> Environment:
     """An environment whose lock is empty."""
     (tmp_path / "lock.txt").write_text("")
-    return Environment("title", tmp_path / "venv", tmp_path / "lock.txt", (tmp_path,))
+    return Environment("title", tmp_path / "venv", tmp_path / "lock.txt")
 
 
 def test_an_interrupted_install_is_not_ready_and_made_anew(
@@ -112,12 +113,24 @@ def test_an_interrupted_install_is_not_ready_and_made_anew(
     leftover.parent.mkdir(parents=True)
     leftover.write_text("half a Python")
     assert not environment.is_ready()
-    environments.install(environment, [str(Path(sys.executable).with_name("uv"))])
+    environments.install(environment, UV)
     assert environment.is_ready()
-    path = subprocess.check_output(
-        [environment.folder / "bin" / "python", "-c", "import sys; print(sys.path)"], text=True
-    )
-    assert str(tmp_path) in path
+    assert subprocess.run([leftover, "-c", ""], check=False).returncode == 0
+
+
+def test_the_project_is_installed_editable_and_without_an_index(
+    environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "LOG", tmp_path / "setup.log")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    environments.install(environment, UV)
+    environments.install_project(environment, UV)
+    probe = "import sys, sagemaker_retraining; print(sagemaker_retraining.__file__, sys.path)"
+    bin_folder = environment.folder / "bin"
+    file, path = subprocess.check_output([bin_folder / "python", "-c", probe], cwd=tmp_path, text=True).split(" ", 1)
+    assert file == str(ROOT / "plugins" / "sagemaker_retraining" / "__init__.py")
+    assert f"'{ROOT}'" not in path
+    assert (bin_folder / "sagemaker-retraining").exists()
 
 
 def test_a_new_lock_or_another_place_is_not_ready(environment: Environment, tmp_path: Path) -> None:
@@ -143,15 +156,37 @@ def test_locks_hold_hashes_and_no_gpu_packages(lock: Path) -> None:
     assert text.count("--hash=sha256:") >= len(pins)
 
 
-@pytest.mark.parametrize("minor", [11, 12])
-def test_dev_holds_all_that_run_needs_in_the_same_versions(minor: int) -> None:
-    """So that `make run` after `make test` has nothing to install."""
-    run, dev = (
-        {
-            line.split(" ")[0]
-            for line in environments.main_environment(profile, minor).lock.read_text().splitlines()
-            if "==" in line[:60]
-        }
-        for profile in ("run", "dev")
+def test_the_lock_is_the_one_of_pyproject_toml() -> None:
+    checked = subprocess.run(
+        [UV, "lock", "--check", "--offline"], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert not {pin for pin in run - dev if not pin.startswith("#")}
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_the_lock_holds_hashes_and_no_gpu_packages() -> None:
+    packages = [one for one in tomllib.loads((ROOT / "uv.lock").read_text())["package"] if "registry" in one["source"]]
+    assert len(packages) > 200
+    assert {one["source"]["registry"] for one in packages} == {"https://pypi.org/simple"}
+    assert not [one["name"] for one in packages if one["name"].startswith(GPU) or one["name"] == "xgboost"]
+    files = [file for one in packages for file in [*one.get("wheels", []), *filter(None, [one.get("sdist")])]]
+    assert all(file["hash"].startswith("sha256:") for file in files)
+
+
+def test_dev_holds_all_that_run_needs_in_the_same_versions() -> None:
+    """So that `make run` after `make test` has nothing to install; the SageMaker SDK is there on Python 3.11 only."""
+
+    def lines(group: str) -> set[str]:
+        export = [UV, *environments.EXPORT, "--no-hashes", "--no-annotate", "--no-header", "--group", group]
+        return set(subprocess.check_output(export, cwd=ROOT, text=True).splitlines())
+
+    assert lines("run") <= lines("dev")
+    assert not [line for line in lines("run") if line.startswith("sagemaker==")]
+    [sdk] = [line for line in lines("dev") if line.startswith("sagemaker==")]
+    assert "python_full_version < '3.12'" in sdk
+
+
+def test_requirements_say_what_the_group_airflow_says() -> None:
+    """People and tools read `requirements.txt`, set-up and `make package` the group."""
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert [line for line in lines if not line.startswith("#")] == project["dependency-groups"]["airflow"]

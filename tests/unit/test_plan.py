@@ -150,9 +150,9 @@ class TestRun:
             project.plan(period="2013-01")
 
     def test_fingerprints_follow_what_they_are_of(self, project: ExampleProject) -> None:
-        before = project.plan().to_dict()["fingerprints"]
+        before = project.plan().facts()["fingerprints"]
         project.write_model(MODEL + "train: {volume_gb: 31}\n")
-        after = project.plan().to_dict()["fingerprints"]
+        after = project.plan().facts()["fingerprints"]
         assert after["model"] != before["model"]
         assert after["environment"] == before["environment"]
 

@@ -43,7 +43,6 @@ def instructions(sagemaker: SageMaker, model: str, arn: str, review: str) -> str
 def command(endpoint: str) -> str:
     """The project's command line pointed at the local SageMaker; any credentials will do."""
     variables = {
-        "PYTHONPATH": "plugins",
         "RETRAINING_ENV": "local",
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_DEFAULT_REGION": REGION,

@@ -1,8 +1,11 @@
-"""Set-up: `.venv` (Airflow, local SageMaker, driver) and `.venv-jobs` (what job scripts run in) from the hash locks.
+"""Set-up: `.venv` (Airflow, the local SageMaker, the driver, this project) and `.venv-jobs` (what job scripts run in).
 
 Runs with the system's Python and the standard library only: `python include/laptop/setup/environments.py {run,dev}`.
 A stamp in each environment says which lock it holds. Another lock: the difference is installed. No stamp: the
 environment is made anew, so an interrupted set-up repairs itself. When all stamps are right it does nothing.
+
+`uv sync --frozen` would do it in one command, but it downloads from the addresses in uv.lock and takes no mirror
+(https://github.com/astral-sh/uv/issues/19625). So uv.lock is exported as requirements with hashes, which are installed.
 """
 
 from __future__ import annotations
@@ -25,9 +28,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
+PROJECT = ROOT / "pyproject.toml"
+LOCK = ROOT / "uv.lock"
 LOG = ROOT / ".local" / "logs" / "setup.log"
 STAMP = "setup-stamp.json"
 UV = ROOT / ".venv-uv"
+EXPORT = ("export", "--quiet", "--frozen", "--no-default-groups", "--no-emit-project", "--python", sys.executable)
 FREE_BYTES_NEEDED = 3 * 1000**3
 UNREACHABLE = (
     "error sending request",
@@ -48,17 +54,21 @@ class SetupError(Exception):
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment that is installed from a lock; `sources` are what its Python finds beside the packages."""
+    """A virtual environment, installed from a requirements lock, or from a `group` of uv.lock with the project."""
 
     title: str
     folder: Path
     lock: Path
-    sources: tuple[Path, ...] = ()
+    group: str = ""
 
     def stamp(self) -> dict[str, str]:
-        """What this environment must hold: the lock's hash, where it stands and the Python it was made with."""
+        """What this environment must hold, where it stands and the Python it was made with."""
+        digest = hashlib.sha256(self.lock.read_bytes())
+        if self.group:
+            digest.update(PROJECT.read_bytes())
         return {
-            "lock": hashlib.sha256(self.lock.read_bytes()).hexdigest(),
+            "group": self.group,
+            "lock": digest.hexdigest(),
             "folder": str(self.folder),
             "python": platform.python_version(),
         }
@@ -68,30 +78,25 @@ class Environment:
         stamp = self.folder / STAMP
         if not stamp.is_file() or not (self.folder / "bin" / "python").exists():
             return False
-        found = json.loads(stamp.read_text())
-        return bool({**found, "lock": ""} == {**self.stamp(), "lock": ""})
+        found, wanted = json.loads(stamp.read_text()), self.stamp()
+        return found.keys() == wanted.keys() and all(found[key] == wanted[key] for key in ("folder", "python"))
 
     def is_ready(self) -> bool:
         """Whether it holds this lock."""
         return self.is_sound() and json.loads((self.folder / STAMP).read_text()) == self.stamp()
 
 
-def main_environment(profile: str, minor: int) -> Environment:
-    """`.venv` for a profile: `run` is Airflow and the local SageMaker, `dev` adds the tools of the tests."""
-    titles = {
-        "run": "Airflow, the Amazon provider and the local SageMaker",
-        "dev": "Airflow, the Amazon provider, the local SageMaker and the tools of the tests",
-    }
-    lock = ROOT / "locks" / f"{profile}-py3{minor}.txt"
-    return Environment(titles[profile], ROOT / ".venv", lock, (ROOT, ROOT / "plugins"))
+def wanted(profile: str) -> list[Environment]:
+    """The environments of a profile, which is a group of uv.lock.
 
-
-def wanted(profile: str, minor: int) -> list[Environment]:
-    """The environments of a profile. A `.venv` of profile dev holds all that run needs, so it serves both."""
-    main = main_environment(profile, minor)
-    dev = main_environment("dev", minor)
+    `run` is Airflow and the local SageMaker; `dev` adds the tools of the tests, so a `.venv` of it serves both.
+    """
+    run = Environment("Airflow, the Amazon provider and the local SageMaker", ROOT / ".venv", LOCK, "run")
+    dev = Environment(
+        "Airflow, the Amazon provider, the local SageMaker and the tools of the tests", run.folder, LOCK, "dev"
+    )
     jobs = Environment("job scripts: XGBoost, pandas", ROOT / ".venv-jobs", ROOT / "locks" / "jobs.txt")
-    return [dev if dev.is_ready() else main, jobs]
+    return [dev if profile == "dev" or dev.is_ready() else run, jobs]
 
 
 def check_machine(free_bytes: int) -> None:
@@ -173,25 +178,19 @@ def execute(command: list[str], settings: dict[str, str]) -> None:
     raise SetupError(f"{Path(command[0]).name} failed: {reason} (details: {LOG}).")
 
 
-def installer() -> list[str]:
-    """The command that installs a lock: uv, which is ten times quicker; empty where there is none for this machine."""
-    uv = UV / "bin" / "uv"
-    lock = ROOT / "locks" / "uv.txt"
-    environment = Environment("uv", UV, lock)
+def installer() -> str:
+    """uv, installed by pip. It has wheels for more machines than XGBoost has, so there is no other way to install."""
+    environment = Environment("uv", UV, ROOT / "locks" / "uv.txt")
     if not environment.is_ready():
         shutil.rmtree(UV, ignore_errors=True)
         execute([sys.executable, "-m", "venv", str(UV)], {})
-        pip = [str(UV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--retries", "1"]
-        try:
-            execute([*pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(lock)], {})
-        except SetupError as error:
-            if "cannot be reached" in str(error):
-                raise
+        pip = [str(UV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--retries", "1", "--require-hashes"]
+        execute([*pip, "--no-deps", "--only-binary", ":all:", "-r", str(environment.lock)], {})
         (UV / STAMP).write_text(json.dumps(environment.stamp()))
-    return [str(uv)] if uv.exists() else []
+    return str(UV / "bin" / "uv")
 
 
-def install(environment: Environment, uv: list[str]) -> None:
+def install(environment: Environment, uv: str) -> None:
     """Fill the environment from its lock: as it stands when its stamp is sound, else anew. The stamp comes last."""
     stamp = environment.folder / STAMP
     if environment.is_sound():
@@ -199,20 +198,24 @@ def install(environment: Environment, uv: list[str]) -> None:
     else:
         shutil.rmtree(environment.folder, ignore_errors=True)
         execute([sys.executable, "-m", "venv", "--without-pip", str(environment.folder)], {})
+    requirements = environment.lock
+    if environment.group:
+        requirements = LOG.with_name(f"{environment.group}-requirements.txt")
+        execute([uv, *EXPORT, "--group", environment.group, "--output-file", str(requirements)], {})
     python = str(environment.folder / "bin" / "python")
-    lock = str(environment.lock)
-    if uv:
-        execute([*uv, "pip", "sync", "--python", python, "--require-hashes", lock], registry_settings())
-    else:
-        pip = [str(UV / "bin" / "python"), "-m", "pip", "--python", python, "install", "--quiet"]
-        execute([*pip, "--no-deps", "--require-hashes", "-r", lock], {})
-    if environment.sources:
-        site = Path(sysconfig.get_path("purelib", vars={"base": str(environment.folder)}))
-        (site / "sagemaker_retraining_sources.pth").write_text("".join(f"{path}\n" for path in environment.sources))
+    execute([uv, "pip", "sync", "--python", python, "--require-hashes", str(requirements)], registry_settings())
+    if environment.group:
+        install_project(environment, uv)
     stamp.write_text(json.dumps(environment.stamp()))
 
 
-def describe(environment: Environment) -> str:
+def install_project(environment: Environment, uv: str) -> None:
+    """Let the environment find `sagemaker_retraining` in plugins/. uv builds that itself, so no index is asked."""
+    python = str(environment.folder / "bin" / "python")
+    execute([uv, "pip", "install", "--python", python, "--offline", "--no-deps", "--editable", str(ROOT)], {})
+
+
+def installed(environment: Environment) -> str:
     """`172 packages, 640 MB`: what was installed."""
     files = (Path(folder) / name for folder, _, names in os.walk(environment.folder) for name in names)
     size = sum(file.lstat().st_size for file in files)
@@ -246,21 +249,19 @@ def one_at_a_time() -> Iterator[None]:
 
 def set_up(profile: str) -> None:
     """Make what is missing for the profile. Raises SetupError when this machine cannot."""
-    minor = sys.version_info.minor
     with one_at_a_time():
-        missing = [environment for environment in wanted(profile, minor) if not environment.is_ready()]
+        missing = [environment for environment in wanted(profile) if not environment.is_ready()]
         if not missing:
             return
         count = 2 + len(missing)
         with step(1, count, f"Checking this machine: Python {platform.python_version()}, compiler, disk"):
             check_machine(shutil.disk_usage(ROOT).free)
-        with step(2, count, "The installer, uv") as found:
+        with step(2, count, "The installer, uv"):
             uv = installer()
-            found.extend([] if uv else ["there is none for this machine: pip instead, which takes minutes"])
         for number, environment in enumerate(missing, start=3):
             with step(number, count, f"{environment.folder.name}: {environment.title}") as found:
                 install(environment, uv)
-                found.append(describe(environment))
+                found.append(installed(environment))
 
 
 def main(arguments: list[str]) -> int:

@@ -23,7 +23,6 @@ def process_environment(addresses: Addresses) -> dict[str, str]:
         **inherited,
         MARKER: str(LOCAL),
         "SPT_NOENV": "1",  # Airflow renames its processes; this keeps the mark readable in /proc
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'plugins'}",
         "PYTHONUNBUFFERED": "1",
         "NO_PROXY": f"{HOST},localhost",
         "no_proxy": f"{HOST},localhost",

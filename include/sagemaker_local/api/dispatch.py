@@ -16,7 +16,7 @@ from include.sagemaker_local.api.validation import validate
 from include.sagemaker_local.context import OPERATIONS, Context
 from include.sagemaker_local.errors import AwsError, unsupported_operation
 from include.sagemaker_local.http.errors import error_reply
-from include.sagemaker_local.http.messages import Reply
+from include.sagemaker_local.http.wsgi import Reply
 
 log = logging.getLogger(__name__)
 TARGET = "SageMaker."

@@ -13,12 +13,12 @@ from moto.events.utils import EventTemplateParser
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from include.sagemaker_local.aws.errors import failed, refused
-from include.sagemaker_local.aws.front.bucket_policy import ask_policies_here, check_bucket_policy
-from include.sagemaker_local.aws.front.object_bodies import is_object_body, store_body
-from include.sagemaker_local.aws.state import KEPT, MotoState
+from include.sagemaker_local.aws.overrides.bucket_policy import ask_policies_here, check_bucket_policy
+from include.sagemaker_local.aws.overrides.object_bodies import is_object_body, store_body
+from include.sagemaker_local.aws.persistence.state import KEPT, MotoState
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.http.errors import error_in_protocol
-from include.sagemaker_local.http.messages import Environ, Reply, call, operation_of
+from include.sagemaker_local.http.wsgi import Environ, Reply, call, operation_of
 
 log = logging.getLogger(__name__)
 _EVENT = EventTemplateParser.DEFAULT_EVENT_INPUT_TEMPLATE

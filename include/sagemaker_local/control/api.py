@@ -11,7 +11,7 @@ from include.sagemaker_local import __version__
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.control.faults import Faults
 from include.sagemaker_local.http.guard import ROOT
-from include.sagemaker_local.http.messages import Reply
+from include.sagemaker_local.http.wsgi import Reply
 from include.sagemaker_local.pages.jobs import JOBS, answer_page
 from include.sagemaker_local.pages.objects import OBJECTS, answer_object
 from include.sagemaker_local.pages.registry import MODELS, answer_models_page

@@ -10,8 +10,8 @@ from enum import Enum
 from typing import Any
 
 from include.sagemaker_local.context import OPERATIONS
-from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.http.messages import Reply
+from include.sagemaker_local.errors import AwsError, NoAnswerError
+from include.sagemaker_local.http.wsgi import Reply
 
 Body = dict[str, Any]
 
@@ -41,10 +41,6 @@ _SHARES = (
     (Fate.ERROR, "error_percent"),
     (Fate.DROPPED, "drop_percent"),
 )
-
-
-class NoAnswerError(Exception):
-    """The connection is to be closed without an answer, kept alive or not."""
 
 
 class Faults:

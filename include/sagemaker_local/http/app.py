@@ -11,11 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from typing import IO, Any, cast
 
-from include.sagemaker_local.control.faults import NoAnswerError
-from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.http.errors import refusal
+from include.sagemaker_local.errors import AwsError, NoAnswerError
 from include.sagemaker_local.http.guard import Guard, secured
-from include.sagemaker_local.http.messages import SPOOL_BYTES, Environ, Headers, Reply, asgi_environ
+from include.sagemaker_local.http.wsgi import SPOOL_BYTES, Environ, Headers, Reply, asgi_environ
 from include.sagemaker_local.state.content import Content
 
 PIECE_BYTES = 256 * 1024
@@ -28,8 +26,8 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-class Lane(Enum):
-    """Kinds of work, each with threads of its own, so that none can hold up another."""
+class Pool(Enum):
+    """The thread pools: each kind of work has one of its own, so that none can hold up another."""
 
     CONTROL = "control"
     """Health and switches: no wait in them."""
@@ -41,7 +39,7 @@ class Lane(Enum):
     """Wait for something to happen: long polls of queues."""
 
 
-THREADS = {Lane.CONTROL: 2, Lane.ANSWERS: 16, Lane.INVOCATIONS: 128, Lane.WAITS: 128}
+THREADS = {Pool.CONTROL: 2, Pool.ANSWERS: 16, Pool.INVOCATIONS: 128, Pool.WAITS: 128}
 """At most; they are started when they are needed."""
 
 
@@ -49,14 +47,27 @@ class _GoneError(Exception):
     """The client has closed the connection."""
 
 
-class Front:
-    """The ASGI application. `answer` makes the reply of a WSGI environ, on a thread of the lane that `lane_of` says."""
+class Application:
+    """The ASGI application.
 
-    def __init__(self, guard: Guard, answer: Callable[[Environ], Reply], lane_of: Callable[[Environ], Lane]) -> None:
+    Args:
+        guard: decides which requests are answered.
+        answer: makes the reply of a WSGI environ, on a thread of the pool that `pool_of` names.
+        refuse: makes the reply to a request that is refused before it has been read.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        answer: Callable[[Environ], Reply],
+        pool_of: Callable[[Environ], Pool],
+        refuse: Callable[[Environ, AwsError], Reply],
+    ) -> None:
         self._guard = guard
         self._answer = answer
-        self._lane_of = lane_of
-        self._threads = {lane: ThreadPoolExecutor(count, lane.value) for lane, count in THREADS.items()}
+        self._pool_of = pool_of
+        self._refuse = refuse
+        self._threads = {pool: ThreadPoolExecutor(count, pool.value) for pool, count in THREADS.items()}
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """One request."""
@@ -65,7 +76,7 @@ class Front:
         try:
             status, headers, content = await self._reply(environ, receive)
         except AwsError as error:
-            status, headers, content = refusal(environ, error)
+            status, headers, content = self._refuse(environ, error)
             closing = [("Connection", "close")]  # what it sends of its body is not read any more
         except _GoneError:
             return
@@ -90,7 +101,7 @@ class Front:
         body.seek(0)
         environ.update({"wsgi.input": body, "CONTENT_LENGTH": str(size)})
         try:
-            threads = self._threads[self._lane_of(environ)]
+            threads = self._threads[self._pool_of(environ)]
             return await asyncio.get_running_loop().run_in_executor(threads, self._answer, environ)
         finally:
             body.close()

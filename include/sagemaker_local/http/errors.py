@@ -8,8 +8,7 @@ import uuid
 from xml.sax.saxutils import escape
 
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.http.messages import Environ, Reply
-from include.sagemaker_local.pages.html import Markup, page
+from include.sagemaker_local.http.wsgi import Environ, Reply
 
 _REST_XML = ("", "s3", "s3control", "route53", "cloudfront")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
@@ -24,13 +23,6 @@ def error_reply(error: AwsError) -> Reply:
         ("x-amzn-ErrorType", error.code),
     ]
     return error.status, headers, json.dumps(content).encode()
-
-
-def refusal(environ: Environ, error: AwsError) -> Reply:
-    """A request that is not even looked at: told to a person as a page, to a program in its protocol."""
-    if "text/html" in environ.get("HTTP_ACCEPT", ""):
-        return page("Refused", Markup("<h1>Refused</h1>"), error.message, status=error.status)
-    return error_in_protocol(environ, signing_service(environ), error)
 
 
 def error_in_protocol(environ: Environ, service: str, error: AwsError) -> Reply:

@@ -7,8 +7,8 @@ import mimetypes
 from botocore.exceptions import BotoCoreError, ClientError
 
 from include.sagemaker_local.context import Context
-from include.sagemaker_local.http.messages import Reply
-from include.sagemaker_local.pages.html import Markup, page
+from include.sagemaker_local.http.wsgi import Reply
+from include.sagemaker_local.pages.render import page
 
 OBJECTS = "/_local/objects"
 # A report brings its styles and pictures with it; it has no business with scripts or other addresses.
@@ -21,7 +21,7 @@ def answer_object(context: Context, path: str) -> Reply:
     try:
         body: bytes = context.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     except (BotoCoreError, ClientError):
-        return page("No such object", Markup("<h1>No such object</h1>"), f"s3://{bucket}/{key}", status=404)
+        return page("message.html", 404, heading="No such object", message=f"s3://{bucket}/{key}")
     kind = mimetypes.guess_type(key)[0] or "application/octet-stream"
     if kind.startswith("text/"):
         kind += "; charset=utf-8"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
-from typing import Any
 
 from sagemaker_retraining import registry
+from sagemaker_retraining.cli.command import Commands, add_command, add_environment
 from sagemaker_retraining.cli.registry_client import group_of, sagemaker_client
 from sagemaker_retraining.requests.approval import APPROVED, CLI, REJECTED
 
@@ -21,18 +21,14 @@ examples:
 """
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add both commands to the parser."""
     for name, status, text in (
         ("approve", APPROVED, "approve a version: its run goes on to deploy"),
         ("reject", REJECTED, "reject a version: its run ends without deploying"),
     ):
-        parser = commands.add_parser(
-            name,
-            help=text,
-            description=f"{text[0].upper()}{text[1:]}.",
-            epilog=EPILOG,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+        parser = add_command(
+            commands, name, run, summary=text, description=f"{text[0].upper()}{text[1:]}.", epilog=EPILOG
         )
         parser.add_argument("model", help="a folder of include/models/")
         parser.add_argument("version", type=int, help="number of the version, as `status` lists it")
@@ -43,8 +39,8 @@ def add_to(commands: Any) -> None:
             default="",
             help="why; kept in the registry" + ("" if needed else " (optional)"),
         )
-        parser.add_argument("--env", help="environment; default RETRAINING_ENV, else local")
-        parser.set_defaults(run=run, status=status)
+        add_environment(parser)
+        parser.set_defaults(status=status)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -13,25 +13,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sagemaker_retraining.cli.command import Commands, add_command, add_environment
 from sagemaker_retraining.cli.lint import environment_problems, model_problems
 from sagemaker_retraining.cli.plan import preview
 from sagemaker_retraining.cli.scripts import syntax_problems
 from sagemaker_retraining.config import environment_name, load_environment, load_model, model_names, project_root
-from sagemaker_retraining.doctor import (
-    Aws,
-    Caller,
-    Check,
-    Finding,
-    Scope,
-    Status,
-    Stop,
-    checks,
-    findings_of,
-    ok,
-    who_am_i,
-    wrong,
-)
+from sagemaker_retraining.doctor.aws import Aws
+from sagemaker_retraining.doctor.checks import checks
 from sagemaker_retraining.doctor.connections import role_of
+from sagemaker_retraining.doctor.findings import Check, Finding, Status, findings_of, ok, wrong
+from sagemaker_retraining.doctor.identity import Caller, Stop, who_am_i
+from sagemaker_retraining.doctor.scope import Scope
 from sagemaker_retraining.period import Period, resolve_period
 from sagemaker_retraining.requests.policies import policies
 
@@ -55,19 +47,19 @@ LOOKS_AT_ONCE = 12
 SILENT_SECONDS = 2
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "doctor",
-        help="check an AWS account before the first run",
+        run,
+        summary="check an AWS account before the first run",
         description="Check that an environment's AWS account has what runs need, without changing anything.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("models", nargs="*", metavar="model", help="models to check; default all")
-    parser.add_argument("--env", help="environment; default RETRAINING_ENV, else local")
+    add_environment(parser)
     parser.add_argument("--dag-role", metavar="ARN", help="role that Airflow's tasks use; default: see below")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -117,11 +109,12 @@ def scope_of(models: list[str], environment: str, dag_role: str | None, caller: 
         config.model: preview(config.model, environment, max(newest, Period.parse(config.first_period)), root)
         for config in configs
     }
+    documents: Any = policies(where, configs, root=root)
     return Scope(
         environment=where,
         models=configs,
         plans=plans,
-        policies=policies(where, configs, root=root),
+        policies=documents,
         caller=caller,
         dag_role=dag_role or role_of(where.aws_conn_id, os.environ),
         approver_role=role_of(where.approver_conn_id, os.environ) if where.approver_conn_id else None,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
 
+from sagemaker_retraining.cli.command import Commands, add_command, add_environment
 from sagemaker_retraining.config import load_environment, load_model, model_names, project_root
 from sagemaker_retraining.requests.policies import (
     APPROVER,
@@ -29,23 +29,23 @@ examples:
 """
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "iam",
-        help="print the IAM policies of an environment",
+        run,
+        summary="print the IAM policies of an environment",
         description="Print an IAM policy of an environment.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("policy", choices=[DAG_ROLE, APPROVER, JOB_ROLE, HOSTING_ROLE, TRUST], help="which")
-    parser.add_argument("--env", help="environment; default RETRAINING_ENV, else local")
+    add_environment(parser)
     parser.add_argument(
         "--prefix",
         default="",
         help="how the names of your jobs, groups, models and endpoints begin, such as flight-; default: all names",
     )
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -6,8 +6,8 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
+from sagemaker_retraining.cli.command import Commands, add_command
 from sagemaker_retraining.cli.plan import preview
 from sagemaker_retraining.cli.scripts import image_warnings, name_warnings, newer_syntax, syntax_problems
 from sagemaker_retraining.config import (
@@ -33,21 +33,20 @@ examples:
   %(prog)s
   %(prog)s churn --env prod
 """
-_STEPS = {"preprocess": "CreateProcessingJob", "train": "CreateTrainingJob", "evaluate": "CreateProcessingJob"}
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "lint",
-        help="check models and environments",
+        run,
+        summary="check models and environments",
         description="Check models in environments, without sending anything.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("models", nargs="*", metavar="model", help="models to check; default all")
     parser.add_argument("--env", help="environment to check them in; default each of include/environments/")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -91,7 +90,9 @@ def model_problems(model: str, environment: str, root: Path) -> list[str]:
     group = requests["register"]["group"]["ModelPackageGroupName"]
     arn = f"arn:aws:sagemaker:us-east-1:{'0' * 12}:model-package/{group}/1"
     for service, operation, request in [
-        *(("sagemaker", operation, requests[step]) for step, operation in _STEPS.items()),
+        ("sagemaker", "CreateProcessingJob", requests["preprocess"]),
+        ("sagemaker", "CreateTrainingJob", requests["train"]),
+        ("sagemaker", "CreateProcessingJob", requests["evaluate"]),
         ("sagemaker", "CreateModelPackageGroup", requests["register"]["group"]),
         ("sagemaker", "CreateModelPackage", requests["register"]["package"]),
         *serve_requests(requests, arn),

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from sagemaker_retraining.cli.command import Commands, add_command
 from sagemaker_retraining.config import ConfigError, model_names, project_root
 from sagemaker_retraining.config.rules import ModelName
 
 SKELETON = Path(__file__).parent / "skeleton"
-# The templates' names end in .txt so that no tool takes them for code of this package.
+# The templates' names end in .txt so that no tool takes them for code of this package. The example model's baseline.py
+# is a link to the one here, not the reverse: the wheel must hold the file itself.
 SUFFIX = ".txt"
 # Airflow looks only into files that hold the words airflow and dag: the first line is needed.
 DAG_FILE = '''"""The Airflow DAGs of the model {name}; everything about it is in include/models/{name}/."""
@@ -33,17 +34,12 @@ examples:
 """
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
-        "new",
-        help="add a model",
-        description="Add a model that runs as it is.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = add_command(
+        commands, "new", run, summary="add a model", description="Add a model that runs as it is.", epilog=EPILOG
     )
     parser.add_argument("model", help="its name: 2 to 30 of a-z, 0-9 and _")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sagemaker_retraining.cli.command import Commands, add_command, add_environment
 from sagemaker_retraining.config import load_environment, load_model, model_folder, project_root
 from sagemaker_retraining.period import Period, resolve_period
-from sagemaker_retraining.plan import build_plan, package_code
+from sagemaker_retraining.plan import PlanDocument, build_plan, package_code
 from sagemaker_retraining.requests import build_requests
 
 EPILOG = """\
@@ -24,19 +25,19 @@ examples:
 """
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "plan",
-        help="print the plan of a run",
+        run,
+        summary="print the plan of a run",
         description="Print what a run would do.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", help="a folder of include/models/")
     parser.add_argument("--period", metavar="YYYY-MM", help="month the run is about; default the last complete month")
-    parser.add_argument("--env", help="environment; default RETRAINING_ENV, else local")
-    parser.set_defaults(run=run)
+    add_environment(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -47,16 +48,17 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def preview(model: str, environment: str | None, period: Period, root: Path) -> dict[str, Any]:
+def preview(model: str, environment: str | None, period: Period, root: Path) -> PlanDocument:
     """The plan and requests of a run called `preview`."""
-    return build_requests(
-        build_plan(
-            load_model(model, root, environment),
-            load_environment(environment, root),
-            period,
-            dag_id=f"{model}_retraining",
-            run_id="preview",
-            git_sha="preview",
-            code=package_code(model_folder(model, root)),
-        )
+    plan = build_plan(
+        load_model(model, root, environment),
+        load_environment(environment, root),
+        period,
+        dag_id=f"{model}_retraining",
+        run_id="preview",
+        git_sha="preview",
+        code=package_code(model_folder(model, root)),
     )
+    document: Any = build_requests(plan)
+    checked: PlanDocument = document
+    return checked

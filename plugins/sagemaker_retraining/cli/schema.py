@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
 
 from pydantic import BaseModel
 
+from sagemaker_retraining.cli.command import Commands, add_command
 from sagemaker_retraining.config import EnvironmentConfig, ModelConfig
 
 EPILOG = """\
@@ -22,17 +22,17 @@ examples:
 _SCHEMAS: dict[str, type[BaseModel]] = {"model": ModelConfig, "environment": EnvironmentConfig}
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "schema",
-        help="print the JSON schema of model.yaml",
+        run,
+        summary="print the JSON schema of model.yaml",
         description="Print the JSON schema of model.yaml, or of an environment's file.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("of", nargs="?", choices=list(_SCHEMAS), default="model", help="which file; default model")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -6,9 +6,10 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 from sagemaker_retraining import registry
+from sagemaker_retraining.cli.command import Commands, add_command, add_environment
 from sagemaker_retraining.cli.registry_client import group_of, sagemaker_client
 from sagemaker_retraining.config import ModelConfig, load_model
 from sagemaker_retraining.config.metrics import known_metrics
@@ -25,23 +26,42 @@ examples:
   %(prog)s flight_delay --metric average_precision
   %(prog)s flight_delay --json | jq -r '.[] | select(.best).model_package_arn'
 """
+VersionEntry = TypedDict(  # `from` is a keyword of Python, so this one cannot be written as a class
+    "VersionEntry",
+    {
+        "version": int,
+        "model_package_arn": str,
+        "period": str | None,
+        "status": str,
+        "best": bool,
+        "metric": float | None,
+        "by": str | None,
+        "at": str | None,
+        "from": str | None,
+        "reason": str | None,
+        "run_id": str | None,
+        "metrics": dict[str, float | None],
+        "transitions": list[dict[str, str | int]],
+    },
+)
+"""A version as `--json` prints it; who, when, why and from where are None while nobody has decided."""
 COLUMNS = ("", "version", "month", "status", "metric", "when", "from", "by", "why")
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "status",
-        help="list a model's versions, decisions and the best one",
+        run,
+        summary="list a model's versions, decisions and the best one",
         description="List a model's versions in the Model Registry, newest first.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", help="a folder of include/models/")
     parser.add_argument("--metric", help="metric to compare; default that of the quality gate")
     parser.add_argument("--json", action="store_true", help="for programs, with all metrics and the whole history")
-    parser.add_argument("--env", help="environment; default RETRAINING_ENV, else local")
-    parser.set_defaults(run=run)
+    add_environment(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -53,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     packages = list(registry.versions(api, group))
     require_metric(packages, metric)
     best = registry.best_version(packages, metric, direction_of(model, metric))
-    found = [described(package, metric, is_best=package is best) for package in packages]
+    found = [entry_of(package, metric, is_best=package is best) for package in packages]
     if arguments.json:
         sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     elif not found:
@@ -80,8 +100,8 @@ def require_metric(packages: Sequence[registry.Package], metric: str) -> None:
         raise ValueError(f"--metric {metric}: no version has it; there are {', '.join(names)}")
 
 
-def described(package: registry.Package, metric: str, *, is_best: bool) -> dict[str, Any]:
-    """One version, for programs; who, when and why are None while nobody has decided."""
+def entry_of(package: registry.Package, metric: str, *, is_best: bool) -> VersionEntry:
+    """One version, for programs."""
     metadata = package.get("CustomerMetadataProperties", {})
     decision = decision_of(package)
     pending = decision.status == PENDING
@@ -103,7 +123,7 @@ def described(package: registry.Package, metric: str, *, is_best: bool) -> dict[
     }
 
 
-def row(version: dict[str, Any]) -> tuple[str, ...]:
+def row(version: VersionEntry) -> tuple[str, ...]:
     """A line of the table."""
     value = version["metric"]
     return (

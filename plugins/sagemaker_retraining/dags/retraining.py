@@ -11,10 +11,12 @@ from sagemaker_retraining.config import EnvironmentConfig, ModelConfig, load_env
 from sagemaker_retraining.config.model import Retry
 from sagemaker_retraining.dags.retries import retry_arguments
 from sagemaker_retraining.dags.serve import deploy_and_verify, output
+from sagemaker_retraining.gate.types import GateResult, QualityGateConfig
 from sagemaker_retraining.operators.jobs import ResumableProcessingOperator, ResumableTrainingOperator
 from sagemaker_retraining.operators.register import RegisterModelOperator
 from sagemaker_retraining.operators.review import ReviewOperator
 from sagemaker_retraining.operators.transform import ResumableTransformOperator
+from sagemaker_retraining.outcomes import ProcessingResult
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.requests.processing import SAMPLE
 from sagemaker_retraining.sensors.approval import ModelApprovalSensor
@@ -202,11 +204,11 @@ def gate_task(hook: dict[str, Any]) -> Any:
     """The `quality_gate` task: may this model be registered?"""
 
     @task(task_id="quality_gate")
-    def quality_gate(config: dict[str, Any], evaluated: dict[str, Any], **context: Any) -> dict[str, Any]:
+    def quality_gate(config: QualityGateConfig, evaluated: ProcessingResult, **context: Any) -> GateResult:
         from sagemaker_retraining.hooks import RetrainingHook
         from sagemaker_retraining.tasks.quality_gate import run_gate
 
-        def push(decision: dict[str, Any]) -> None:
+        def push(decision: GateResult) -> None:
             context["ti"].xcom_push(key="return_value", value=decision)
 
         return run_gate(RetrainingHook(**hook), config, evaluated, push)

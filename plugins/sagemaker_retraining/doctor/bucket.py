@@ -8,6 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from sagemaker_retraining.doctor.answers import LifecycleRule
 from sagemaker_retraining.doctor.aws import Aws
 from sagemaker_retraining.doctor.errors import code_of, is_denied
 from sagemaker_retraining.doctor.findings import Check, Finding, ok, unknown, wrong
@@ -23,7 +24,7 @@ def bucket_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
     """Whether it is there first; of its settings each by itself, because each wants a permission of its own."""
     subject = f"bucket {scope.environment.bucket}"
     looks: tuple[tuple[str, Callable[..., Iterator[Finding]]], ...] = (
-        (subject, _place),
+        (subject, _region),
         ("bucket versioning", _versioning),
         ("bucket encryption", _encryption),
         ("bucket public access", _public_access),
@@ -40,11 +41,11 @@ def _there(aws: Aws, scope: Scope, subject: str, look: Callable[..., Iterator[Fi
     except ClientError as error:
         if code_of(error) not in {"404", "NoSuchBucket"}:
             raise
-        if look is _place:
+        if look is _region:
             yield wrong(subject, "there is no such bucket; create it, or correct `bucket` in the environment's file")
 
 
-def _place(aws: Aws, scope: Scope, subject: str) -> Iterator[Finding]:
+def _region(aws: Aws, scope: Scope, subject: str) -> Iterator[Finding]:
     s3, where = aws.client("s3"), scope.environment
     try:
         head = s3.head_bucket(Bucket=where.bucket)
@@ -147,18 +148,18 @@ def _lifecycle(aws: Aws, scope: Scope, subject: str) -> Iterator[Finding]:
     yield judge_lifecycle(subject, rules, kept)
 
 
-def judge_lifecycle(subject: str, rules: Iterable[Mapping[str, Any]], kept: Iterable[str]) -> Finding:
+def judge_lifecycle(subject: str, rules: Iterable[LifecycleRule], kept: Iterable[str]) -> Finding:
     """Rules that delete or freeze what versions of the registry need.
 
     Endpoints whose artefact is gone cannot be patched, scaled or gone back to. Rules for objects with certain tags are
     not ours: SageMaker puts no tags on artefacts.
     """
-    places, bad = list(kept), []
+    prefixes, bad = list(kept), []
     for rule in rules:
         criteria = rule.get("Filter", {})
         criteria = criteria.get("And", criteria)
         prefix = criteria.get("Prefix", rule.get("Prefix", ""))
-        met = [place for place in places if place.startswith(prefix) or prefix.startswith(place)]
+        met = [one for one in prefixes if one.startswith(prefix) or prefix.startswith(one)]
         tagged = "Tag" in criteria or "Tags" in criteria
         if rule.get("Status") == "Enabled" and met and not tagged and (what := _does(rule)):
             bad.append(f"rule {rule.get('ID', '(without a name)')} {what} in {prefix or met[0]}")
@@ -168,7 +169,7 @@ def judge_lifecycle(subject: str, rules: Iterable[Mapping[str, Any]], kept: Iter
     return ok(subject, "no rule removes models or their code")
 
 
-def _does(rule: Mapping[str, Any]) -> str:
+def _does(rule: LifecycleRule) -> str:
     """What a rule does to current objects that makes them unreadable; empty when nothing."""
     expiration = rule.get("Expiration", {})
     if "Days" in expiration or "Date" in expiration:

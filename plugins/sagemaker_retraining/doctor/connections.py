@@ -18,7 +18,7 @@ from sagemaker_retraining.doctor.findings import Check, Finding, ok, unknown, wr
 
 @dataclass(frozen=True)
 class Connection:
-    """What a connection's text says."""
+    """What a connection's text says; people may put anything into its `extra`."""
 
     conn_type: str
     login: str | None = None
@@ -72,12 +72,12 @@ def _look(environment: EnvironmentConfig, subject: str, name: str, variables: Ma
         )
         return
     try:
-        yield judge(subject, environment, Connection.parse(text))
+        yield judge_connection(subject, environment, Connection.parse(text))
     except ValueError as error:
         yield wrong(subject, f"{variable_of(name)} is no connection: {error}")
 
 
-def judge(subject: str, environment: EnvironmentConfig, found: Connection) -> Finding:
+def judge_connection(subject: str, environment: EnvironmentConfig, found: Connection) -> Finding:
     """What a task would meet. A region in it does no harm: tasks say the environment's."""
     if found.conn_type != "aws":
         return wrong(subject, f"its type is {found.conn_type!r}, it must be aws")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from sagemaker_retraining.doctor.errors import code_of
 from sagemaker_retraining.doctor.findings import Check, Finding, ok, wrong
 from sagemaker_retraining.doctor.scope import Scope
 from sagemaker_retraining.period import Period
+from sagemaker_retraining.plan.document import DataReadyConfig
 from sagemaker_retraining.raw_months import SUCCESS, History, complete_months, month_of
 from sagemaker_retraining.s3_uri import split_s3_uri
 
@@ -25,22 +26,22 @@ def data_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
     for model in scope.models:
         config = scope.plans[model.model]["data_ready"]
         subject = f"raw data of {model.model}"
-        place = f"s3://{config['bucket']}/{config['raw_prefix']}"
-        yield Check(subject, partial(_look, aws, scope, config, place, subject))
+        uri = f"s3://{config['bucket']}/{config['raw_prefix']}"
+        yield Check(subject, partial(_look, aws, scope, config, uri, subject))
 
 
-def _look(aws: Aws, scope: Scope, config: Mapping[str, Any], place: str, subject: str) -> Iterator[Finding]:
+def _look(aws: Aws, scope: Scope, config: DataReadyConfig, uri: str, subject: str) -> Iterator[Finding]:
     newest = Period.parse(config["period"])
     try:
-        names = marks(aws.client("s3"), *split_s3_uri(place))
+        names = marks(aws.client("s3"), *split_s3_uri(uri))
     except ClientError as error:
         if code_of(error) != "NoSuchBucket":
             raise
-        yield wrong(subject, f"{place}: there is no such bucket")
+        yield wrong(subject, f"{uri}: there is no such bucket")
         return
     if not scope.environment.wait_for_data:  # nobody delivers new months: what is there will be run
         newest = max((month for month in complete_months(names) if month < newest), default=newest)
-    yield judge(subject, place, names, newest, config["history_months"])
+    yield judge_raw_data(subject, uri, names, newest, config["history_months"])
 
 
 def marks(s3: Any, bucket: str, prefix: str) -> list[str]:
@@ -59,17 +60,17 @@ def marks(s3: Any, bucket: str, prefix: str) -> list[str]:
         return [name for name, there in zip(names, threads.map(is_there, names), strict=True) if there]
 
 
-def judge(subject: str, place: str, names: Sequence[str], newest: Period, history_months: int | None) -> Finding:
+def judge_raw_data(subject: str, uri: str, names: Sequence[str], newest: Period, history_months: int | None) -> Finding:
     """By the rules of the task data_ready."""
     months = complete_months(list(names))
     span = f"complete months are {months[0]} to {months[-1]}" if months else "no month is complete"
     if newest not in months:
-        return wrong(subject, f"{place}period={newest}/{SUCCESS} is not there; {span}. Deliver it, {SUCCESS} last")
+        return wrong(subject, f"{uri}period={newest}/{SUCCESS} is not there; {span}. Deliver it, {SUCCESS} last")
     history = History.of(list(names), newest, history_months)
     gaps = ", ".join(map(str, history.missing))
     if not history.months:
-        return wrong(subject, f"{place}: no complete month before {newest} to learn from; deliver the ones before it")
+        return wrong(subject, f"{uri}: no complete month before {newest} to learn from; deliver the ones before it")
     if gaps and history_months:
-        return wrong(subject, f"{place}: history_months {history_months} of {newest} lacks {gaps}; deliver them")
+        return wrong(subject, f"{uri}: history_months {history_months} of {newest} lacks {gaps}; deliver them")
     hint = f"; not there: {gaps}" if gaps else ""
     return ok(subject, f"{newest} and {len(history.months)} months before it, from {history.months[0]}{hint}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -61,6 +60,6 @@ def _look(aws: Aws, scope: Scope, uri: str, subject: str) -> Iterator[Finding]:
         yield ok(subject, f"{uri} is there")
 
 
-def _image_id(version: str) -> dict[str, Any]:
+def _image_id(version: str) -> dict[str, str]:
     """`:3.0-5` or `@sha256:…`, as BatchGetImage takes it."""
     return {"imageDigest": version[1:]} if version.startswith("@") else {"imageTag": version[1:] or "latest"}

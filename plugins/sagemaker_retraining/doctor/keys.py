@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 from botocore.exceptions import ClientError
 
+from sagemaker_retraining.doctor.answers import KeyMetadata, PolicyDocument, as_list
 from sagemaker_retraining.doctor.aws import Aws
 from sagemaker_retraining.doctor.errors import code_of, is_denied
 from sagemaker_retraining.doctor.findings import Check, Finding, ok, wrong
@@ -50,7 +50,7 @@ def _look(aws: Aws, scope: Scope, arn: str, subject: str) -> Iterator[Finding]:
         yield ok(subject, f"{arn} is enabled, its policy leaves it to IAM or names the roles")
 
 
-def unusable(key: Mapping[str, Any]) -> str:
+def unusable(key: KeyMetadata) -> str:
     """What keeps S3 and EBS from encrypting with a key (its KeyMetadata); empty when nothing."""
     if key["KeyState"] != "Enabled":
         return f"is {key['KeyState']}; enable it (aws kms enable-key, or cancel its deletion), or take another"
@@ -61,17 +61,13 @@ def unusable(key: Mapping[str, Any]) -> str:
     return ""
 
 
-def names_role(policy: Mapping[str, Any], role: str, account: str) -> bool:
+def names_role(policy: PolicyDocument, role: str, account: str) -> bool:
     """Whether some statement of a key policy allows anything of KMS to the role, or leaves it to the account's IAM."""
     partition = role.split(":")[1]
     ours = {"*", account, f"arn:{partition}:iam::{account}:root", role}
-    for statement in _list(policy.get("Statement", [])):
+    for statement in as_list(policy.get("Statement", [])):
         principal = statement.get("Principal", {})
-        allowed = [principal] if isinstance(principal, str) else _list(principal.get("AWS", []))
+        allowed = [principal] if isinstance(principal, str) else as_list(principal.get("AWS", []))
         if statement["Effect"] == "Allow" and ours & set(allowed):
             return True
     return False
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

@@ -6,13 +6,14 @@ reached from it. https://docs.aws.amazon.com/sagemaker/latest/dg/train-vpc.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining.config.environment import Vpc
+from sagemaker_retraining.doctor.answers import RouteTable, SecurityGroup, Subnet, VpcEndpoint
 from sagemaker_retraining.doctor.aws import Aws
 from sagemaker_retraining.doctor.errors import code_of
 from sagemaker_retraining.doctor.findings import Check, Finding, ok, wrong
@@ -22,7 +23,7 @@ SERVICES = ("sagemaker.api", "sagemaker.runtime", "logs", "ecr.api", "ecr.dkr", 
 """What scripts of one's own may call; SageMaker itself needs none of them in the VPC."""
 _WAYS_OUT = ("NatGatewayId", "TransitGatewayId", "NetworkInterfaceId", "VpcPeeringConnectionId", "InstanceId")
 _HTTPS = 443
-Body = Mapping[str, Any]
+T = TypeVar("T")
 
 
 def network_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
@@ -35,7 +36,7 @@ def network_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
 
 def _subnets(aws: Aws, vpc: Vpc) -> Iterator[Finding]:
     subject = "vpc subnets"
-    found, missing = _found(aws, "subnet", vpc.subnets)
+    found, missing = _found_subnets(aws, vpc.subnets)
     if missing:
         yield wrong(subject, f"{', '.join(missing)}: no such subnet in {aws.region}; correct `vpc.subnets`")
         return
@@ -49,12 +50,12 @@ def _subnets(aws: Aws, vpc: Vpc) -> Iterator[Finding]:
 
 def _groups(aws: Aws, vpc: Vpc) -> Iterator[Finding]:
     subject = "vpc security groups"
-    found, missing = _found(aws, "security group", vpc.security_group_ids)
+    found, missing = _found_groups(aws, vpc.security_group_ids)
     if missing:
         text = f"{', '.join(missing)}: no such security group in {aws.region}; correct `vpc.security_group_ids`"
         yield wrong(subject, text)
         return
-    networks = {subnet["VpcId"] for subnet in _found(aws, "subnet", vpc.subnets)[0]}
+    networks = {subnet["VpcId"] for subnet in _found_subnets(aws, vpc.subnets)[0]}
     others = [group["GroupId"] for group in found if networks and group["VpcId"] not in networks]
     if others:
         yield wrong(subject, f"{', '.join(others)}: of another VPC than the subnets ({', '.join(sorted(networks))})")
@@ -64,7 +65,7 @@ def _groups(aws: Aws, vpc: Vpc) -> Iterator[Finding]:
         yield ok(subject, f"{len(found)} of the same VPC, HTTPS goes out")
 
 
-def _lets_out(rule: Body) -> bool:
+def _lets_out(rule: Mapping[str, Any]) -> bool:
     """Whether a rule of egress is about HTTPS."""
     if rule["IpProtocol"] == "-1":
         return True
@@ -72,16 +73,18 @@ def _lets_out(rule: Body) -> bool:
 
 
 def _routes(aws: Aws, scope: Scope, vpc: Vpc) -> Iterator[Finding]:
-    ec2, subnets = aws.client("ec2"), _found(aws, "subnet", vpc.subnets)[0]
+    ec2, subnets = aws.client("ec2"), _found_subnets(aws, vpc.subnets)[0]
     if not subnets:
         return  # said of the subnets
     of_vpc = [{"Name": "vpc-id", "Values": sorted({subnet["VpcId"] for subnet in subnets})}]
-    tables = _all(ec2, "describe_route_tables", "RouteTables", of_vpc)
-    endpoints = _all(ec2, "describe_vpc_endpoints", "VpcEndpoints", of_vpc)
+    pages = ec2.get_paginator("describe_route_tables").paginate(Filters=of_vpc)
+    tables: list[RouteTable] = [table for page in pages for table in page["RouteTables"]]
+    pages = ec2.get_paginator("describe_vpc_endpoints").paginate(Filters=of_vpc)
+    endpoints: list[VpcEndpoint] = [endpoint for page in pages for endpoint in page["VpcEndpoints"]]
     yield judge_routes([subnet["SubnetId"] for subnet in subnets], tables, endpoints)
 
 
-def judge_routes(subnets: Sequence[str], tables: Sequence[Body], endpoints: Sequence[Body]) -> Finding:
+def judge_routes(subnets: Sequence[str], tables: Sequence[RouteTable], endpoints: Sequence[VpcEndpoint]) -> Finding:
     """Whether S3 is reached from each subnet: by an endpoint of the VPC, or by a way out of it.
 
     An internet gateway is none: SageMaker's network interfaces have no public address.
@@ -105,7 +108,7 @@ def judge_routes(subnets: Sequence[str], tables: Sequence[Body], endpoints: Sequ
     return ok(subject, f"S3 is reached{hint}")
 
 
-def _table_of(subnet: str, tables: Sequence[Body]) -> Body | None:
+def _table_of(subnet: str, tables: Sequence[RouteTable]) -> RouteTable | None:
     """The route table of a subnet: its own, else the VPC's main one."""
     for table in tables:
         if any(link.get("SubnetId") == subnet for link in table["Associations"]):
@@ -113,13 +116,13 @@ def _table_of(subnet: str, tables: Sequence[Body]) -> Body | None:
     return next((table for table in tables if any(link.get("Main") for link in table["Associations"])), None)
 
 
-def _leads_out(route: Body) -> bool:
+def _leads_out(route: Mapping[str, str]) -> bool:
     everywhere = route.get("DestinationCidrBlock") == "0.0.0.0/0"
     alive = route.get("State", "active") == "active"
     return everywhere and alive and any(route.get(way) for way in _WAYS_OUT)
 
 
-def _reaches_s3(table: Body | None, endpoints: Sequence[Body]) -> bool:
+def _reaches_s3(table: RouteTable | None, endpoints: Sequence[VpcEndpoint]) -> bool:
     """By a gateway endpoint of the subnet's route table, or by an interface endpoint anywhere in the VPC."""
     for endpoint in endpoints:
         if _service(endpoint) == "s3":
@@ -129,27 +132,32 @@ def _reaches_s3(table: Body | None, endpoints: Sequence[Body]) -> bool:
     return False
 
 
-def _service(endpoint: Body) -> str:
+def _service(endpoint: VpcEndpoint) -> str:
     """`com.amazonaws.eu-west-1.sagemaker.api` → `sagemaker.api`; of China it begins with `cn.`."""
     return str(endpoint["ServiceName"]).partition("com.amazonaws.")[2].partition(".")[2]
 
 
-def _found(aws: Aws, kind: str, ids: Sequence[str]) -> tuple[list[Body], list[str]]:
-    """The descriptions of subnets or security groups, and the ids that there are none of; asked one by one, because
-    AWS names only the first of several that are missing."""
-    ec2, found, missing = aws.client("ec2"), [], []
+def _found_subnets(aws: Aws, ids: Sequence[str]) -> tuple[list[Subnet], list[str]]:
+    """The subnets, and the ids of which there is none."""
+    ec2 = aws.client("ec2")
+    return _found(ids, lambda one: ec2.describe_subnets(SubnetIds=[one])["Subnets"])
+
+
+def _found_groups(aws: Aws, ids: Sequence[str]) -> tuple[list[SecurityGroup], list[str]]:
+    """The security groups, and the ids of which there is none."""
+    ec2 = aws.client("ec2")
+    return _found(ids, lambda one: ec2.describe_security_groups(GroupIds=[one])["SecurityGroups"])
+
+
+def _found(ids: Sequence[str], describe: Callable[[str], list[T]]) -> tuple[list[T], list[str]]:
+    """Asked one by one, because AWS names only the first of several that are missing."""
+    found: list[T] = []
+    missing = []
     for one in ids:
         try:
-            if kind == "subnet":
-                found += ec2.describe_subnets(SubnetIds=[one])["Subnets"]
-            else:
-                found += ec2.describe_security_groups(GroupIds=[one])["SecurityGroups"]
+            found += describe(one)
         except ClientError as error:
             if not code_of(error).endswith((".NotFound", ".Malformed")):
                 raise
             missing.append(one)
     return found, missing
-
-
-def _all(ec2: Any, operation: str, member: str, filters: list[dict[str, Any]]) -> list[Body]:
-    return [one for page in ec2.get_paginator(operation).paginate(Filters=filters) for one in page[member]]

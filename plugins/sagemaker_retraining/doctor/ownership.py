@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -12,8 +12,14 @@ from sagemaker_retraining.doctor.aws import Aws
 from sagemaker_retraining.doctor.findings import Check, Finding, ok, wrong
 from sagemaker_retraining.doctor.scope import Scope
 from sagemaker_retraining.plan import ownership
+from sagemaker_retraining.plan.document import EndpointTemplate
 from sagemaker_retraining.registry import is_not_found
 from sagemaker_retraining.requests.registry import foreign_tags
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import CreateModelPackageGroupInputTypeDef, TagTypeDef
+
+T = TypeVar("T")
 
 
 def ownership_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
@@ -28,20 +34,20 @@ def ownership_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
             yield Check(subject, partial(_endpoint, aws, plan["deploy"]["endpoint"], subject))
 
 
-def _group(aws: Aws, request: Mapping[str, Any], subject: str) -> Iterator[Finding]:
+def _group(aws: Aws, request: CreateModelPackageGroupInputTypeDef, subject: str) -> Iterator[Finding]:
     api, name = aws.client("sagemaker"), request["ModelPackageGroupName"]
     group = _described(lambda: api.describe_model_package_group(ModelPackageGroupName=name))
     if group is None:
         yield ok(subject, f"{name} is not there yet; the first run makes it")
         return
-    tags = _tags(api, group["ModelPackageGroupArn"])
-    if foreign := foreign_tags(request["Tags"], tags):
+    wanted: Any = request["Tags"]
+    if foreign := foreign_tags(wanted, _tags(api, group["ModelPackageGroupArn"])):
         yield wrong(subject, f"{name} is another's: {'; '.join(foreign)}. Choose another register.group")
     else:
         yield ok(subject, f"{name} is this model's")
 
 
-def _endpoint(aws: Aws, request: Mapping[str, Any], subject: str) -> Iterator[Finding]:
+def _endpoint(aws: Aws, request: EndpointTemplate, subject: str) -> Iterator[Finding]:
     api, name = aws.client("sagemaker"), request["EndpointName"]
     endpoint = _described(lambda: api.describe_endpoint(EndpointName=name))
     if endpoint is None:
@@ -51,7 +57,7 @@ def _endpoint(aws: Aws, request: Mapping[str, Any], subject: str) -> Iterator[Fi
     yield judge_endpoint(subject, name, request["Tags"], theirs)
 
 
-def judge_endpoint(subject: str, name: str, tags: list[dict[str, str]], theirs: Mapping[str, str]) -> Finding:
+def judge_endpoint(subject: str, name: str, tags: Iterable[TagTypeDef], theirs: Mapping[str, str]) -> Finding:
     """By the rule of the task deploy: an endpoint without these tags is another's."""
     ours = ownership({tag["Key"]: tag["Value"] for tag in tags})
     differing = [
@@ -63,7 +69,7 @@ def judge_endpoint(subject: str, name: str, tags: list[dict[str, str]], theirs: 
     return ok(subject, f"{name} is this model's")
 
 
-def _described(describe: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+def _described(describe: Callable[[], T]) -> T | None:
     """None for what is not there. Raises ClientError."""
     try:
         return describe()

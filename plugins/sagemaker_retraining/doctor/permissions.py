@@ -13,10 +13,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from sagemaker_retraining.doctor.asks import Ask, Context, asks, batches, denied_asks
+from sagemaker_retraining.doctor.answers import IamPrincipal, SimulationResult
 from sagemaker_retraining.doctor.aws import Aws
 from sagemaker_retraining.doctor.errors import is_denied
 from sagemaker_retraining.doctor.findings import Check, Finding, ok, unknown, wrong
+from sagemaker_retraining.doctor.questions import Context, Question, batches, denied_questions, questions_about
 from sagemaker_retraining.doctor.roles import describe_role
 from sagemaker_retraining.doctor.scope import Scope
 
@@ -56,10 +57,11 @@ def _look(aws: Aws, scope: Scope, arn: str, name: str, subject: str) -> Iterator
     if (role := _principal(aws, arn)) is None:
         yield wrong(subject, f"{arn} does not exist")
         return
-    questions = asks(scope.policies[name], scope)
+    questions = questions_about(scope.policies[name], scope)
     answers = simulate(aws, role["Arn"], questions)
     boundary = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
-    yield from judge(subject, role["Arn"], f"iam {name} --env {scope.environment.environment}", answers, boundary)
+    command = f"iam {name} --env {scope.environment.environment}"
+    yield from judge_permissions(subject, role["Arn"], command, answers, boundary)
 
 
 def _approval(aws: Aws, scope: Scope, principal: str | None) -> Iterator[Finding]:
@@ -68,8 +70,8 @@ def _approval(aws: Aws, scope: Scope, principal: str | None) -> Iterator[Finding
     if principal is None or (role := _principal(aws, principal)) is None:
         yield unknown(subject, "the DAG's role is not known; say --dag-role <its ARN>")
         return
-    answers = simulate(aws, role["Arn"], denied_asks(scope.policies["dag-role"], scope))
-    may = sorted({ask.action for ask, reason in answers.items() if reason is None})
+    answers = simulate(aws, role["Arn"], denied_questions(scope.policies["dag-role"], scope))
+    may = sorted({question.action for question, reason in answers.items() if reason is None})
     if may and separate:
         hint = "" if scope.dag_role else ", if that is the DAG's role (else say --dag-role <its ARN>)"
         yield wrong(
@@ -81,8 +83,8 @@ def _approval(aws: Aws, scope: Scope, principal: str | None) -> Iterator[Finding
         yield ok(subject, f"{role['Arn']} {'may' if may else 'may not'}; approver_conn_id is {separate or 'not set'}")
 
 
-def _principal(aws: Aws, arn: str) -> dict[str, Any] | None:
-    """`{Arn, PermissionsBoundary}` of a role or user, None for a role that is not there.
+def _principal(aws: Aws, arn: str) -> IamPrincipal | None:
+    """The role or user; None for a role that does not exist.
 
     A role of an assumed role's ARN may have a path, which only GetRole tells; without permission for that the ARN is
     taken as it is.
@@ -97,7 +99,7 @@ def _principal(aws: Aws, arn: str) -> dict[str, Any] | None:
         raise
 
 
-def simulate(aws: Aws, principal: str, questions: Sequence[Ask]) -> dict[Ask, str | None]:
+def simulate(aws: Aws, principal: str, questions: Sequence[Question]) -> dict[Question, str | None]:
     """Why each question is answered with no; None for those answered with yes. Raises ClientError."""
     calls = [
         (resource, context, actions[start : start + ACTIONS_A_CALL])
@@ -107,13 +109,13 @@ def simulate(aws: Aws, principal: str, questions: Sequence[Ask]) -> dict[Ask, st
     client = aws.client("iam")
     with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:  # more would be throttled
         pages = threads.map(lambda call: list(_simulated(client, principal, *call)), calls)
-        answers = {ask: reason for page in pages for ask, reason in page}
-    return {ask: answers[ask] for ask in questions}
+        answers = {question: reason for page in pages for question, reason in page}
+    return {question: answers[question] for question in questions}
 
 
 def _simulated(
     client: Any, principal: str, resource: str, context: Context, actions: list[str]
-) -> Iterator[tuple[Ask, str | None]]:
+) -> Iterator[tuple[Question, str | None]]:
     entries = [
         {"ContextKeyName": key, "ContextKeyType": kind, "ContextKeyValues": [value]} for key, kind, value in context
     ]
@@ -122,10 +124,10 @@ def _simulated(
     )
     for page in pages:
         for result in page["EvaluationResults"]:
-            yield Ask(result["EvalActionName"], resource, context), why_not(result)
+            yield Question(result["EvalActionName"], resource, context), why_not(result)
 
 
-def why_not(result: Mapping[str, Any]) -> str | None:
+def why_not(result: SimulationResult) -> str | None:
     """Why an EvaluationResult says no; None when it says yes."""
     if result["EvalDecision"] == "allowed":
         return None
@@ -138,23 +140,23 @@ def why_not(result: Mapping[str, Any]) -> str | None:
     return NOT_HELD
 
 
-def _policies(result: Mapping[str, Any]) -> list[str]:
+def _policies(result: SimulationResult) -> list[str]:
     """The names of the policies that decided."""
     return sorted({statement["SourcePolicyId"] for statement in result.get("MatchedStatements", [])}) or ["(unnamed)"]
 
 
-def judge(
-    subject: str, arn: str, command: str, answers: Mapping[Ask, str | None], boundary: str | None = None
+def judge_permissions(
+    subject: str, arn: str, command: str, answers: Mapping[Question, str | None], boundary: str | None = None
 ) -> Iterator[Finding]:
     """One line about all questions; of many refusals the first few are shown. `command` prints the policy.
 
     What only the organization refuses is not wrong for sure: the simulator does not know the conditions of service
     control policies. The SageMaker SDK takes it for unverifiable too (sagemaker.core.helper.iam_role_resolver).
     """
-    refused: dict[str, list[Ask]] = {}
-    for ask, reason in answers.items():
+    refused: dict[str, list[Question]] = {}
+    for question, reason in answers.items():
         if reason is not None:
-            refused.setdefault(reason, []).append(ask)
+            refused.setdefault(reason, []).append(question)
     if unsure := refused.pop(ORGANIZATION, []):
         text = f"the simulator says that a service control policy of the organization forbids {_named(unsure)}"
         yield unknown(subject, f"{arn}: {text}; it does not know their conditions: ask who keeps them")
@@ -170,11 +172,11 @@ def _reason(reason: str, boundary: str | None) -> str:
     return f"its permissions boundary {boundary} forbids" if reason == BOUNDARY and boundary else reason
 
 
-def _named(found: list[Ask]) -> str:
+def _named(found: list[Question]) -> str:
     """Each action once, with the first resource it was asked about; actions on the same one together."""
     first: dict[str, str] = {}
-    for ask in found:
-        first.setdefault(ask.action, ask.resource)
+    for question in found:
+        first.setdefault(question.action, question.resource)
     together: dict[str, list[str]] = {}
     for action, resource in list(first.items())[:SHOWN]:
         together.setdefault(resource, []).append(action)

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
-from typing import Any
 
 from sagemaker_retraining.config import ModelConfig
 from sagemaker_retraining.doctor.aws import Aws
 from sagemaker_retraining.doctor.findings import Check, Finding, ok, unknown, wrong
-from sagemaker_retraining.doctor.scope import Plans, Scope
+from sagemaker_retraining.doctor.scope import Scope
+from sagemaker_retraining.plan import PlanDocument
 
 SUBJECT = "quotas"
 TRAINING, SPOT, PROCESSING = "training job usage", "spot training job usage", "processing job usage"
@@ -58,7 +58,7 @@ def _look(aws: Aws, scope: Scope) -> Iterator[Finding]:
         found |= {quota["QuotaName"]: Quota(quota["Value"], quota["QuotaCode"]) for quota in page["Quotas"]}
         if wanted.keys() <= found.keys():
             break  # there are thousands
-    yield from judge(wanted, found)
+    yield from judge_quotas(wanted, found)
 
 
 def _may_leave_spot(model: ModelConfig) -> bool:
@@ -66,11 +66,11 @@ def _may_leave_spot(model: ModelConfig) -> bool:
     return spot.on_demand_after != "never" or spot.on_demand_after_hours is not None
 
 
-def needs(plans: Plans, on_demand: set[str]) -> dict[str, Need]:
+def needs(plans: Mapping[str, PlanDocument], on_demand: set[str]) -> dict[str, Need]:
     """By the quota's name. `on_demand` are models whose Spot training may end up on demand."""
     found: dict[str, Need] = defaultdict(Need)
     for model, plan in plans.items():
-        for usage, (instance_type, count) in _steps(plan, model in on_demand):
+        for usage, instance_type, count in _steps(plan, model in on_demand):
             need = found[f"{instance_type} for {usage}"]
             need.models[model] = max(need.models.get(model, 0), count)  # a model's own steps come one after the other
         for instance_type, count, update in _variants(plan):
@@ -80,24 +80,23 @@ def needs(plans: Plans, on_demand: set[str]) -> dict[str, Need]:
     return dict(found)
 
 
-def _steps(plan: Mapping[str, Any], on_demand: bool) -> Iterator[tuple[str, tuple[str, int]]]:
-    for step in ("preprocess", "evaluate"):
-        yield PROCESSING, _instances(plan[step]["ProcessingResources"]["ClusterConfig"])
-    train = plan["train"]
-    spot = train.get("EnableManagedSpotTraining", False)
+def _steps(plan: PlanDocument, on_demand: bool) -> Iterator[tuple[str, str, int]]:
+    """Usage, instance type and number of instances of each job."""
+    for job in (plan["preprocess"], plan["evaluate"]):
+        cluster = job["ProcessingResources"]["ClusterConfig"]
+        yield PROCESSING, cluster["InstanceType"], cluster["InstanceCount"]
+    resources = plan["train"]["ResourceConfig"]
+    spot = plan["train"].get("EnableManagedSpotTraining", False)
     if spot:
-        yield SPOT, _instances(train["ResourceConfig"])
+        yield SPOT, resources["InstanceType"], resources["InstanceCount"]
     if on_demand or not spot:
-        yield TRAINING, _instances(train["ResourceConfig"])
+        yield TRAINING, resources["InstanceType"], resources["InstanceCount"]
     if "transform" in plan:
-        yield TRANSFORM, _instances(plan["transform"]["transform"]["TransformResources"])
+        batch = plan["transform"]["transform"]["TransformResources"]
+        yield TRANSFORM, batch["InstanceType"], batch["InstanceCount"]
 
 
-def _instances(resources: Mapping[str, Any]) -> tuple[str, int]:
-    return resources["InstanceType"], resources["InstanceCount"]
-
-
-def _variants(plan: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
+def _variants(plan: PlanDocument) -> Iterator[tuple[str, int, int]]:
     """Instance type, instances at most, and how many more an update takes for its time."""
     deploy = plan.get("deploy", {})
     scaling = deploy.get("autoscaling", {}).get("RegisterScalableTarget", {})
@@ -110,7 +109,7 @@ def _variants(plan: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
             yield variant["InstanceType"], count + beside, update
 
 
-def judge(wanted: Mapping[str, Need], found: Mapping[str, Quota]) -> Iterator[Finding]:
+def judge_quotas(wanted: Mapping[str, Need], found: Mapping[str, Quota]) -> Iterator[Finding]:
     """A line for each quota that is too small or not listed, one for all that suffice."""
     enough = []
     for name, need in sorted(wanted.items()):

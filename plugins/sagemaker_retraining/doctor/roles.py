@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any
 
 from botocore.exceptions import ClientError
 
+from sagemaker_retraining.doctor.answers import Conditions, IamPrincipal, PolicyDocument, PolicyStatement, as_list
 from sagemaker_retraining.doctor.aws import Aws
 from sagemaker_retraining.doctor.errors import code_of
 from sagemaker_retraining.doctor.findings import Check, Finding, ok, unknown, wrong
@@ -25,10 +25,10 @@ def role_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
         yield Check(subject, partial(_look, aws, scope, arn, subject))
 
 
-def describe_role(aws: Aws, arn: str) -> dict[str, Any] | None:
+def describe_role(aws: Aws, arn: str) -> IamPrincipal | None:
     """The role of that name, None when there is none. Raises ClientError when the caller may not ask."""
     try:
-        role: dict[str, Any] = aws.client("iam").get_role(RoleName=arn.rsplit("/", 1)[-1])["Role"]
+        role: IamPrincipal = aws.client("iam").get_role(RoleName=arn.rsplit("/", 1)[-1])["Role"]
     except ClientError as error:
         if code_of(error) == "NoSuchEntity":
             return None
@@ -47,9 +47,9 @@ def _look(aws: Aws, scope: Scope, arn: str, subject: str) -> Iterator[Finding]:
         yield judge_trust(subject, arn, role["AssumeRolePolicyDocument"], where.account, where.region)
 
 
-def judge_trust(subject: str, arn: str, trust: Mapping[str, Any], account: str, region: str) -> Finding:
+def judge_trust(subject: str, arn: str, trust: PolicyDocument, account: str, region: str) -> Finding:
     """Whether a trust policy lets SageMaker assume the role for this account."""
-    statements = [one for one in _list(trust.get("Statement", [])) if _about_sagemaker(one)]
+    statements = [one for one in as_list(trust.get("Statement", [])) if _about_sagemaker(one)]
     allowing = [one for one in statements if one["Effect"] == "Allow"]
     if any(one["Effect"] == "Deny" for one in statements):
         return unknown(subject, f"a statement of the trust policy of {arn} denies; see whether it is about SageMaker")
@@ -61,36 +61,32 @@ def judge_trust(subject: str, arn: str, trust: Mapping[str, Any], account: str, 
     return ok(subject, f"{arn} trusts {SAGEMAKER}")
 
 
-def _about_sagemaker(statement: Mapping[str, Any]) -> bool:
+def _about_sagemaker(statement: PolicyStatement) -> bool:
     principal = statement.get("Principal", {})
-    services = [principal] if isinstance(principal, str) else _list(principal.get("Service", []))
-    actions = [str(action).lower() for action in _list(statement.get("Action", []))]
+    services = [principal] if isinstance(principal, str) else as_list(principal.get("Service", []))
+    actions = [str(action).lower() for action in as_list(statement.get("Action", []))]
     return bool({SAGEMAKER, "*"} & set(services)) and any(fnmatchcase("sts:assumerole", action) for action in actions)
 
 
-def _unmet(conditions: Mapping[str, Mapping[str, Any]], account: str, region: str) -> str:
+def _unmet(conditions: Conditions, account: str, region: str) -> str:
     """The first condition that SageMaker's call for this account and region cannot meet; empty when there is none."""
     for operator, keys in conditions.items():
         for key, value in keys.items():
             if "Not" in operator or key.lower() not in {"aws:sourceaccount", "aws:sourcearn"}:
                 continue
-            values = [str(one) for one in _list(value)]
+            values = [str(one) for one in as_list(value)]
             if key.lower() == "aws:sourceaccount":
                 met = any(fnmatchcase(account, one) for one in values)
             else:
-                met = any(_same_place(one, account, region) for one in values)
+                met = any(_is_met_here(one, account, region) for one in values)
             if not met:
                 return f"{key} is {', '.join(values)}"
     return ""
 
 
-def _same_place(pattern: str, account: str, region: str) -> bool:
+def _is_met_here(pattern: str, account: str, region: str) -> bool:
     """Whether a pattern of aws:SourceArn leaves room for SageMaker's resources of this account and region."""
     if not pattern.startswith("arn:"):
         return fnmatchcase(f"arn:aws:sagemaker:{region}:{account}:training-job/x", pattern)
     parts = [*pattern.split(":", 5), "*", "*", "*", "*"]
     return all(fnmatchcase(ours, parts[index]) for index, ours in ((2, "sagemaker"), (3, region), (4, account)))
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

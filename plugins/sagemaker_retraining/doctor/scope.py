@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sagemaker_retraining.config import EnvironmentConfig, ModelConfig
+from sagemaker_retraining.doctor.answers import PolicyDocument
 from sagemaker_retraining.doctor.identity import Caller
-
-Plans = Mapping[str, Mapping[str, Any]]
+from sagemaker_retraining.plan import PlanDocument
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,8 @@ class Scope:
 
     environment: EnvironmentConfig
     models: tuple[ModelConfig, ...]
-    plans: Plans
-    policies: Mapping[str, Mapping[str, Any]]
+    plans: Mapping[str, PlanDocument]
+    policies: Mapping[str, PolicyDocument]
     caller: Caller
     dag_role: str | None = None
     approver_role: str | None = None

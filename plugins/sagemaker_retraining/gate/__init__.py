@@ -1,17 +1,20 @@
 """The quality gate, pure: `evaluation.json` and the model's thresholds in, a decision out."""
 
-from sagemaker_retraining.gate.decision import Check, Decision, decide, describe
-from sagemaker_retraining.gate.evaluation import Comparison, EvaluationError, read_evaluation
+from sagemaker_retraining.gate.decision import GateDecision, decide_gate, format_comparison
+from sagemaker_retraining.gate.evaluation import EvaluationError, read_evaluation
 from sagemaker_retraining.gate.report import decision_block, fill_report
+from sagemaker_retraining.gate.types import GateCheck, GateResult, ModelComparison, QualityGateConfig
 
 __all__ = [
-    "Check",
-    "Comparison",
-    "Decision",
     "EvaluationError",
-    "decide",
+    "GateCheck",
+    "GateDecision",
+    "GateResult",
+    "ModelComparison",
+    "QualityGateConfig",
+    "decide_gate",
     "decision_block",
-    "describe",
     "fill_report",
+    "format_comparison",
     "read_evaluation",
 ]

@@ -12,22 +12,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-LONGEST_SHOWN = 80
+from sagemaker_retraining.gate.types import ModelComparison
+
+LONGEST_VALUE = 80
 LONGEST_LINE = 400
 
 
 class EvaluationError(ValueError):
     """The document cannot be used; the message names its URI, the key, what is there and what would be right."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Challenger minus champion of one metric, in its unit; interval, confidence and samples are None if not given."""
-
-    difference: float
-    confidence_interval: tuple[float, float] | None
-    confidence: float | None
-    samples: int | None
 
 
 @dataclass(frozen=True)
@@ -41,24 +33,29 @@ class Evaluation:
     challenger: dict[str, float]
     champion: dict[str, float] | None
     champion_error: str | None
-    comparison: Comparison | None
+    comparison: ModelComparison | None
     warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Place:
-    """A spot in the document, for messages."""
+class KeyPath:
+    """A key in the document, for messages."""
 
     uri: str
-    path: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
-    def at(self, *keys: str) -> Place:
-        """A spot below this one."""
-        return Place(self.uri, (*self.path, *keys))
+    def at(self, *keys: str) -> KeyPath:
+        """A key below this one."""
+        return KeyPath(self.uri, (*self.keys, *keys))
+
+    @property
+    def dotted(self) -> str:
+        """`champion.regression_metrics.rmse`"""
+        return ".".join(self.keys)
 
     def wrong(self, value: Any, expected: str) -> EvaluationError:
         """The error for a value of the wrong kind."""
-        return EvaluationError(f"{self.uri}: {'.'.join(self.path)} is {shown(value)}; expected {expected}")
+        return EvaluationError(f"{self.uri}: {self.dotted} is {formatted(value)}; expected {expected}")
 
 
 def read_evaluation(
@@ -70,45 +67,45 @@ def read_evaluation(
     compared, `needed` the metrics that must be there. A test set without rows is read without any metric: nothing was
     measured, whatever the document says.
     """
-    place = Place(uri)
+    path = KeyPath(uri)
     if not isinstance(document, Mapping):
-        raise EvaluationError(f"{uri}: is {shown(document)}; expected an object with {problem}_metrics")
-    rows = read_rows(document, place)
+        raise EvaluationError(f"{uri}: is {formatted(document)}; expected an object with {problem}_metrics")
+    rows = read_rows(document, path)
     if rows == 0:
         return Evaluation(0, {}, None, None, None, ())
-    challenger, warnings = metric_values(document, problem, needed, place)
+    challenger, warnings = metric_values(document, problem, needed, path)
     champion_error = document.get("champion_error")
     if champion_error is not None and not isinstance(champion_error, str):
-        raise place.at("champion_error").wrong(champion_error, "a sentence, or null")
+        raise path.at("champion_error").wrong(champion_error, "a sentence, or null")
     champion = None
     if not champion_error and (block := document.get("champion")) is not None:
         if not isinstance(block, Mapping):
-            raise place.at("champion").wrong(block, f"an object with {problem}_metrics, or null")
-        champion, more = metric_values(block, problem, {metric}, place.at("champion"))
+            raise path.at("champion").wrong(block, f"an object with {problem}_metrics, or null")
+        champion, more = metric_values(block, problem, {metric}, path.at("champion"))
         warnings += more
     comparison = None
     if champion is not None and math.isfinite(difference := challenger[metric] - champion[metric]):
-        comparison, more = read_comparison(document.get("comparison"), metric, difference, place.at("comparison"))
+        comparison, more = read_comparison(document.get("comparison"), metric, difference, path.at("comparison"))
         warnings += more
     error = one_line(champion_error) if champion_error else None
     return Evaluation(rows, challenger, champion, error, comparison, tuple(warnings))
 
 
-def read_rows(document: Mapping[str, Any], place: Place) -> int | None:
+def read_rows(document: Mapping[str, Any], path: KeyPath) -> int | None:
     """`holdout.rows`; None when the script does not say."""
     holdout = document.get("holdout")
     if holdout is None:
         return None
     if not isinstance(holdout, Mapping):
-        raise place.at("holdout").wrong(holdout, "an object with rows")
+        raise path.at("holdout").wrong(holdout, "an object with rows")
     rows = holdout.get("rows")
     if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 0):
-        raise place.at("holdout", "rows").wrong(rows, "the number of test rows")
+        raise path.at("holdout", "rows").wrong(rows, "the number of test rows")
     return rows
 
 
 def metric_values(
-    block: Mapping[str, Any], problem: str, needed: Collection[str], place: Place
+    block: Mapping[str, Any], problem: str, needed: Collection[str], path: KeyPath
 ) -> tuple[dict[str, float], list[str]]:
     """`{metric: value}` out of a model's block, and a warning for each value that is no number and is not needed.
 
@@ -119,7 +116,7 @@ def metric_values(
     if not isinstance(metrics, Mapping):
         there = ", ".join(map(str, sorted(block))) or "nothing"
         raise EvaluationError(
-            f"{place.uri}: {'.'.join(place.at(key).path)} is {shown(metrics)}; expected an object "
+            f"{path.uri}: {path.at(key).dotted} is {formatted(metrics)}; expected an object "
             f'{{metric: {{"value": number}}}} for a model whose problem is {problem}; there is {there}'
         )
     values, warnings = {}, []
@@ -129,59 +126,70 @@ def metric_values(
         if (value := number(entry["value"])) is not None:
             values[str(name)] = value
         elif name not in needed:
-            spot = ".".join(place.at(key, name, "value").path)
-            warnings.append(f"{spot} is {shown(entry['value'])}, which is not a number, and is left out")
+            spot = path.at(key, name, "value").dotted
+            warnings.append(f"{spot} is {formatted(entry['value'])}, which is not a number, and is left out")
     for name in sorted(set(needed) - set(values)):
         if name not in metrics:
             raise EvaluationError(
-                f"{place.uri}: {'.'.join(place.at(key, name).path)} is not there; model.yaml's quality_gate needs it, "
+                f"{path.uri}: {path.at(key, name).dotted} is not there; model.yaml's quality_gate needs it, "
                 f"and the document has {', '.join(sorted(values)) or 'no metric'}"
             )
         entry = metrics[name]
         if isinstance(entry, Mapping) and "value" in entry:
-            raise place.at(key, name, "value").wrong(entry["value"], "a number")
-        raise place.at(key, name).wrong(entry, 'an object with a number as "value"')
+            raise path.at(key, name, "value").wrong(entry["value"], "a number")
+        raise path.at(key, name).wrong(entry, 'an object with a number as "value"')
     return values, warnings
 
 
-def read_comparison(block: Any, metric: str, difference: float, place: Place) -> tuple[Comparison, list[str]]:
+def read_comparison(block: Any, metric: str, difference: float, path: KeyPath) -> tuple[ModelComparison, list[str]]:
     """The compared metric's interval; `difference` is what the two values say. Raises EvaluationError.
 
     Without an interval, or with one that is not finite, the comparison has none and a warning says so.
     """
     if block is not None and not isinstance(block, Mapping):
-        raise place.wrong(block, "an object {metric: {confidence_interval, …}}, or null")
-    entry, place = (block or {}).get(metric), place.at(metric)
+        raise path.wrong(block, "an object {metric: {confidence_interval, …}}, or null")
+    entry, path = (block or {}).get(metric), path.at(metric)
     if entry is not None and not isinstance(entry, Mapping):
-        raise place.wrong(entry, "an object with confidence_interval")
+        raise path.wrong(entry, "an object with confidence_interval")
     edges = (entry or {}).get("confidence_interval")
     alone = f"the values of {metric} alone are compared, which says nothing about chance"
     if entry is None or edges is None:
-        where = ".".join(place.at("confidence_interval").path)
-        return Comparison(difference, None, None, None), [f"{where} is not there: {alone}"]
-    interval = read_interval(edges, place.at("confidence_interval"))
-    check_sign(entry.get("difference"), difference, place.at("difference"))
+        where = path.at("confidence_interval").dotted
+        return without_interval(difference), [f"{where} is not there: {alone}"]
+    interval = read_interval(edges, path.at("confidence_interval"))
+    check_sign(entry.get("difference"), difference, path.at("difference"))
     if not all(map(math.isfinite, interval)):
-        where = ".".join(place.at("confidence_interval").path)
-        return Comparison(difference, None, None, None), [f"{where} is {shown(edges)}: {alone}"]
+        where = path.at("confidence_interval").dotted
+        return without_interval(difference), [f"{where} is {formatted(edges)}: {alone}"]
     if interval[0] > interval[1]:
-        raise place.at("confidence_interval").wrong(edges, "the lower edge first")
+        raise path.at("confidence_interval").wrong(edges, "the lower edge first")
     samples = number(entry.get("samples"))
-    return Comparison(difference, interval, number(entry.get("confidence")), int(samples) if samples else None), []
+    comparison: ModelComparison = {
+        "difference": difference,
+        "confidence_interval": interval,
+        "confidence": number(entry.get("confidence")),
+        "samples": int(samples) if samples else None,
+    }
+    return comparison, []
 
 
-def read_interval(edges: Any, place: Place) -> tuple[float, float]:
+def without_interval(difference: float) -> ModelComparison:
+    """The comparison of two values that nobody measured the chance of."""
+    return {"difference": difference, "confidence_interval": None, "confidence": None, "samples": None}
+
+
+def read_interval(edges: Any, path: KeyPath) -> list[float]:
     """Two numbers, finite or not. Raises EvaluationError."""
     expected = "two numbers [low, high]"
     if not isinstance(edges, list | tuple) or len(edges) != 2:
-        raise place.wrong(edges, expected)
+        raise path.wrong(edges, expected)
     low, high = number(edges[0]), number(edges[1])
     if low is None or high is None:
-        raise place.wrong(edges, expected)
-    return low, high
+        raise path.wrong(edges, expected)
+    return [low, high]
 
 
-def check_sign(stated: Any, difference: float, place: Place) -> None:
+def check_sign(stated: Any, difference: float, path: KeyPath) -> None:
     """A difference taken the other way round would turn the gate round. Raises EvaluationError.
 
     Rounded values are fine: only a number nearer to the opposite than to `difference` itself is refused.
@@ -189,9 +197,9 @@ def check_sign(stated: Any, difference: float, place: Place) -> None:
     if stated is None:
         return
     if (value := number(stated)) is None or math.isnan(value):
-        raise place.wrong(stated, "a number")
+        raise path.wrong(stated, "a number")
     if abs(value - difference) > abs(value + difference):
-        raise place.wrong(stated, f"challenger minus champion, which is {difference:g}")
+        raise path.wrong(stated, f"challenger minus champion, which is {difference:g}")
 
 
 def number(value: Any) -> float | None:
@@ -210,7 +218,7 @@ def one_line(text: str) -> str:
     return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…"
 
 
-def shown(value: Any) -> str:
+def formatted(value: Any) -> str:
     """A value as JSON writes it, cut when it is long."""
     text = json.dumps(value, default=repr, ensure_ascii=False)
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
-from typing import Any
+
+from sagemaker_retraining.gate.types import GateCheck, GateResult
 
 BLOCK = re.compile(rb"<!-- decision -->(?:.*?<!-- /decision -->)?", re.DOTALL)
 REFUSED = {
@@ -16,7 +16,7 @@ REFUSED = {
 GREEN, RED = "#15803d", "#b91c1c"
 
 
-def fill_report(page: bytes, decision: Mapping[str, Any]) -> bytes | None:
+def fill_report(page: bytes, decision: GateResult) -> bytes | None:
     """The page with the decision where `<!-- decision -->` is, in place of one that was filled in before.
 
     None when the page has no such place. Bytes, because the page's encoding is its own business: the block is ASCII.
@@ -27,8 +27,8 @@ def fill_report(page: bytes, decision: Mapping[str, Any]) -> bytes | None:
     return BLOCK.sub(lambda _: b"<!-- decision -->" + block + b"<!-- /decision -->", page, count=1)
 
 
-def decision_block(decision: Mapping[str, Any]) -> str:
-    """A section with verdict, reason, every check and every warning; `decision` is what `Decision.to_dict` gives."""
+def decision_block(decision: GateResult) -> str:
+    """A section with verdict, reason, every check and every warning."""
     passed = decision["passed"]
     after = "" if passed else f" {REFUSED[decision['on_failure']]}"
     rows = "".join(check_row(check) for check in decision["checks"])
@@ -42,7 +42,7 @@ def decision_block(decision: Mapping[str, Any]) -> str:
     )
 
 
-def check_row(check: Mapping[str, Any]) -> str:
+def check_row(check: GateCheck) -> str:
     """One check as a line of the table; colour is never the only sign."""
     cells = "".join(f"<td>{html.escape(check[key])}</td>" for key in ("subject", "found", "required"))
     colour, word = (GREEN, "met") if check["met"] else (RED, "not met")

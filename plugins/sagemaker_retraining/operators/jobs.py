@@ -22,8 +22,11 @@ from sagemaker_retraining.hooks import PROCESSING, TRAINING, JobKind, Retraining
 from sagemaker_retraining.job_log import PAUSE_SECONDS, JobLog, end_of_log
 from sagemaker_retraining.links import JobLink, JobLogLink, job_addresses
 from sagemaker_retraining.outcomes import (
+    JobResult,
     Outcome,
+    ProcessingResult,
     RuntimeLimit,
+    TrainingResult,
     outcome_of,
     processing_result,
     raise_for_outcome,
@@ -84,7 +87,7 @@ class ResumableJobMixin(SageMakerBaseOperator):
         """The hook; the provider's base class declares the type of its own."""
         return cast("RetrainingHook", self.hook)
 
-    def result(self, description: Mapping[str, Any]) -> dict[str, Any]:
+    def result(self, description: Mapping[str, Any]) -> JobResult:
         """The XCom of an ended job."""
         raise NotImplementedError
 
@@ -104,7 +107,7 @@ class ResumableJobMixin(SageMakerBaseOperator):
         self.remember(context, name)
         status = description[self.kind.status_key]
         if status not in LIVE:
-            return self.finish(context, name)
+            return dict(self.finish(context, name))
         if cleared:
             self.sagemaker.stop_job(self.kind, name)
         trigger = self.trigger(description)
@@ -123,7 +126,7 @@ class ResumableJobMixin(SageMakerBaseOperator):
         """The job has ended, or its time is over."""
         if (event or {}).get("status") == "timeout":
             self.give_up(name)
-        return self.execute(context) if start_over else self.finish(context, name)
+        return self.execute(context) if start_over else dict(self.finish(context, name))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Stop the job when the task's execution_timeout passed while it was deferred; Airflow tells nobody else."""
@@ -250,7 +253,7 @@ class ResumableJobMixin(SageMakerBaseOperator):
 
     # --- the end ----------------------------------------------------------------------------------
 
-    def finish(self, context: Context, name: str) -> dict[str, Any]:
+    def finish(self, context: Context, name: str) -> JobResult:
         """Show the job's log, raise what its end means, return the result."""
         description = self.sagemaker.describe_job(self.kind, name)
         self.show_new_lines(name)
@@ -338,7 +341,7 @@ class ResumableProcessingOperator(ResumableJobMixin, SageMakerProcessingOperator
 
     kind = PROCESSING
 
-    def result(self, description: Mapping[str, Any]) -> dict[str, Any]:
+    def result(self, description: Mapping[str, Any]) -> ProcessingResult:
         """See `outcomes.processing_result`."""
         return processing_result(description)
 
@@ -382,7 +385,7 @@ class ResumableTrainingOperator(ResumableJobMixin, SageMakerTrainingOperator):
         hours = (datetime.now(UTC) - earlier[0]["CreationTime"]).total_seconds() / 3600
         return self.on_demand_after_hours is not None and hours >= self.on_demand_after_hours
 
-    def result(self, description: Mapping[str, Any]) -> dict[str, Any]:
+    def result(self, description: Mapping[str, Any]) -> TrainingResult:
         """See `outcomes.training_result`."""
         return training_result(description)
 

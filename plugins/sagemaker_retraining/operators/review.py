@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining import registry
-from sagemaker_retraining.gate import Comparison, describe
+from sagemaker_retraining.gate import format_comparison
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.links import ReportLink, VersionLink, report_address, version_address
 from sagemaker_retraining.requests.approval import (
@@ -173,6 +173,6 @@ def comparison_lines(gate: Mapping[str, Any]) -> list[str]:
     comparison = gate.get("comparison")
     if not comparison:
         return []
-    found = Comparison(**comparison)
-    samples = f" ({found.samples} bootstrap samples of the same rows)" if found.samples else ""
-    return [f"Difference in {gate.get('metric', 'the metric')}: **{describe(found)}**{samples}", ""]
+    count = comparison["samples"]
+    samples = f" ({count} bootstrap samples of the same rows)" if count else ""
+    return [f"Difference in {gate.get('metric', 'the metric')}: **{format_comparison(comparison)}**{samples}", ""]

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from sagemaker_retraining.endpoints.approved import require_approved
 from sagemaker_retraining.hooks import TRANSFORM
 from sagemaker_retraining.operators.jobs import ResumableJobMixin
-from sagemaker_retraining.outcomes import JobError, transform_result
+from sagemaker_retraining.outcomes import JobError, TransformResult, transform_result
 from sagemaker_retraining.requests.transform import transform_requests
 from sagemaker_retraining.requests.validation import validate
 from sagemaker_retraining.s3_uri import split_s3_uri
@@ -77,6 +77,6 @@ class ResumableTransformOperator(ResumableJobMixin, SageMakerTransformOperator):
         key = self.config["transform"]["TransformOutput"].get("KmsKeyId")
         self.sagemaker.write_bytes(marker, body, kms_key=key, content_type="application/json")
 
-    def result(self, description: Mapping[str, Any]) -> dict[str, Any]:
+    def result(self, description: Mapping[str, Any]) -> TransformResult:
         """See `outcomes.transform_result`."""
         return transform_result(description)

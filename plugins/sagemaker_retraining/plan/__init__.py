@@ -1,6 +1,7 @@
 """From configuration and period to one run's plan: names, S3 layout, tags, code, fingerprints."""
 
 from sagemaker_retraining.plan.code_package import CodePackage, code_files, package_code
+from sagemaker_retraining.plan.document import PlanDocument
 from sagemaker_retraining.plan.names import (
     clean_tag,
     fingerprint,
@@ -15,6 +16,7 @@ from sagemaker_retraining.plan.run import Champion, PlanError, RunPlan, build_pl
 __all__ = [
     "Champion",
     "CodePackage",
+    "PlanDocument",
     "PlanError",
     "RunPlan",
     "build_plan",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from sagemaker_retraining.config import EnvironmentConfig, ModelConfig
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan.code_package import CodePackage
+from sagemaker_retraining.plan.document import PlannedChampion, RunFacts
 from sagemaker_retraining.plan.names import clean_tag, fingerprint, job_name, short_hash, tag_list
 
 
@@ -27,8 +27,8 @@ class Champion:
     artifact: str | None
     version: int | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """`{arn, artifact, version}`"""
+    def to_dict(self) -> PlannedChampion:
+        """As plan.json has it."""
         return {"arn": self.arn, "artifact": self.artifact, "version": self.version}
 
 
@@ -128,7 +128,7 @@ class RunPlan:
         """`tags` and the environment's own, as SageMaker takes them."""
         return tag_list({**self.environment.tags, **self.tags})
 
-    def to_dict(self) -> dict[str, Any]:
+    def facts(self) -> RunFacts:
         """The plan without its requests, ready for JSON."""
         return {
             "model": self.model.model,

@@ -36,10 +36,10 @@ __all__ = [
 
 
 def build_requests(plan: RunPlan) -> dict[str, Any]:
-    """`plan.json`: what `RunPlan.to_dict` gives, and for each task of the DAG what it needs, ready for JSON."""
+    """`plan.json`: the facts of the run, and for each task of the DAG what it needs."""
     model = plan.model
     return {
-        **plan.to_dict(),
+        **plan.facts(),
         "data_ready": _data_ready(plan),
         "preprocess": preprocess_request(plan),
         "train": train_request(plan),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from sagemaker_retraining.gate import decide, fill_report
+from sagemaker_retraining.gate import GateResult, QualityGateConfig, decide_gate, fill_report
+from sagemaker_retraining.gate.types import GateRecord
 from sagemaker_retraining.hooks import RetrainingHook
+from sagemaker_retraining.outcomes import ProcessingResult
 from sagemaker_retraining.requests.processing import EVALUATION, REPORT
 
 log = logging.getLogger(__name__)
@@ -19,10 +20,10 @@ GATE = "gate.json"
 
 def run_gate(
     hook: RetrainingHook,
-    config: Mapping[str, Any],
-    evaluated: Mapping[str, Any],
-    push: Callable[[dict[str, Any]], None],
-) -> dict[str, Any]:
+    config: QualityGateConfig,
+    evaluated: ProcessingResult,
+    push: Callable[[GateResult], None],
+) -> GateResult:
     """The decision as a dict, which is also in `evaluation/gate.json` and the report.
 
     `config` is the plan's `quality_gate`, `evaluated` the XCom of evaluate. `push` gets the decision before anything is
@@ -32,14 +33,14 @@ def run_gate(
     outputs = evaluated["outputs"]
     uri = f"{outputs['evaluation']}{EVALUATION}"
     try:
-        decision = decide(hook.read_json(uri), config, uri)
+        decision = decide_gate(hook.read_json(uri), config, uri)
     except ValueError as error:  # not there, not JSON, or not what the gate needs: the same on every try
         raise AirflowFailException(f"The quality gate cannot decide: {error}") from error
     log.info("Quality gate: %s: %s", "passed" if decision.passed else "refused", decision.reason)
     for warning in decision.warnings:
         log.warning("Quality gate: %s", warning)
     result = decision.to_dict()
-    record = {**result, "config": dict(config), "evaluation": uri}
+    record: GateRecord = {**result, "config": config, "evaluation": uri}
     key, body = config.get("kms_key_arn"), json.dumps(record, indent=2).encode()
     hook.write_bytes(f"{outputs['evaluation']}{GATE}", body, kms_key=key, content_type="application/json")
     if "report" in outputs:
@@ -52,7 +53,7 @@ def run_gate(
     return result
 
 
-def update_report(hook: RetrainingHook, uri: str, decision: Mapping[str, Any], *, kms_key: str | None) -> None:
+def update_report(hook: RetrainingHook, uri: str, decision: GateResult, *, kms_key: str | None) -> None:
     """Put the decision into the report, where the model's report has a place for it."""
     if not hook.exists(uri):
         log.info("%s is not there: the decision is in %s only", uri, GATE)

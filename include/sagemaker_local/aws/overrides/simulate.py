@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
-from include.sagemaker_local.aws.front.policies import (
+from include.sagemaker_local.aws.overrides.policies import (
     ALLOWED,
     EXPLICIT_DENY,
     IMPLICIT_DENY,
@@ -26,7 +26,7 @@ from include.sagemaker_local.aws.front.policies import (
 )
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import AwsError, unsupported_operation
-from include.sagemaker_local.http.messages import Environ, Reply
+from include.sagemaker_local.http.wsgi import Environ, Reply
 
 Form = dict[str, list[str]]
 _KNOWN = (

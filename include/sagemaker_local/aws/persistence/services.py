@@ -11,9 +11,9 @@ from typing import Any, cast
 from moto import backends as moto_backends
 from moto.core.base_backend import AccountSpecificBackend
 
-from include.sagemaker_local.aws.kept.database import Database
-from include.sagemaker_local.aws.kept.pickling import dumps
-from include.sagemaker_local.aws.kept.present import Present
+from include.sagemaker_local.aws.persistence.current_request import Present
+from include.sagemaker_local.aws.persistence.database import Database
+from include.sagemaker_local.aws.persistence.pickling import dumps
 
 SERVICES = (
     "logs", "events", "iam", "sts", "ecr", "cloudwatch", "sns", "sqs", "kms", "ssm", "secretsmanager",

@@ -10,9 +10,9 @@ from typing import IO, Any
 
 from moto.s3.models import s3_backends
 
-from include.sagemaker_local.aws.kept.buckets import Keys, Tags, Uploads
-from include.sagemaker_local.aws.kept.pickling import _fill_defaultdict, _load_key
-from include.sagemaker_local.aws.kept.services import SERVICES, ServicesState
+from include.sagemaker_local.aws.persistence.buckets import Keys, Tags, Uploads
+from include.sagemaker_local.aws.persistence.pickling import _fill_defaultdict, _load_key
+from include.sagemaker_local.aws.persistence.services import SERVICES, ServicesState
 from include.sagemaker_local.state.content import Body
 
 
@@ -79,7 +79,7 @@ class _Unpickler(pickle.Unpickler):
         return Body(self._bodies, (pid,) if pid else ())
 
     def find_class(self, module: str, name: str) -> Any:
-        if module == "include.sagemaker_local.aws.state":
+        if module == "include.sagemaker_local.moto_state":
             return _OLD_NAMES[name]
         return super().find_class(module, name)
 

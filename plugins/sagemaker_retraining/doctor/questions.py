@@ -6,11 +6,11 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
 
+from sagemaker_retraining.doctor.answers import PolicyDocument, PolicyStatement, as_list
 from sagemaker_retraining.doctor.images import ECR
 from sagemaker_retraining.doctor.scope import Scope
 
@@ -21,7 +21,7 @@ _AUTHORIZED_ON_TOO = {"CreateEndpoint": "endpoint-config", "CreateModelPackage":
 
 
 @dataclass(frozen=True)
-class Ask:
+class Question:
     """May this be done with that, in a request that has these condition keys?"""
 
     action: str
@@ -29,39 +29,39 @@ class Ask:
     context: Context = ()
 
 
-def asks(document: Mapping[str, Any], scope: Scope) -> list[Ask]:
+def questions_about(document: PolicyDocument, scope: Scope) -> list[Question]:
     """What a policy allows, as questions about the names that the models of the environment will have."""
     found = [
-        Ask(action, resource, _context(statement))
-        for statement in _list(document["Statement"])
+        Question(action, resource, _context(statement))
+        for statement in as_list(document["Statement"])
         if statement["Effect"] == "Allow"
-        for action in _list(statement["Action"])
-        for pattern in _of_action(action, _list(statement["Resource"]))
+        for action in as_list(statement["Action"])
+        for pattern in _of_action(action, as_list(statement["Resource"]))
         for resource in _samples(pattern, scope)
     ]
     return list(dict.fromkeys(found))
 
 
-def denied_asks(document: Mapping[str, Any], scope: Scope) -> list[Ask]:
+def denied_questions(document: PolicyDocument, scope: Scope) -> list[Question]:
     """What a policy denies, asked of the versions of every model: an `allowed` here is wrong."""
     where = scope.environment
     start = f"arn:{where.partition}:sagemaker:{where.region}:{where.account}:model-package"
     found = [
-        Ask(action, f"{start}/{scope.name(model.group)}/1", _context(statement))
-        for statement in _list(document["Statement"])
+        Question(action, f"{start}/{scope.name(model.group)}/1", _context(statement))
+        for statement in as_list(document["Statement"])
         if statement["Effect"] == "Deny"
-        for action in _list(statement["Action"])
+        for action in as_list(statement["Action"])
         for model in scope.models
     ]
     return list(dict.fromkeys(found))
 
 
-def batches(questions: Iterable[Ask]) -> dict[tuple[str, Context], list[str]]:
+def batches(questions: Iterable[Question]) -> dict[tuple[str, Context], list[str]]:
     """The actions by resource and context: one call of the simulator asks about one resource, whose answer stands in
     one place then, and takes its context for all its actions."""
     grouped: dict[tuple[str, Context], list[str]] = {}
-    for ask in questions:
-        grouped.setdefault((ask.resource, ask.context), []).append(ask.action)
+    for question in questions:
+        grouped.setdefault((question.resource, question.context), []).append(question.action)
     return grouped
 
 
@@ -125,15 +125,11 @@ def _repositories(pattern: str, scope: Scope) -> Iterator[str]:
                 yield arn
 
 
-def _context(statement: Mapping[str, Any]) -> Context:
+def _context(statement: PolicyStatement) -> Context:
     """A value of each condition key with which the statement's conditions hold."""
     return tuple(
-        (key, "boolean" if operator.startswith("Bool") else "string", str(_list(value)[0]).replace("*", SAMPLE))
+        (key, "boolean" if operator.startswith("Bool") else "string", str(as_list(value)[0]).replace("*", SAMPLE))
         for operator, keys in statement.get("Condition", {}).items()
         if not operator.startswith("Null")
         for key, value in keys.items()
     )
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

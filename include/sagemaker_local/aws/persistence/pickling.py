@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from include.sagemaker_local.state.content import Body
 
 _SSM_TAGS = "SimpleSystemManagerBackend.__init__.<locals>.<lambda>"
+_FORMER_NAMES = frozenset({"include.sagemaker_local.kept.pickling", "include.sagemaker_local.aws.kept.pickling"})
+"""Names that this module had; files on disk still say where to find its functions by them."""
 _LOCK, _RLOCK = type(threading.Lock()), type(threading.RLock())
 _LEFT_OUT = {
     ("moto.s3.models", "FakeKey"): ("lock",),
@@ -91,6 +93,9 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> Body:
         return Body(self._bodies, tuple(pid.split("+")) if pid else ())
+
+    def find_class(self, module: str, name: str) -> Any:
+        return super().find_class(__name__ if module in _FORMER_NAMES else module, name)
 
 
 def _load_key(der: bytes) -> Any:

@@ -15,10 +15,10 @@ from typing import Any, cast
 
 from moto import backends as moto_backends
 
-from include.sagemaker_local.aws.state import KEPT
+from include.sagemaker_local.aws.persistence.state import KEPT
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import AwsError, unsupported_operation
-from include.sagemaker_local.http.messages import Environ, Reply
+from include.sagemaker_local.http.wsgi import Environ, Reply
 
 Body = dict[str, Any]
 Tags = dict[str, str]

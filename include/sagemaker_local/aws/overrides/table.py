@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from include.sagemaker_local.aws.app import Front
-from include.sagemaker_local.aws.front.log_pages import filter_log_events, get_log_events
-from include.sagemaker_local.aws.front.quotas import list_service_quotas
-from include.sagemaker_local.aws.front.simulate import simulate_principal_policy
-from include.sagemaker_local.aws.front.tagging import get_resources
+from include.sagemaker_local.aws.overrides.log_events import filter_log_events, get_log_events
+from include.sagemaker_local.aws.overrides.service_quotas import list_service_quotas
+from include.sagemaker_local.aws.overrides.simulate import simulate_principal_policy
+from include.sagemaker_local.aws.overrides.tagging import get_resources
 from include.sagemaker_local.context import Context
 
 

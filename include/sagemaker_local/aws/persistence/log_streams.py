@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 
-from include.sagemaker_local.aws.kept.database import Database
+from include.sagemaker_local.aws.persistence.database import Database
 
 GROUP, STREAM, EVENTS = "log group", "log stream", "log events"
 

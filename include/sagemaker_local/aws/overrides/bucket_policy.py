@@ -15,9 +15,9 @@ from urllib.parse import parse_qs
 from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket, s3_backends
 
-from include.sagemaker_local.aws.front.policies import ALLOWED, EXPLICIT_DENY, Ask, as_list, decide
+from include.sagemaker_local.aws.overrides.policies import ALLOWED, EXPLICIT_DENY, Ask, as_list, decide
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.http.messages import Environ
+from include.sagemaker_local.http.wsgi import Environ
 from include.sagemaker_local.identity import access_key
 
 _KEYS = {

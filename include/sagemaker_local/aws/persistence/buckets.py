@@ -17,8 +17,8 @@ from moto.s3.models import MultipartDict, S3Backend, s3_backends
 from moto.s3.utils import _VersionedKeyStore
 from moto.utilities.tagging_service import TaggingService
 
-from include.sagemaker_local.aws.kept.database import Database
-from include.sagemaker_local.aws.kept.present import Present
+from include.sagemaker_local.aws.persistence.current_request import Present
+from include.sagemaker_local.aws.persistence.database import Database
 
 KEY, UPLOAD, BUCKET, TAGS = "s3 key", "s3 upload", "s3 bucket", "s3 tags"
 

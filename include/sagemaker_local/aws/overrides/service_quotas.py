@@ -12,7 +12,7 @@ from typing import Any
 
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import AwsError, unsupported_operation
-from include.sagemaker_local.http.messages import Environ, Reply
+from include.sagemaker_local.http.wsgi import Environ, Reply
 from include.sagemaker_local.state.quotas import Quotas
 
 Body = dict[str, Any]

@@ -10,7 +10,7 @@ from typing import Any
 
 import moto
 
-from include.sagemaker_local.aws.kept.pickling import dumps, loads
+from include.sagemaker_local.aws.persistence.pickling import dumps, loads
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;

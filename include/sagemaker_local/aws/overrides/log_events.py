@@ -13,7 +13,7 @@ from typing import Any
 
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.http.messages import Environ, Reply
+from include.sagemaker_local.http.wsgi import Environ, Reply
 
 Body = dict[str, Any]
 Run = Callable[[Environ], Reply]

@@ -9,13 +9,13 @@ import logging
 import sqlite3
 from pathlib import Path
 
-from include.sagemaker_local.aws.kept.buckets import S3State
-from include.sagemaker_local.aws.kept.database import Database
-from include.sagemaker_local.aws.kept.log_streams import LogsState
-from include.sagemaker_local.aws.kept.objects import keep_contents
-from include.sagemaker_local.aws.kept.present import Present
-from include.sagemaker_local.aws.kept.services import SERVICES, ServicesState
-from include.sagemaker_local.aws.kept.snapshot import read_snapshot
+from include.sagemaker_local.aws.persistence.buckets import S3State
+from include.sagemaker_local.aws.persistence.current_request import Present
+from include.sagemaker_local.aws.persistence.database import Database
+from include.sagemaker_local.aws.persistence.log_streams import LogsState
+from include.sagemaker_local.aws.persistence.objects import keep_contents
+from include.sagemaker_local.aws.persistence.services import SERVICES, ServicesState
+from include.sagemaker_local.aws.persistence.snapshot import read_snapshot
 from include.sagemaker_local.state.content import remove_unused
 
 log = logging.getLogger(__name__)

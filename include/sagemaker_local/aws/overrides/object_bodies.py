@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import parse_qs
 
-from include.sagemaker_local.aws.kept.objects import CONTENT
+from include.sagemaker_local.aws.persistence.objects import CONTENT
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.http.messages import Environ
+from include.sagemaker_local.http.wsgi import Environ
 from include.sagemaker_local.state.content import BLOCK_BYTES, Incoming
 
 _NOT_BODIES = {"acl", "tagging", "retention", "legal-hold", "torrent", "renameObject", "encryption"}

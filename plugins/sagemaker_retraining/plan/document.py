@@ -1,0 +1,206 @@
+"""What `plan.json` and the XComs of the plan task hold: every key, by the task that gets it.
+
+In a DAG the members of these are Jinja templates first; the types describe them as a task finds them, rendered.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
+
+from sagemaker_retraining.gate.types import QualityGateConfig
+
+if TYPE_CHECKING:
+    from mypy_boto3_application_autoscaling.type_defs import (
+        PutScalingPolicyRequestTypeDef,
+        RegisterScalableTargetRequestTypeDef,
+    )
+    from mypy_boto3_cloudwatch.type_defs import PutMetricAlarmInputTypeDef
+    from mypy_boto3_sagemaker.type_defs import (
+        AsyncInferenceConfigTypeDef,
+        CreateModelPackageGroupInputTypeDef,
+        CreateModelPackageInputTypeDef,
+        CreateProcessingJobRequestTypeDef,
+        CreateTrainingJobRequestTypeDef,
+        DataCaptureConfigTypeDef,
+        DeploymentConfigTypeDef,
+        ProductionVariantTypeDef,
+        TagTypeDef,
+        TransformInputTypeDef,
+        TransformOutputTypeDef,
+        TransformResourcesTypeDef,
+        VpcConfigTypeDef,
+    )
+
+
+class PlannedChampion(TypedDict):
+    """The version to be compared with; `artifact` is None when its model.tar.gz is gone."""
+
+    arn: str
+    artifact: str | None
+    version: int | None
+
+
+class CodeLocation(TypedDict):
+    """Where the model's code is in S3: as files below a prefix, and as one archive."""
+
+    sha256: str
+    files_uri: str
+    archive_uri: str
+
+
+class PlanFingerprints(TypedDict):
+    """SHA-256 of what decides a run: model.yaml, the environment's file, the code."""
+
+    model: str
+    environment: str
+    code: str
+
+
+class RunFacts(TypedDict):
+    """What one run of one model is called, where its files are, and what it was planned from."""
+
+    model: str
+    period: str
+    environment: str
+    dag_id: str
+    run_id: str
+    run_key: str
+    git_sha: str
+    bucket: str
+    prefix: str
+    plan_uri: str
+    checkpoints_uri: str
+    code: CodeLocation
+    fingerprints: PlanFingerprints
+    tags: dict[str, str]
+    champion: PlannedChampion | None
+
+
+class DataReadyConfig(TypedDict):
+    """Of `data_ready`: where the raw months are and where the manifest goes; `history_months` None means all."""
+
+    bucket: str
+    raw_prefix: str
+    period: str
+    success_key: str
+    history_months: int | None
+    manifest_uri: str
+    kms_key_arn: str | None
+
+
+class RegisterConfig(TypedDict):
+    """Of `register`: the group's request, and the version's less what only the run's tasks know."""
+
+    group: CreateModelPackageGroupInputTypeDef
+    package: CreateModelPackageInputTypeDef
+
+
+class ModelTemplate(TypedDict):
+    """CreateModel less its name and the version it serves."""
+
+    ExecutionRoleArn: str
+    Tags: list[TagTypeDef]
+    VpcConfig: NotRequired[VpcConfigTypeDef]
+    EnableNetworkIsolation: NotRequired[bool]
+
+
+class EndpointConfigTemplate(TypedDict):
+    """CreateEndpointConfig less its name and the names of its models."""
+
+    ProductionVariants: list[ProductionVariantTypeDef]
+    KmsKeyId: NotRequired[str]
+    AsyncInferenceConfig: NotRequired[AsyncInferenceConfigTypeDef]
+    DataCaptureConfig: NotRequired[DataCaptureConfigTypeDef]
+    Tags: list[TagTypeDef]
+
+
+class EndpointTemplate(TypedDict):
+    """CreateEndpoint less the name of its config."""
+
+    EndpointName: str
+    Tags: list[TagTypeDef]
+
+
+class AutoscalingRequests(TypedDict):
+    """The requests that let the number of instances follow the load, by operation of Application Auto Scaling."""
+
+    RegisterScalableTarget: RegisterScalableTargetRequestTypeDef
+    PutScalingPolicy: PutScalingPolicyRequestTypeDef
+
+
+# `as` is a keyword of Python, so this one cannot be written as a class.
+ChallengerConfig = TypedDict("ChallengerConfig", {"as": Literal["variant", "shadow"], "percent": int})
+
+
+class DeployConfig(TypedDict):
+    """Of `deploy`: requests less what follows from the approved version, and what model.yaml asks for beside them."""
+
+    model: ModelTemplate
+    endpoint_config: EndpointConfigTemplate
+    endpoint: EndpointTemplate
+    deployment: NotRequired[DeploymentConfigTypeDef]
+    alarms: NotRequired[list[PutMetricAlarmInputTypeDef]]
+    autoscaling: NotRequired[AutoscalingRequests]
+    challenger: NotRequired[ChallengerConfig]
+
+
+class ShadowReportConfig(TypedDict):
+    """When and where a shadow's answers are compared with production's."""
+
+    report_after_hours: float | None
+    report_uri: str
+
+
+class VerifyConfig(TypedDict):
+    """Of `verify`; `asynchronous_uri` is where requests to an asynchronous endpoint are put."""
+
+    endpoint: str
+    tolerance: float
+    on_failure: Literal["restore", "keep"]
+    kms_key_arn: str | None
+    asynchronous_uri: NotRequired[str]
+    shadow: NotRequired[ShadowReportConfig]
+
+
+class CleanupConfig(TypedDict):
+    """Of `cleanup`: how many deployments to keep, and the tags and alarms by which they are known as this model's."""
+
+    endpoint: str
+    keep: int
+    tags: dict[str, str]
+    alarms: NotRequired[list[str]]
+
+
+class TransformJobTemplate(TypedDict):
+    """CreateTransformJob less the name of its model."""
+
+    TransformJobName: str
+    BatchStrategy: Literal["MultiRecord", "SingleRecord"]
+    MaxPayloadInMB: int
+    TransformInput: TransformInputTypeDef
+    TransformOutput: TransformOutputTypeDef
+    TransformResources: TransformResourcesTypeDef
+    Tags: list[TagTypeDef]
+
+
+class TransformConfig(TypedDict):
+    """Of `transform`: `name` is how the names of its models begin."""
+
+    name: str
+    model: ModelTemplate
+    transform: TransformJobTemplate
+
+
+class PlanDocument(RunFacts):
+    """The whole: with `deploy.kind: batch` it has `transform`, else `deploy`, `verify` and `cleanup`."""
+
+    data_ready: DataReadyConfig
+    preprocess: CreateProcessingJobRequestTypeDef
+    train: CreateTrainingJobRequestTypeDef
+    evaluate: CreateProcessingJobRequestTypeDef
+    quality_gate: QualityGateConfig
+    register: RegisterConfig
+    deploy: NotRequired[DeployConfig]
+    verify: NotRequired[VerifyConfig]
+    cleanup: NotRequired[CleanupConfig]
+    transform: NotRequired[TransformConfig]
