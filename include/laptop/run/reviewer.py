@@ -26,7 +26,9 @@ def approve(sagemaker: SageMaker, arn: str, gate: GateResult | None) -> str:
     A version that somebody has decided on meanwhile is left as it is.
     """
     reason = f"make run played the reviewer: {gate['reason'] if gate else None}"
-    decision, mine = registry.decide(sagemaker.api, arn, APPROVED, by=getpass.getuser(), door=MAKE_RUN, reason=reason)
+    decision, mine = registry.decide_version(
+        sagemaker.api, arn, APPROVED, by=getpass.getuser(), channel=MAKE_RUN, reason=reason
+    )
     if not mine:
         return f"{decision}."
     return f"Playing the reviewer: {short_name(arn)} approved as {decision.by} (REVIEW=manual leaves that to you)."
@@ -34,7 +36,7 @@ def approve(sagemaker: SageMaker, arn: str, gate: GateResult | None) -> str:
 
 def approval(sagemaker: SageMaker, arn: str) -> Approval:
     """A version's approval as the registry has it."""
-    made = decision_of(registry.describe(sagemaker.api, arn))
+    made = decision_of(registry.describe_version(sagemaker.api, arn))
     pending = made.status == PENDING
     return {"status": made.status, "by": None if pending else made.by, "reason": None if pending else made.reason}
 

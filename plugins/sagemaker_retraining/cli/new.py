@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sagemaker_retraining.cli.command import Commands, add_command
 from sagemaker_retraining.config import ConfigError, model_names, project_root
-from sagemaker_retraining.config.rules import ModelName
+from sagemaker_retraining.config.types import ModelName
 
 SKELETON = Path(__file__).parent / "skeleton"
 # The templates' names end in .txt so that no tool takes them for code of this package. The example model's baseline.py
@@ -27,7 +27,7 @@ promotion = promotion_dag("{name}")
 '''
 EPILOG = """\
 Writes include/models/<model>/ (model.yaml, the four scripts that run in SageMaker, sample data for a laptop) and
-dags/<model>.py. It lints clean and runs at once; then put your data and your model in.
+dags/<model>.py. `lint` finds nothing wrong with it and it runs at once; then put in your data and your model.
 
 examples:
   %(prog)s churn
