@@ -16,7 +16,7 @@ from sagemaker_retraining import registry
 from sagemaker_retraining.requests.approval import AIRFLOW, CLI, decision_of, status_changes
 from sagemaker_retraining.triggers.approval import ApprovalTrigger
 from tests.conftest import LocalSageMaker
-from tests.local_sagemaker.test_registry import specification
+from tests.kits.model_package_kit import inference_specification
 
 WAITING = 40
 
@@ -35,7 +35,7 @@ class Group:
         arn: str = self.api.create_model_package(
             ModelPackageGroupName=self.name,
             ModelApprovalStatus="PendingManualApproval",
-            InferenceSpecification=specification(self.server),
+            InferenceSpecification=inference_specification(self.server),
             CustomerMetadataProperties={"period": period, "environment": "local"},
         )["ModelPackageArn"]
         return arn
