@@ -47,12 +47,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the decision and print which one counts; 1 when somebody else has decided before."""
     api, identity = sagemaker_client(arguments.env)
     package = registry.find_version(api, group_of(arguments.model, arguments.env), arguments.version)
-    decision, mine = registry.decide(
+    decision, mine = registry.decide_version(
         api,
         package["ModelPackageArn"],
         arguments.status,
         by=f"{getpass.getuser()} as {identity()}",
-        door=CLI,
+        channel=CLI,
         reason=arguments.reason,
     )
     if not mine:

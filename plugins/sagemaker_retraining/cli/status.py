@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from sagemaker_retraining import registry
 from sagemaker_retraining.cli.command import Commands, add_command, add_environment
@@ -14,6 +14,9 @@ from sagemaker_retraining.cli.registry_client import group_of, sagemaker_client
 from sagemaker_retraining.config import ModelConfig, load_model
 from sagemaker_retraining.config.metrics import known_metrics
 from sagemaker_retraining.requests.approval import PENDING, decision_of, transitions
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
 
 EPILOG = """\
 The best version (marked *) is the approved one with the best value of the metric, the newest of equal ones. Every
@@ -92,7 +95,7 @@ def direction_of(model: ModelConfig, metric: str) -> str:
     return known_metrics(model.problem).get(metric, unknown)
 
 
-def require_metric(packages: Sequence[registry.Package], metric: str) -> None:
+def require_metric(packages: Sequence[DescribeModelPackageOutputTypeDef], metric: str) -> None:
     """Raise ValueError when there are versions with metrics, and none has this one."""
     there = {key for package in packages for key in package.get("CustomerMetadataProperties", {})}
     names = sorted(key.removeprefix("metric.") for key in there if key.startswith("metric."))
@@ -100,7 +103,7 @@ def require_metric(packages: Sequence[registry.Package], metric: str) -> None:
         raise ValueError(f"--metric {metric}: no version has it; there are {', '.join(names)}")
 
 
-def entry_of(package: registry.Package, metric: str, *, is_best: bool) -> VersionEntry:
+def entry_of(package: DescribeModelPackageOutputTypeDef, metric: str, *, is_best: bool) -> VersionEntry:
     """One version, for programs."""
     metadata = package.get("CustomerMetadataProperties", {})
     decision = decision_of(package)
@@ -109,7 +112,7 @@ def entry_of(package: registry.Package, metric: str, *, is_best: bool) -> Versio
     return {
         "version": package["ModelPackageVersion"],
         "model_package_arn": package["ModelPackageArn"],
-        "period": registry.period_of(package),
+        "period": registry.noted_period(package),
         "status": decision.status,
         "best": is_best,
         "metric": registry.metric_of(package, metric),
