@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from include.sagemaker_local.containers.model_server import Answer
-from include.sagemaker_local.jobs.jsonpath import Path as JsonPath
-from include.sagemaker_local.jobs.jsonpath import SelectionError
+from include.sagemaker_local.jobs.jsonpath import JsonPath, SelectionError
 from include.sagemaker_local.jobs.transform_data import DataError, DataProcessing, batches, parse_processing
 from include.sagemaker_local.jobs.transform_settings import BatchSettings, container_environment
 
