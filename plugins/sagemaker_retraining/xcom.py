@@ -19,11 +19,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
-from sagemaker_retraining.gate.types import GateResult
+from sagemaker_retraining.gate.document import GateResult
 from sagemaker_retraining.outcomes import JobResult, ProcessingResult, TrainingResult, TransformResult
 from sagemaker_retraining.plan.document import CleanupConfig, DeployConfig, PlanDocument, VerifyConfig
 from sagemaker_retraining.raw_months import RawData
-from sagemaker_retraining.shadow.types import ShadowFacts, ShadowFigures
+from sagemaker_retraining.shadow.document import ShadowFacts, ShadowFigures
 
 if TYPE_CHECKING:
     from mypy_boto3_application_autoscaling.type_defs import (

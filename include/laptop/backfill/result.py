@@ -11,7 +11,7 @@ from include.laptop.run.jobs import SageMaker
 from include.laptop.run.result import BothModels
 from include.laptop.run.reviewer import Approval
 from include.laptop.stack.airflow_api import AirflowApi, Run
-from sagemaker_retraining.gate.types import GateResult
+from sagemaker_retraining.gate.document import GateResult
 from sagemaker_retraining.xcom import RegisterResult
 
 

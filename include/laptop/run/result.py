@@ -15,7 +15,7 @@ from include.laptop.run.jobs import JobSummary, SageMaker, job_names
 from include.laptop.run.reviewer import Approval
 from include.laptop.setup.arguments import RunArguments
 from include.laptop.stack.airflow_api import AirflowApi
-from sagemaker_retraining.gate.types import GateResult
+from sagemaker_retraining.gate.document import GateResult
 from sagemaker_retraining.outcomes import ProcessingResult, TransformResult
 from sagemaker_retraining.plan.document import PlanDocument, VerifyConfig
 from sagemaker_retraining.requests.approval import short_name

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from sagemaker_retraining.config.section import Section
-from sagemaker_retraining.config.types import (
+from sagemaker_retraining.config.patterns import (
     AccountId,
     BucketName,
     EnvironmentName,
@@ -20,6 +19,7 @@ from sagemaker_retraining.config.types import (
     SubnetId,
     TagText,
 )
+from sagemaker_retraining.config.section import Section
 
 RUN_TAGS = ("project", "model", "env", "team", "owner", "pipeline", "run_id", "period", "git_sha", "cost_center")
 """The tags of everything a run makes."""
