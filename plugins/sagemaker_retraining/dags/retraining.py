@@ -17,14 +17,13 @@ from sagemaker_retraining.operators.register import RegisterModelOperator
 from sagemaker_retraining.operators.review import ReviewOperator
 from sagemaker_retraining.operators.transform import ResumableTransformOperator
 from sagemaker_retraining.outcomes import ProcessingResult
-from sagemaker_retraining.period import Period
+from sagemaker_retraining.period import PERIOD_PATTERN, Period
 from sagemaker_retraining.requests.processing import SAMPLE
 from sagemaker_retraining.sensors.approval import ModelApprovalSensor
 from sagemaker_retraining.sensors.raw_data import RawDataSensor
 
 # The 1st at 06:00 UTC, for the month that just ended: the interval starts on the 1st of that month.
 SCHEDULE = "0 6 1 * *"
-PERIOD_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
 
 
 def retraining_dag(name: str) -> DAG:
@@ -53,7 +52,7 @@ def retraining_dag(name: str) -> DAG:
             "period": Param(
                 None,
                 type=["null", "string"],
-                pattern=PERIOD_PATTERN,
+                pattern=f"^{PERIOD_PATTERN}$",
                 title="Period",
                 description="Month whose data the run is about, as YYYY-MM. Empty: the month of the run's data "
                 "interval, or the last complete month for a run started by hand.",
