@@ -161,7 +161,7 @@ class Driver:
             for line in lines:
                 self.console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
             raise LaptopError(f"{failed[0]} failed: {task_logs.reason(lines)}")
-        # Where review asked and another door answered, it is closed.
+        # Where review asked and another channel answered, it is closed.
         done = {name: {"success", "skipped"} if name == REVIEW_TASK else {"success"} for name in self.result.tasks}
         undone = [name for name, task in self.result.tasks.items() if task["state"] not in done[name]]
         if self.result.state != "success" or undone:

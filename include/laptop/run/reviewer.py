@@ -17,7 +17,9 @@ def approve(sagemaker: SageMaker, arn: str, gate: dict[str, Any]) -> str:
     A version that somebody has decided on meanwhile is left as it is.
     """
     reason = f"make run played the reviewer: {gate.get('reason')}"
-    decision, mine = registry.decide(sagemaker.api, arn, APPROVED, by=getpass.getuser(), door=MAKE_RUN, reason=reason)
+    decision, mine = registry.decide_version(
+        sagemaker.api, arn, APPROVED, by=getpass.getuser(), channel=MAKE_RUN, reason=reason
+    )
     if not mine:
         return f"{decision}."
     return f"Playing the reviewer: {short_name(arn)} approved as {decision.by} (REVIEW=manual leaves that to you)."
@@ -25,7 +27,7 @@ def approve(sagemaker: SageMaker, arn: str, gate: dict[str, Any]) -> str:
 
 def decision(sagemaker: SageMaker, arn: str) -> dict[str, Any]:
     """`{status, by, reason}` as the registry has it; `by` and `reason` are None while nobody has decided."""
-    made = decision_of(registry.describe(sagemaker.api, arn))
+    made = decision_of(registry.describe_version(sagemaker.api, arn))
     pending = made.status == PENDING
     return {"status": made.status, "by": None if pending else made.by, "reason": None if pending else made.reason}
 

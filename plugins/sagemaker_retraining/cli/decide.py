@@ -47,12 +47,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Decide, and say what stands; 1 when somebody else was first."""
     api, identity = sagemaker_client(arguments.env)
     package = registry.find_version(api, group_of(arguments.model, arguments.env), arguments.version)
-    decision, mine = registry.decide(
+    decision, mine = registry.decide_version(
         api,
         package["ModelPackageArn"],
         arguments.status,
         by=f"{getpass.getuser()} as {identity()}",
-        door=CLI,
+        channel=CLI,
         reason=arguments.reason,
     )
     if not mine:
