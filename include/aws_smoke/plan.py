@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from include.aws_smoke.recording import Answer
 from sagemaker_retraining.config import EnvironmentConfig, load_environment, load_model, project_root
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import RunPlan, build_plan, package_code
@@ -54,18 +55,18 @@ class Smoke:
         raw, bucket = self.raw_prefix, f"s3://{self.environment.bucket}/"
         name = f"period={PERIOD}/rows.csv"
         manifest = json.dumps([{"prefix": f"{bucket}{raw}"}, name]).encode()
-        places = self.requests["code"]
-        code = {f"{places['files_uri']}{path}": content for path, content in self.plan.code.files}
+        location = self.requests["code"]
+        code = {f"{location['files_uri']}{path}": content for path, content in self.plan.code.files}
         found = {
             **code,
-            places["archive_uri"]: self.plan.code.archive(),
+            location["archive_uri"]: self.plan.code.archive(),
             self.requests["data_ready"]["manifest_uri"]: manifest,
             self.plan.run_uri("evaluation/evaluation.json"): b"{}",
             f"{bucket}{raw}{name}": ROWS.encode(),
         }
         return {uri.removeprefix(bucket): content for uri, content in found.items()}
 
-    def package(self, training: dict[str, Any]) -> dict[str, Any]:
+    def package(self, training: Answer) -> dict[str, Any]:
         """CreateModelPackage for a described training job."""
         # Of the results of the tasks only what a version's request takes: here no gate and no evaluation ran.
         found: dict[str, Any] = {
@@ -118,7 +119,7 @@ def smoke(environment: str) -> Smoke:
 
 
 def _project(root: Path, environment: str, number: str) -> Path:
-    """A project of this model and this environment alone, all of whose names and places are the run's own."""
+    """A project of this model and this environment alone, all of whose names and URIs are the run's own."""
     source = project_root()
     shutil.copytree(FOLDER, root / "models" / MODEL)
     (root / "environments").mkdir()

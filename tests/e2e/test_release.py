@@ -1,4 +1,4 @@
-"""The release on a real scheduler, triggerer and workers: every channel, every end, nothing left open behind any."""
+"""The release on a real scheduler, triggerer and workers: every channel and every end, and no action is left open."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class TestPlainBoto3:
         assert "seen in Studio" in run.log("approval")
 
 
-def test_of_two_doors_at_once_one_wins_without_an_error(release: Release, runs: dict[str, Run]) -> None:
+def test_of_two_channels_at_once_one_wins_without_an_error(release: Release, runs: dict[str, Run]) -> None:
     run = runs["race"]
     with ThreadPoolExecutor(2) as pool:
         command = pool.submit(release.command, "approve", "race", "1", "--reason", "from the command line")

@@ -16,7 +16,7 @@ from sagemaker_retraining import registry
 from sagemaker_retraining.requests.approval import AIRFLOW, CLI, decision_of, status_changes
 from sagemaker_retraining.triggers.approval import ApprovalTrigger
 from tests.conftest import LocalSageMaker
-from tests.local_sagemaker.test_registry import specification
+from tests.kits.model_package_kit import inference_specification
 
 WAITING = 40
 
@@ -35,7 +35,7 @@ class Group:
         arn: str = self.api.create_model_package(
             ModelPackageGroupName=self.name,
             ModelApprovalStatus="PendingManualApproval",
-            InferenceSpecification=specification(self.server),
+            InferenceSpecification=inference_specification(self.server),
             CustomerMetadataProperties={"period": period, "environment": "local"},
         )["ModelPackageArn"]
         return arn
@@ -135,9 +135,9 @@ def test_the_second_is_told_who_was_first(group: Group) -> None:
     assert after["LastModifiedTime"] == before["LastModifiedTime"]
 
 
-@pytest.mark.parametrize("channels", range(4))
-def test_of_two_at_once_one_wins_and_both_know(sagemaker_local: LocalSageMaker, channels: int) -> None:
-    group = Group(sagemaker_local, f"two-at-once-{channels}")
+@pytest.mark.parametrize("number", range(4))
+def test_of_two_at_once_one_wins_and_both_know(sagemaker_local: LocalSageMaker, number: int) -> None:
+    group = Group(sagemaker_local, f"two-at-once-{number}")
     arn = group.add()
     apis = [sagemaker_local.client("sagemaker") for _ in range(2)]
 

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators.verify import VerifyEndpointOperator
-from sagemaker_retraining.requests.approval import status_changes
+from sagemaker_retraining.requests.approval import status_changes as decisions
 from sagemaker_retraining.tasks import rollback
 from tests.conftest import LocalSageMaker
 from tests.kits.endpoint_kit import wait_for
@@ -92,7 +92,7 @@ def test_back_and_back_again_and_forward(serving: Serving) -> None:
         "3-2 by jane from rollback: too many false alarms- again",
         "2-1 by jane from rollback: too many false alarms- again",
     ]
-    decision = status_changes(serving.sagemaker.describe_model_package(ModelPackageName=versions[1]))
+    decision = decisions(serving.sagemaker.describe_model_package(ModelPackageName=versions[1]))
     assert [item.to_status for item in decision] == ["Approved"], "the history of decisions is left as it was"
 
 

@@ -15,26 +15,9 @@ from include.sagemaker_local.endpoints.rollout import Parts, Rollout
 from include.sagemaker_local.endpoints.traffic import Traffic
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.state.store import Store
+from tests.kits.rollout_kit import blue_green, count, percent, rolling
 
 VARIANT = {"VariantName": "AllTraffic", "InitialInstanceCount": 4}
-
-
-def percent(value: int) -> dict[str, Any]:
-    return {"Type": "CAPACITY_PERCENT", "Value": value}
-
-
-def count(value: int) -> dict[str, Any]:
-    return {"Type": "INSTANCE_COUNT", "Value": value}
-
-
-def blue_green(kind: str, wait: int = 60, **more: Any) -> dict[str, Any]:
-    sizes = {name: more.pop(name) for name in ("CanarySize", "LinearStepSize") if name in more}
-    routing = {"Type": kind, "WaitIntervalInSeconds": wait, **sizes}
-    return {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing, **more}}
-
-
-def rolling(size: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"RollingUpdatePolicy": {"MaximumBatchSize": size, "WaitIntervalInSeconds": 60, **more}}
 
 
 @pytest.mark.parametrize(
@@ -53,14 +36,14 @@ def rolling(size: dict[str, Any], **more: Any) -> dict[str, Any]:
 )
 def test_steps(config: dict[str, Any] | None, steps: list[tuple[float, int]]) -> None:
     guardrails.check(config, [VARIANT])
-    found = guardrails.policy(config, [VARIANT]).steps
+    found = guardrails.update_policy(config, [VARIANT]).steps
     assert [(pytest.approx(step.share), step.bake_seconds) for step in found] == steps
 
 
 def test_a_rollback_is_at_once_or_in_batches() -> None:
-    at_once = guardrails.policy(rolling(count(1)), [VARIANT])
+    at_once = guardrails.update_policy(rolling(count(1)), [VARIANT])
     assert at_once.rollback_shares == [0]
-    in_batches = guardrails.policy(rolling(count(1), RollbackMaximumBatchSize=count(2)), [VARIANT])
+    in_batches = guardrails.update_policy(rolling(count(1), RollbackMaximumBatchSize=count(2)), [VARIANT])
     assert in_batches.rollback_shares == [0.5, 0]
 
 
@@ -124,7 +107,9 @@ def test_an_update_that_takes_longer_than_its_timeout_is_rolled_back(tmp_path: P
     blue, green, builder, alarms = MagicMock(), MagicMock(), MagicMock(), MagicMock()
     builder.bring_up.return_value, alarms.in_alarm.return_value = green, []
     traffic = Traffic(blue)
-    parts = Parts(Context(settings, store, MagicMock()), builder, alarms, MagicMock(), Event(), lambda name: False)
+    parts = Parts(
+        Context(settings, store, MagicMock(), "rewrite"), builder, alarms, MagicMock(), Event(), lambda name: False
+    )
     Rollout(parts, "late", body, traffic).run()
     found = store.get("endpoint", "late")
     assert found is not None

@@ -7,7 +7,7 @@ import re
 import sys
 from dataclasses import dataclass
 
-from include.laptop.stack.layout import MODELS, ROOT, LaptopError
+from include.laptop.layout import MODELS, ROOT, LaptopError
 
 PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from include.sagemaker_local.context import Context, Request
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import AwsError, validation_error
-from include.sagemaker_local.jobs.record import PREFIX, RUNNING, JobRecord
+from include.sagemaker_local.jobs.job import LIVE_STATUSES
+from include.sagemaker_local.jobs.record import PREFIX, JobRecord
 from include.sagemaker_local.jobs.transform import no_objects
 from include.sagemaker_local.operations.disks import check_volume_key, cluster
+from include.sagemaker_local.operations.listing import page
 from include.sagemaker_local.operations.roles import require_role
-from include.sagemaker_local.operations.tags import check_tags, delete_all_tags, save_tags
+from include.sagemaker_local.operations.table import Request, Response
+from include.sagemaker_local.operations.tags import check_tags, save_tags
 from include.sagemaker_local.s3_uri import split_s3
 from include.sagemaker_local.state.quotas import Quotas, exceeded
+from include.sagemaker_local.state.tags import delete_all_tags
 
 DEFAULT_RUNTIME_SECONDS = 86_400
 
@@ -27,7 +31,7 @@ def check_common(context: Context, request: Request) -> None:
     require_role(context, request["RoleArn"])
 
 
-def check_instances(context: Context, kind: str, resources: dict[str, Any], *, spot: bool = False) -> None:
+def check_instances(context: Context, kind: str, resources: Request, *, spot: bool = False) -> None:
     """Raise ResourceLimitExceeded for instances above a quota. One instance a job is what this machine is.
 
     Spot training has a quota of its own on AWS.
@@ -41,7 +45,7 @@ def check_instances(context: Context, kind: str, resources: dict[str, Any], *, s
     if limit is None:
         return
     used = sum(
-        job[f"{prefix}JobStatus"] in RUNNING
+        job[f"{prefix}JobStatus"] in LIVE_STATUSES
         and job.get("EnableManagedSpotTraining", False) is spot
         and cluster(job).get("InstanceType") == instance
         for job in context.store.list(kind)
@@ -79,18 +83,25 @@ def check_unique(member: str, values: Iterable[str]) -> None:
         seen.add(value)
 
 
-def insert(context: Context, kind: str, body: dict[str, Any], request: Request, taken: str) -> str:
+def insert(context: Context, kind: str, body: Mapping[str, object], request: Request, taken: str) -> str:
     """Store the job and its tags, and return its ARN. Raises ResourceInUse with the text `taken` when the name is."""
     name = request[f"{PREFIX[kind]}JobName"]
     arn = context.arn(kind, name)
     if not context.store.insert(kind, name, body):
         raise AwsError("ResourceInUse", f"{taken} ({arn})")
     save_tags(context, arn, request)
-    JobRecord(context, kind, name).announce(body)
+    JobRecord[Any](context, kind, name).announce(body)
     return arn
+
+
+def summaries(context: Context, kind: str, request: Request) -> Response:
+    """A page of a List operation: the jobs of a kind, filtered and sorted."""
+    prefix = PREFIX[kind]
+    jobs = context.store.list(kind)
+    return page(request, jobs, member=f"{prefix}JobSummaries", name=f"{prefix}JobName", status=f"{prefix}JobStatus")
 
 
 def delete(context: Context, kind: str, name: str) -> None:
     """Forget a job that has ended."""
     context.store.delete(kind, name)
-    delete_all_tags(context, context.arn(kind, name))
+    delete_all_tags(context.store, context.arn(kind, name))

@@ -5,20 +5,25 @@ from __future__ import annotations
 import posixpath
 import re
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from include.sagemaker_local.context import Context, Request, Response, operation
-from include.sagemaker_local.errors import validation_error
-from include.sagemaker_local.jobs.record import PROCESSING, RUNNING, JobRecord
+from include.sagemaker_local.context import Context
+from include.sagemaker_local.errors import AwsError, validation_error
+from include.sagemaker_local.jobs.job import IN_PROGRESS, LIVE_STATUSES, STOPPING, ProcessingJob
+from include.sagemaker_local.jobs.record import PROCESSING, JobRecord
 from include.sagemaker_local.operations import jobs
-from include.sagemaker_local.operations.listing import page
+from include.sagemaker_local.operations.table import OperationContext, Request, Response, operation
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import ProcessingInputTypeDef, ProcessingOutputTypeDef
 
 ROOT = "/opt/ml/processing"
 _ECR = re.compile(r"\d{12}\.dkr[.-]ecr\.[a-z0-9-]+\.[a-z.]+/\S+")
 
 
 @operation("CreateProcessingJob")
-def create_processing_job(context: Context, request: Request) -> Response:
+def create_processing_job(context: OperationContext, request: Request) -> Response:
     """Check everything, store the job, start it."""
     _check(context, request)
     name = request["ProcessingJobName"]
@@ -28,7 +33,7 @@ def create_processing_job(context: Context, request: Request) -> Response:
         **{member: value for member, value in request.items() if member != "Tags"},
         **_described(request),
         "ProcessingJobArn": context.arn(PROCESSING, name),
-        "ProcessingJobStatus": "InProgress",
+        "ProcessingJobStatus": IN_PROGRESS,
         "StoppingCondition": stopping,
         "CreationTime": now,
         "LastModifiedTime": now,
@@ -39,18 +44,18 @@ def create_processing_job(context: Context, request: Request) -> Response:
     return {"ProcessingJobArn": arn}
 
 
-def _described(request: Request) -> dict[str, Any]:
-    """The inputs and outputs as AWS's Describe shows them, if there are any."""
-    shown: dict[str, Any] = {}
+def _described(request: Request) -> Mapping[str, object]:
+    """The inputs and outputs as AWS's Describe has them, if there are any."""
+    described: dict[str, object] = {}
     if "ProcessingInputs" in request:
-        shown["ProcessingInputs"] = [_described_input(item) for item in request["ProcessingInputs"]]
+        described["ProcessingInputs"] = [_described_input(item) for item in request["ProcessingInputs"]]
     if outputs := request.get("ProcessingOutputConfig"):
         items = [{"AppManaged": False, **item} for item in outputs.get("Outputs", [])]
-        shown["ProcessingOutputConfig"] = {**outputs, "Outputs": items}
-    return shown
+        described["ProcessingOutputConfig"] = {**outputs, "Outputs": items}
+    return described
 
 
-def _described_input(item: dict[str, Any]) -> dict[str, Any]:
+def _described_input(item: ProcessingInputTypeDef) -> Mapping[str, object]:
     source = item.get("S3Input")
     more = {"S3Input": {"S3DataDistributionType": "FullyReplicated", **source}} if source else {}
     return {"AppManaged": False, **item, **more}
@@ -65,27 +70,21 @@ def describe_processing_job(context: Context, request: Request) -> Response:
 @operation("ListProcessingJobs")
 def list_processing_jobs(context: Context, request: Request) -> Response:
     """Summaries, filtered, sorted and paged."""
-    return page(
-        request,
-        context.store.list(PROCESSING),
-        member="ProcessingJobSummaries",
-        name="ProcessingJobName",
-        status="ProcessingJobStatus",
-    )
+    return jobs.summaries(context, PROCESSING, request)
 
 
 @operation("StopProcessingJob")
-def stop_processing_job(context: Context, request: Request) -> Response:
+def stop_processing_job(context: OperationContext, request: Request) -> Response:
     """Stop a job that is in progress."""
     name = request["ProcessingJobName"]
     _job(context, name)
 
-    def stop(body: dict[str, Any]) -> None:
-        if body["ProcessingJobStatus"] != "InProgress":
+    def stop(body: ProcessingJob) -> None:
+        if body["ProcessingJobStatus"] != IN_PROGRESS:
             raise _wrong_status(body)
-        body["ProcessingJobStatus"] = "Stopping"
+        body["ProcessingJobStatus"] = STOPPING
 
-    JobRecord(context, PROCESSING, name).change(stop)
+    JobRecord[ProcessingJob](context, PROCESSING, name).change(stop)
     context.jobs.stop(PROCESSING, name)
     return {}
 
@@ -94,20 +93,20 @@ def stop_processing_job(context: Context, request: Request) -> Response:
 def delete_processing_job(context: Context, request: Request) -> Response:
     """Forget a job that has ended; its name can be used again."""
     body = _job(context, request["ProcessingJobName"])
-    if body["ProcessingJobStatus"] in RUNNING:
+    if body["ProcessingJobStatus"] in LIVE_STATUSES:
         raise _wrong_status(body)
     jobs.delete(context, PROCESSING, request["ProcessingJobName"])
     return {}
 
 
-def _job(context: Context, name: str) -> dict[str, Any]:
-    body = context.store.get(PROCESSING, name)
+def _job(context: Context, name: str) -> ProcessingJob:
+    body: ProcessingJob | None = context.store.get(PROCESSING, name)
     if body is None:
         raise validation_error(f"Could not find requested job with name: {name}")
     return body
 
 
-def _wrong_status(body: dict[str, Any]) -> Exception:
+def _wrong_status(body: ProcessingJob) -> AwsError:
     status = body["ProcessingJobStatus"]
     return validation_error(f"The request was rejected because the processing job is in status {status}.")
 
@@ -141,7 +140,7 @@ def _check(context: Context, request: Request) -> None:
         _check_output(context, item)
 
 
-def _check_input(item: dict[str, Any]) -> None:
+def _check_input(item: ProcessingInputTypeDef) -> None:
     name, source = item["InputName"], item.get("S3Input")
     if item.get("AppManaged"):
         return
@@ -153,7 +152,7 @@ def _check_input(item: dict[str, Any]) -> None:
         _check_local_path("input", name, source["LocalPath"])
 
 
-def _check_output(context: Context, item: dict[str, Any]) -> None:
+def _check_output(context: Context, item: ProcessingOutputTypeDef) -> None:
     target = item.get("S3Output")
     if target is None or item.get("AppManaged"):
         return

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import cast
 
-from include.sagemaker_local.containers.definition import serving_container
 from include.sagemaker_local.containers.errors import JobError
 from include.sagemaker_local.containers.transfers import NoObjectsError, objects_of
-from include.sagemaker_local.context import Context, Request, Response, operation
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import validation_error
+from include.sagemaker_local.jobs.job import IN_PROGRESS, STOPPING, TransformJob
 from include.sagemaker_local.jobs.record import TRANSFORM, JobRecord
 from include.sagemaker_local.jobs.transform import no_objects
 from include.sagemaker_local.jobs.transform_data import parse_processing
 from include.sagemaker_local.operations import jobs
 from include.sagemaker_local.operations.disks import check_volume_key
-from include.sagemaker_local.operations.listing import page
+from include.sagemaker_local.operations.serving_container import serving_container
+from include.sagemaker_local.operations.table import OperationContext, Request, Response, operation
 from include.sagemaker_local.operations.tags import check_tags
 
 MOST_MEGABYTES = 100
@@ -23,7 +24,7 @@ DEFAULT_MEGABYTES = 6
 
 
 @operation("CreateTransformJob")
-def create_transform_job(context: Context, request: Request) -> Response:
+def create_transform_job(context: OperationContext, request: Request) -> Response:
     """Check everything, store the job with its model's container, start it."""
     container = serving_container(context, request["ModelName"])
     model = context.store.get("model", request["ModelName"]) or {}
@@ -42,7 +43,7 @@ def create_transform_job(context: Context, request: Request) -> Response:
             **request.get("DataProcessing", {}),
         },
         "TransformJobArn": context.arn(TRANSFORM, name),
-        "TransformJobStatus": "InProgress",
+        "TransformJobStatus": IN_PROGRESS,
         "CreationTime": now,
         "LastModifiedTime": now,
         "_Container": container,
@@ -63,35 +64,29 @@ def describe_transform_job(context: Context, request: Request) -> Response:
 @operation("ListTransformJobs")
 def list_transform_jobs(context: Context, request: Request) -> Response:
     """Summaries, filtered, sorted and paged."""
-    return page(
-        request,
-        context.store.list(TRANSFORM),
-        member="TransformJobSummaries",
-        name="TransformJobName",
-        status="TransformJobStatus",
-    )
+    return jobs.summaries(context, TRANSFORM, request)
 
 
 @operation("StopTransformJob")
-def stop_transform_job(context: Context, request: Request) -> Response:
+def stop_transform_job(context: OperationContext, request: Request) -> Response:
     """Stop a job that is in progress."""
     name = request["TransformJobName"]
     if context.store.get(TRANSFORM, name) is None:
         raise validation_error(f"Could not find job to update with name: {name}")
 
-    def stop(body: dict[str, Any]) -> None:
+    def stop(body: TransformJob) -> None:
         status = body["TransformJobStatus"]
-        if status != "InProgress":
+        if status != IN_PROGRESS:
             raise validation_error(f"The request was rejected because the transform job is in status {status}.")
-        body["TransformJobStatus"] = "Stopping"
+        body["TransformJobStatus"] = STOPPING
 
-    JobRecord(context, TRANSFORM, name).change(stop)
+    JobRecord[TransformJob](context, TRANSFORM, name).change(stop)
     context.jobs.stop(TRANSFORM, name)
     return {}
 
 
-def _job(context: Context, name: str) -> dict[str, Any]:
-    body = context.store.get(TRANSFORM, name)
+def _job(context: Context, name: str) -> TransformJob:
+    body: TransformJob | None = context.store.get(TRANSFORM, name)
     if body is None:
         raise validation_error(f"Could not find requested job with name: {name}")
     return body
@@ -108,7 +103,7 @@ def _check(context: Context, request: Request, role: str) -> None:
     if source.get("SplitType") in ("RecordIO", "TFRecord"):
         raise validation_error(f"SplitType {source['SplitType']}: the local SageMaker knows Line and None only.")
     try:
-        parse_processing(request)
+        parse_processing(cast("TransformJob", request))
     except ValueError as error:
         raise validation_error(f"DataProcessing is not valid: {error}.") from error
     _check_input(context, source["DataSource"]["S3DataSource"], role)

@@ -27,7 +27,7 @@ promotion = promotion_dag("{name}")
 '''
 EPILOG = """\
 Writes include/models/<model>/ (model.yaml, the four scripts that run in SageMaker, sample data for a laptop) and
-dags/<model>.py. It lints clean and runs at once; then put your data and your model in.
+dags/<model>.py. `lint` finds nothing wrong with it and it runs at once; then put in your data and your model.
 
 examples:
   %(prog)s churn

@@ -122,7 +122,7 @@ def entry_of(package: DescribeModelPackageOutputTypeDef, metric: str, *, is_best
         "reason": None if pending else decision.reason,
         "run_id": metadata.get("run_id"),
         "metrics": {name: registry.metric_of(package, name) for name in sorted(values)},
-        "transitions": [vars(change) for change in status_changes(package)],
+        "transitions": [vars(transition) for transition in status_changes(package)],
     }
 
 

@@ -26,16 +26,20 @@ _Section = TypeVar("_Section", bound=Section)
 
 
 def project_root(environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder with `models/` and `environments/`: `$RETRAINING_HOME/include`, else the one beside `plugins/`.
+    """The folder with `models/` and `environments/`: `$RETRAINING_HOME/include`, else that of the project.
+
+    The project is where `plugins/` is; of an installed package, which has none, it is the current folder.
 
     Raises ConfigError when there is none.
     """
     home = environ.get("RETRAINING_HOME")
-    folder = (Path(home) if home else Path(__file__).resolve().parents[3]) / "include"
-    if (folder / "models").is_dir():
-        return folder
+    projects = [Path(home)] if home else [Path(__file__).resolve().parents[3], Path.cwd()]
+    for folder in (project / "include" for project in projects):
+        if (folder / "models").is_dir():
+            return folder
     advice = f"RETRAINING_HOME={home} is not" if home else "set RETRAINING_HOME to"
-    raise ConfigError([f"no models found: there is no {folder / 'models'}; {advice} the folder that holds include/"])
+    missing = projects[0] / "include" / "models"
+    raise ConfigError([f"no models found: there is no {missing}; {advice} the folder that holds include/"])
 
 
 def environment_name(environ: Mapping[str, str] = os.environ) -> str:

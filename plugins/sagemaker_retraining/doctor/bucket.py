@@ -1,4 +1,4 @@
-"""The bucket of an environment: there, in its region, and nothing in its settings loses or exposes what runs keep."""
+"""The bucket of an environment: it exists, in the right region, and its settings neither lose nor expose data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEPT = ("runs/", "code/")
 
 
 def bucket_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
-    """Whether it is there first; of its settings each by itself, because each wants a permission of its own."""
+    """First whether it exists; then each setting by itself, because each needs a permission of its own."""
     subject = f"bucket {scope.environment.bucket}"
     looks: tuple[tuple[str, Callable[..., Iterator[Finding]]], ...] = (
         (subject, _region),
@@ -35,7 +35,7 @@ def bucket_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
 
 
 def _there(aws: Aws, scope: Scope, subject: str, look: Callable[..., Iterator[Finding]]) -> Iterator[Finding]:
-    """What a look finds; of a bucket that is not there only the first line speaks."""
+    """What a check finds; about a bucket that does not exist only the first check says something."""
     try:
         yield from look(aws, scope, subject)
     except ClientError as error:

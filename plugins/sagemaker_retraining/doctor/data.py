@@ -1,4 +1,4 @@
-"""Raw data: whether the newest month is there, and what a run of it would miss."""
+"""Raw data: whether the newest month is complete, and which months a run of it would miss."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from sagemaker_retraining.doctor.errors import explained
 
 
 class Status(StrEnum):
-    """The three answers; `UNKNOWN` is neither of the others: somebody who may look has to."""
+    """The three answers; with `UNKNOWN`, somebody with more permissions has to look."""
 
     OK = "ok"
     WRONG = "wrong"

@@ -35,6 +35,8 @@ from sagemaker_retraining.requests.validation import RequestError, validate
 from sagemaker_retraining.triggers.endpoint import MOVING, EndpointTrigger
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow.sdk import Context
     from mypy_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef, DescribeModelPackageOutputTypeDef
     from pydantic import JsonValue
@@ -166,9 +168,8 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         beside = served_model(self.hook, current["EndpointConfigName"]) if current else None
         requests = deployment_requests(self.config, self.model_package_arn, beside)
         try:
-            validate("CreateModel", requests["CreateModel"])
-            validate("CreateEndpointConfig", requests["CreateEndpointConfig"])
-            validate("CreateEndpoint", requests["CreateEndpoint"])
+            for operation, request in requests.items():
+                validate(operation, cast("Mapping[str, object]", request))
         except RequestError as error:
             raise AirflowFailException(str(error)) from error
         return requests

@@ -54,7 +54,7 @@ class ResumableTransformOperator(ResumableJobMixin, SageMakerTransformOperator):
         return super().submit(context)
 
     def requests(self) -> TransformRequests:
-        """What scores the month with the version."""
+        """The plan's requests, completed with the version."""
         return transform_requests(cast("TransformConfig", self.config), self.model_package_arn)
 
     def request(self) -> JobRequest:
