@@ -23,6 +23,7 @@ from sagemaker_retraining.gate.types import GateResult
 from sagemaker_retraining.outcomes import JobResult, ProcessingResult, TrainingResult, TransformResult
 from sagemaker_retraining.plan.document import CleanupConfig, DeployConfig, PlanDocument, VerifyConfig
 from sagemaker_retraining.raw_months import RawData
+from sagemaker_retraining.requests.approval import ApprovalResult
 from sagemaker_retraining.shadow.types import ShadowFacts, ShadowFigures
 
 if TYPE_CHECKING:
@@ -60,17 +61,6 @@ class RegisterResult(TypedDict):
     version: int
     group: str
     status: ModelApprovalStatusType
-
-
-class ApprovalResult(TypedDict):
-    """The decision on a version: by whom, when (ISO 8601), through which approval channel and why."""
-
-    model_package_arn: str
-    status: str
-    by: str
-    at: str | None
-    channel: str
-    reason: str
 
 
 class Autoscaling(TypedDict):
