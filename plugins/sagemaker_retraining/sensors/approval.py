@@ -20,6 +20,7 @@ from sagemaker_retraining.requests.approval import (
     DEADLINE,
     REJECTED,
     ApprovalDecision,
+    ApprovalResult,
     decision_of,
     short_name,
 )
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
 
     from sagemaker_retraining.triggers.base import PollEvent
-    from sagemaker_retraining.xcom import ApprovalResult
 
 
 class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
