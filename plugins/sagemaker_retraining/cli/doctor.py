@@ -102,7 +102,7 @@ def findings(models: list[str], environment: str, dag_role: str | None, root: Pa
 
 
 def scope_of(models: list[str], environment: str, dag_role: str | None, caller: Caller, root: Path) -> Scope:
-    """What there is to look at, for models whose files are in order."""
+    """What the checks look at, for models whose files are in order."""
     where = load_environment(environment, root)
     configs = tuple(load_model(model, root, environment) for model in models)
     newest = resolve_period(run_after=datetime.now(UTC))
@@ -123,7 +123,7 @@ def scope_of(models: list[str], environment: str, dag_role: str | None, caller: 
 
 
 def _results(all_checks: Iterable[Check]) -> Iterator[Finding]:
-    """The findings in the order of the checks, which look side by side; a slow one is announced to a person."""
+    """The findings in the order of the checks, which run at once; on a terminal a slow check is announced."""
     with ThreadPoolExecutor(LOOKS_AT_ONCE) as threads:
         waiting = [(check, threads.submit(findings_of, check)) for check in all_checks]
         for check, future in waiting:

@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def direction_of(model: ModelConfig, metric: str) -> str:
-    """`maximize` or `minimize`: of an unknown metric, what a threshold of the gate makes likely."""
+    """`maximize` or `minimize`; for an unknown metric, what a threshold of the gate makes likely."""
     if metric == model.gate_metric:
         return model.gate_direction
     unknown = "minimize" if metric in model.quality_gate.maximum else "maximize"
@@ -143,7 +143,7 @@ def row(version: VersionEntry) -> tuple[str, ...]:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell; the last one as long as it is."""
+    """The rows as text, each column as wide as its widest cell; the last column is not padded."""
     widths = [max(len(line[column]) for line in rows) for column in range(len(rows[0]) - 1)]
     lines = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]) for line in rows
