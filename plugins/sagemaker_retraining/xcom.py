@@ -1,4 +1,4 @@
-"""Every XCom of the DAGs in one place: the result of each task, as the tasks after it and the command line read it.
+"""Every XCom of the DAGs: the result of each task, as the tasks after it and the command line read it.
 
 | task | result |
 |---|---|

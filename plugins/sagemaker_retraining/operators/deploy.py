@@ -245,7 +245,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
     def undone(
         self, context: Context, description: DescribeEndpointOutputTypeDef, wanted: str, previous: str | None
     ) -> Exception:
-        """The error of an update that has ended elsewhere; where it says so, the next try may begin it again."""
+        """The error of an update that has ended on another config; the next try may begin it again."""
         context["task_state_store"].set(BEGUN, "")
         self.put_autoscaling_back(context, description, previous)
         return not_wanted(self.hook, description, wanted, on_new_fleet(self.config, wanted).get("deployment"))
@@ -313,7 +313,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
     def finish(
         self, context: Context, description: DescribeEndpointOutputTypeDef, target: DeployTarget, previous: str | None
     ) -> DeployResult:
-        """It serves: capture is on, autoscaling registered, the tags say which run did it. The XCom."""
+        """Check data capture, register autoscaling and tag the endpoint with this run, now that it serves; the XCom."""
         check_capture(description, self.config["endpoint_config"])
         register_autoscaling(self.hook, self.config, description)
         if tags := self.config["endpoint"].get("Tags"):
