@@ -19,10 +19,7 @@ from include.sagemaker_local.operations.tags import check_tags, save_tags
 from include.sagemaker_local.state.quotas import Quotas, exceeded
 
 if TYPE_CHECKING:
-    from mypy_boto3_sagemaker.type_defs import (
-        DeploymentConfigOutputTypeDef,
-        DescribeEndpointConfigOutputTypeDef,
-    )
+    from mypy_boto3_sagemaker import type_defs as aws
 
 
 @operation("CreateEndpoint")
@@ -112,10 +109,10 @@ def _check_kind(name: str, deployed: Plan, wanted: Plan) -> None:
         raise validation_error(f'Cannot update endpoint "{name}" with instances to a serverless configuration.')
 
 
-def _deployment_config(ctx: Context, request: Request, before: Endpoint) -> DeploymentConfigOutputTypeDef | None:
+def _deployment_config(ctx: Context, request: Request, before: Endpoint) -> aws.DeploymentConfigOutputTypeDef | None:
     """The given or retained DeploymentConfig, whose alarms exist."""
     retained = before.get("LastDeploymentConfig") if request.get("RetainDeploymentConfig") else None
-    config: DeploymentConfigOutputTypeDef | None = request.get("DeploymentConfig", retained)
+    config: aws.DeploymentConfigOutputTypeDef | None = request.get("DeploymentConfig", retained)
     guardrails.check_alarms(ctx, config)
     return config
 
@@ -204,8 +201,8 @@ def _make_plan(ctx: Context, config_name: str) -> Plan:
     }
 
 
-def _config(ctx: Context, name: str) -> DescribeEndpointConfigOutputTypeDef:
-    config: DescribeEndpointConfigOutputTypeDef | None = ctx.store.get("endpoint-config", name)
+def _config(ctx: Context, name: str) -> aws.DescribeEndpointConfigOutputTypeDef:
+    config: aws.DescribeEndpointConfigOutputTypeDef | None = ctx.store.get("endpoint-config", name)
     if config is None:
         raise validation_error(f'Could not find endpoint configuration "{ctx.arn("endpoint-config", name)}".')
     return config
