@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from include.sagemaker_local.containers.model_server import ServingContainer
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import validation_error
+from include.sagemaker_local.operations.named import MODEL, require
 from include.sagemaker_local.operations.registry import require_model_package
 
 if TYPE_CHECKING:
@@ -18,9 +19,7 @@ def serving_container(ctx: Context, model_name: str) -> ServingContainer:
 
     Raises AwsError when the model, or its package, does not exist or needs what is not supported here.
     """
-    model: aws.DescribeModelOutputTypeDef | None = ctx.store.get("model", model_name)
-    if model is None:
-        raise validation_error(f'Could not find model "{ctx.arn("model", model_name)}".')
+    model = cast("aws.DescribeModelOutputTypeDef", require(ctx, MODEL, model_name))
     containers = [model["PrimaryContainer"]] if model.get("PrimaryContainer") else model.get("Containers", [])
     if len(containers) != 1:
         raise validation_error(
