@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict
 
 import botocore.session
 
@@ -40,7 +40,8 @@ class Quotas:
     @property
     def settings(self) -> QuotaSettings:
         """The switch as it is."""
-        return cast("QuotaSettings", self._store.get(_KIND, _NAME) or {"quotas": {}})
+        settings: QuotaSettings | None = self._store.get(_KIND, _NAME)
+        return settings or {"quotas": {}}
 
     def change(self, settings: Mapping[str, object]) -> QuotaSettings:
         """Replace it. Raises ValueError that says what is wrong."""
@@ -53,7 +54,7 @@ class Quotas:
                 raise ValueError(f"quotas: {name!r} is none; they are like 'ml.m5.large for {next(iter(_USAGES))}'")
             if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
                 raise ValueError(f"quotas.{name} is {limit!r}; it must be a whole number of instances, 0 or more")
-        self._store.put(_KIND, _NAME, dict(settings))
+        self._store.put(_KIND, _NAME, settings)
         return self.settings
 
     def limit(self, name: str) -> int | None:
