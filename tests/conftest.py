@@ -19,8 +19,6 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from tests.kits.iam import allows, asks, policy, recorded_calls
-
 REPOSITORY = Path(__file__).parent.parent
 JOBS_PYTHON = Path(os.environ.get("JOBS_PYTHON", REPOSITORY / ".venv-jobs/bin/python"))
 START_SECONDS = 60
@@ -144,13 +142,3 @@ def aws_connection(sagemaker_local: LocalSageMaker, monkeypatch: pytest.MonkeyPa
     extra = {"region_name": "us-east-1", "endpoint_url": sagemaker_local.url}
     value = {"conn_type": "aws", "login": "test", "password": "test", "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(value))
-
-
-@pytest.fixture
-def as_dag_role(aws_connection: None) -> Iterator[None]:
-    """What Airflow calls in the test must be allowed by include/iam/dag-role.json: the local SageMaker asks nobody."""
-    with recorded_calls() as calls:
-        yield
-    assert calls, "the test made no call through an Airflow connection"
-    role = policy("dag-role")
-    assert [ask for call in calls for ask in asks(call) if not allows(role, ask)] == []

@@ -68,28 +68,30 @@ class Smoke:
 
     def package(self, training: Answer) -> dict[str, Any]:
         """CreateModelPackage for a described training job."""
-        results = RunResults(
-            training={
+        # Of the results of the tasks only what a version's request takes: here no gate and no evaluation ran.
+        found: dict[str, Any] = {
+            "training": {
                 "name": training["TrainingJobName"],
                 "arn": training["TrainingJobArn"],
                 "model_artifact": training["ModelArtifacts"]["S3ModelArtifacts"],
                 "metrics": {},
                 "spot": False,
             },
-            gate={"passed": True, "reason": "smoke", "challenger": {}},
-            raw_data={"fingerprint": "0" * 64, "months": [str(PERIOD)]},
-            evaluation={
+            "gate": {"passed": True, "reason": "smoke", "challenger": {}},
+            "raw_data": {"fingerprint": "0" * 64, "months": [str(PERIOD)]},
+            "evaluation": {
                 "arn": training["TrainingJobArn"],
                 "outputs": {name: self.plan.run_uri(f"{name}/") for name in ("evaluation", "report")},
             },
-            preprocess={"outputs": {"baseline": self.plan.run_uri("preprocess/baseline/")}},
-        )
+            "preprocess": {"outputs": {"baseline": self.plan.run_uri("preprocess/baseline/")}},
+        }
+        results = RunResults(**found)
         statistics = {STATISTICS: metric_sources(results)[STATISTICS]}
-        return complete_package(self.requests["register"]["package"], results, statistics)
+        return dict(complete_package(self.requests["register"]["package"], results, statistics))
 
     def transform(self, model: str) -> dict[str, Any]:
         """CreateTransformJob with the model, over the test rows without their labels."""
-        request: dict[str, Any] = transform_templates(self.plan)["transform"]
+        request: dict[str, Any] = dict(transform_templates(self.plan)["transform"])
         request["ModelName"] = model
         request["TransformResources"]["InstanceType"] = TRANSFORM_INSTANCE
         request["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"] = self.plan.run_uri("preprocess/test/")
@@ -113,7 +115,7 @@ def smoke(environment: str) -> Smoke:
             git_sha="unknown",
             code=package_code(root / "models" / MODEL),
         )
-        return Smoke(number, plan, build_requests(plan))
+        return Smoke(number, plan, dict(build_requests(plan)))
 
 
 def _project(root: Path, environment: str, number: str) -> Path:

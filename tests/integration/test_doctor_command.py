@@ -12,7 +12,7 @@ import pytest
 
 from include.sagemaker_local.errors import AwsError
 from sagemaker_retraining.cli.main import main
-from tests.conftest import LocalSageMaker, free_port
+from tests.conftest import free_port
 from tests.kits.doctor_kit import World, denied, proxy
 
 Doctor = Callable[..., tuple[int, list[str]]]
@@ -20,12 +20,8 @@ READS = re.compile(r"(Get|Describe|List|Head|BatchGet|Simulate)")
 
 
 @pytest.fixture
-def world(sagemaker_local: LocalSageMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """An account in order, and an engineer's environment."""
-    for name, value in sagemaker_local.environment().items():
-        if name.startswith("AWS_"):
-            monkeypatch.setenv(name, value)
-    world = World(sagemaker_local, tmp_path)
     monkeypatch.setenv("RETRAINING_HOME", str(tmp_path))
     monkeypatch.setenv("RETRAINING_ENV", "prod")
     extra = {"role_arn": world.dag_role}

@@ -12,19 +12,9 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.tasks.quality_gate import run_gate
 from tests.conftest import LocalSageMaker
+from tests.kits.project import GATE_CONFIG
 
 pytestmark = pytest.mark.usefixtures("aws_connection")
-CONFIG = {
-    "problem": "binary_classification",
-    "minimum": {"auc": 0.6},
-    "maximum": {},
-    "metric": "auc",
-    "direction": "maximize",
-    "require": "not_worse",
-    "tolerance": 0.005,
-    "on_failure": "fail",
-    "champion": None,
-}
 PAGE = b"<!doctype html><p>caf\xe9</p><!-- decision --><p>after</p>"
 
 
@@ -49,7 +39,7 @@ class Evaluated:
         return body
 
     def gate(self, **config: Any) -> dict[str, Any]:
-        return run_gate(RetrainingHook(), {**CONFIG, **config}, self.xcom, self.pushed.append)
+        return run_gate(RetrainingHook(), {**GATE_CONFIG, **config}, self.xcom, self.pushed.append)
 
 
 @pytest.fixture
@@ -71,7 +61,7 @@ def test_a_yes_is_an_xcom_a_log_line_a_file_and_a_block(evaluated: Evaluated, ca
     ]  # fmt: skip
     written = json.loads(evaluated.get("evaluation/gate.json"))
     assert {key: written[key] for key in result} == result
-    assert written["config"] == CONFIG
+    assert written["config"] == GATE_CONFIG
     page = evaluated.get("report/report.html")
     assert page.startswith(b"<!doctype html><p>caf\xe9</p><!-- decision --><section")
     assert page.endswith(b"</section><!-- /decision --><p>after</p>")

@@ -10,8 +10,8 @@ import pytest
 
 from sagemaker_retraining.cli.main import main
 from tests.conftest import LocalSageMaker
+from tests.kits.model_package_kit import inference_specification
 from tests.kits.project import ExampleProject
-from tests.local_sagemaker.test_registry import specification
 
 GROUP = "demo-model"
 
@@ -32,7 +32,7 @@ def sagemaker(sagemaker_local: LocalSageMaker, tmp_path: Path, monkeypatch: pyte
     for number, auc in enumerate(("0.72", "0.71", "0.75"), 1):
         api.create_model_package(
             ModelPackageGroupName=GROUP,
-            InferenceSpecification=specification(sagemaker_local),
+            InferenceSpecification=inference_specification(sagemaker_local),
             CustomerMetadataProperties={
                 "period": f"2013-{8 + number:02}",
                 "metric.auc": auc,

@@ -9,7 +9,7 @@ import threading
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -22,7 +22,7 @@ from include.sagemaker_local.http.errors import error_in_protocol
 from sagemaker_retraining.cli.doctor import scope_of
 from sagemaker_retraining.config import load_environment, load_model
 from sagemaker_retraining.doctor.aws import Aws
-from sagemaker_retraining.doctor.findings import Check, Finding, findings_of
+from sagemaker_retraining.doctor.findings import Check, Finding, Status, findings_of
 from sagemaker_retraining.doctor.identity import Caller
 from sagemaker_retraining.doctor.scope import Scope
 from sagemaker_retraining.period import Period
@@ -217,3 +217,19 @@ def denied(action: str) -> AwsError:
         f"because no identity-based policy allows the {action} action"
     )
     return AwsError("AccessDenied", message, status=403)
+
+
+Fault = Callable[[World], Any]
+"""What a test breaks in an account."""
+
+
+def assert_wrong(found: list[Finding], subject: str, *said: str) -> None:
+    """This subject is wrong for this reason; nothing else is."""
+    lines = {finding.subject: finding.text for finding in found if finding.status == Status.WRONG}
+    assert list(lines) == [subject], found
+    assert [text for text in said if text not in lines[subject]] == [], lines[subject]
+
+
+def assert_fine(found: list[Finding]) -> None:
+    assert [finding for finding in found if finding.status != Status.OK] == []
+    assert found

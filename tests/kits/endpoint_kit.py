@@ -47,6 +47,10 @@ def output_fn(prediction, accept):
         return ",".join(map(str, prediction)), "text/csv"
     return json.dumps({"y": prediction}), "application/json"
 """
+HEALTH_CHECK = (
+    "The primary container for production variant AllTraffic did not pass the ping health check. "
+    "Please check CloudWatch logs for this endpoint."
+)
 SETTLED = ("InService", "Failed", "UpdateRollbackFailed")
 CONTENT_TYPES = {"CsvContentTypes": ["text/csv"], "JsonContentTypes": ["application/json"]}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from sagemaker_retraining.config import load_environment, load_model
@@ -104,8 +106,29 @@ GATE = {
     "challenger": {"auc": 0.75, "accuracy": 0.8},
     "champion": {"auc": 0.74, "accuracy": 0.81},
 }
+GATE_CONFIG: dict[str, Any] = {
+    "problem": "binary_classification",
+    "minimum": {"auc": 0.6},
+    "maximum": {},
+    "metric": "auc",
+    "direction": "maximize",
+    "require": "not_worse",
+    "tolerance": 0.005,
+    "on_failure": "fail",
+    "champion": None,
+}
+"""What the quality gate of a plan is told."""
 RAW_DATA = {"fingerprint": "ab" * 32, "months": ["2013-01", "2013-02", "2013-11"]}
 RESULTS = RunResults(training=TRAINING, gate=GATE, raw_data=RAW_DATA, evaluation=EVALUATED, preprocess=PREPROCESSED)
+PLAN_CONTEXT: dict[str, Any] = {
+    "dag": SimpleNamespace(dag_id="demo_model_retraining"),
+    "run_id": "manual__1",
+    "params": {"period": "2013-11"},
+    "dag_run": SimpleNamespace(
+        data_interval_start=None, data_interval_end=None, logical_date=None, run_after=datetime(2026, 1, 1, tzinfo=UTC)
+    ),
+}
+"""The context in which the plan task of a DAG runs."""
 PACKAGE_ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/demo-model/8"
 
 

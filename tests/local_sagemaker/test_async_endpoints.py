@@ -11,66 +11,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.kits.async_kit import arrived, async_config, submit, text_at
 from tests.kits.endpoint_kit import Kit, wait_for
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def kit(sagemaker_local: Any) -> Kit:
-    return Kit(sagemaker_local)
-
-
-def async_config(
-    kit: Kit, name: str, *, topics: dict[str, Any] | None = None, concurrent: int | None = None, **model: Any
-) -> str:
-    """An asynchronous endpoint config: outputs below <name>/out, failures below <name>/failed."""
-    kit.config(f"{name}-model", **model)
-    output: dict[str, Any] = {
-        "S3OutputPath": f"s3://{kit.server.bucket}/{name}/out",
-        "S3FailurePath": f"s3://{kit.server.bucket}/{name}/failed/",
-    }
-    config: dict[str, Any] = {"OutputConfig": output | ({"NotificationConfig": topics} if topics else {})}
-    if concurrent:
-        config["ClientConfig"] = {"MaxConcurrentInvocationsPerInstance": concurrent}
-    kit.sagemaker.create_endpoint_config(
-        EndpointConfigName=name,
-        ProductionVariants=[
-            {
-                "VariantName": "AllTraffic",
-                "ModelName": f"{name}-model",
-                "InitialInstanceCount": 1,
-                "InstanceType": "ml.m5.large",
-            }
-        ],
-        AsyncInferenceConfig=config,
-    )
-    return name
-
-
-def submit(kit: Kit, endpoint: str, body: str | None = "1,2", **options: Any) -> dict[str, Any]:
-    """InvokeEndpointAsync, CSV in and out; with a body it is sent along."""
-    options = {"ContentType": "text/csv", "Accept": "text/csv", **options}
-    if body is not None:
-        options["Body"] = body
-    answer: dict[str, Any] = kit.runtime.invoke_endpoint_async(EndpointName=endpoint, **options)
-    return answer
-
-
-def content(kit: Kit, url: str) -> str | None:
-    """The object's text; None as long as there is none."""
-    bucket, _, key = url.removeprefix("s3://").partition("/")
-    try:
-        body: bytes = kit.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    except kit.s3.exceptions.NoSuchKey:
-        return None
-    return body.decode()
-
-
-def arrived(kit: Kit, url: str, seconds: float = 60) -> str:
-    """The object's text, once it is there."""
-    text: str = wait_for(lambda: content(kit, url), f"the object {url}", seconds)
-    return text
 
 
 class Topic:
@@ -131,7 +75,7 @@ def test_an_answer_arrives_in_s3_and_is_told_by_sns(kit: Kit) -> None:
         "eventSource": "aws:sagemaker",
         "eventName": "InferenceResult",
     }
-    assert content(kit, answer["FailureLocation"]) is None
+    assert text_at(kit, answer["FailureLocation"]) is None
 
 
 def test_a_payload_that_is_sent_along_and_a_name_for_the_answer(kit: Kit) -> None:
@@ -157,7 +101,7 @@ def test_failures_arrive_too(kit: Kit) -> None:
         "ClientError: Received server error (500) from model. See the SageMaker Endpoint logs in your account for more "
         "information."
     )
-    assert content(kit, answer["OutputLocation"]) is None
+    assert text_at(kit, answer["OutputLocation"]) is None
     nowhere = f"s3://{kit.server.bucket}/as-fails/nowhere"
     answer = submit(kit, "as-fails", None, InputLocation=nowhere)
     assert nowhere in arrived(kit, answer["FailureLocation"])
@@ -176,7 +120,7 @@ def test_only_so_many_requests_are_with_the_container_at_once(kit: Kit) -> None:
     }
     assert [arrived(kit, answer["OutputLocation"]) for answer in answers["as-one"]] == ["0.0", "2.0", "4.0", "6.0"]
     failures = [answer["FailureLocation"] for answer in answers["as-many"]]
-    late = wait_for(lambda: [text for url in failures if (text := content(kit, url))], "a request that is too late", 60)
+    late = wait_for(lambda: [text for url in failures if (text := text_at(kit, url))], "a request that is too late", 60)
     assert all("Your invocation timed out" in text for text in late)
 
 
@@ -215,7 +159,7 @@ def test_requests_wait_for_an_update_and_go_with_their_endpoint(kit: Kit) -> Non
     kit.delete("as-update")
     kit.create("as-update", "as-update-next")
     arrived(kit, submit(kit, "as-update")["OutputLocation"])
-    assert content(kit, dropped[-1]["OutputLocation"]) is None
+    assert text_at(kit, dropped[-1]["OutputLocation"]) is None
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])

@@ -17,11 +17,6 @@ KEY = re.compile(
 )
 
 
-@pytest.fixture
-def kit(sagemaker_local: Any) -> Kit:
-    return Kit(sagemaker_local)
-
-
 def captured(kit: Kit, prefix: str, number: int) -> list[dict[str, Any]]:
     """The events under a prefix once there are this many."""
     wait_for(lambda: sum(1 for _ in kit.events(prefix)) >= number, f"{number} captured events")

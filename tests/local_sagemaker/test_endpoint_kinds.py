@@ -1,4 +1,4 @@
-"""UpdateEndpoint changes an endpoint's kind in one direction only, and wants the config that serves; deploy knows.
+"""UpdateEndpoint changes an endpoint's kind in one direction only, and wants the config that serves.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-update.html, sagemaker-python-sdk PR 3124,
 terraform-provider-aws#40048
@@ -6,29 +6,12 @@ terraform-provider-aws#40048
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
 
-from tests.conftest import LocalSageMaker
 from tests.kits.endpoint_kit import Kit, wait_for
-from tests.kits.serving_kit import Serving, short_name
-
-pytestmark = pytest.mark.usefixtures("aws_connection")
-
-
-@pytest.fixture
-def serving(sagemaker_local: LocalSageMaker, tmp_path: Path, request: pytest.FixtureRequest) -> Serving:
-    return Serving(sagemaker_local, tmp_path, short_name(request.node.name))
-
-
-@pytest.fixture
-def kit(sagemaker_local: LocalSageMaker) -> Kit:
-    return Kit(sagemaker_local)
 
 
 def variant(model: str, **kind: Any) -> list[dict[str, Any]]:
@@ -79,42 +62,6 @@ def test_the_config_that_serves_must_be_there(kit: Kit) -> None:
     arn = kit.sagemaker.describe_endpoint_config(EndpointConfigName="kind-gone-1")["EndpointConfigArn"]
     kit.sagemaker.delete_endpoint_config(EndpointConfigName="kind-gone-1")
     assert refusal(kit, "kind-gone", kit.config("kind-gone-2")) == f'Could not find endpoint configuration "{arn}".'
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "said"),
-    [
-        ("", "serverless: {}", "has instances, and SageMaker makes no such endpoint serverless"),
-        ("asynchronous: {}", "", "is asynchronous, which SageMaker takes from no endpoint"),
-    ],
-)
-def test_deploy_refuses_another_kind_before_it_makes_anything(
-    serving: Serving, before: str, after: str, said: str
-) -> None:
-    served = serving.deploy(serving.version(1), serving.plan(before))
-    with pytest.raises(AirflowFailException, match=f"{said}: choose another deploy.endpoint.*Nothing was made"):
-        serving.deploy(serving.version(2), serving.plan(after))
-    assert serving.configs() == [served["endpoint_config"]]
-    assert serving.endpoint()["EndpointConfigName"] == served["endpoint_config"]
-
-
-def test_deploy_says_that_the_config_that_serves_is_gone(serving: Serving) -> None:
-    """At once: to ask again for a minute, as of a config that was just made, would end as a raw error."""
-    served = serving.deploy(serving.version(1))["endpoint_config"]
-    serving.sagemaker.delete_endpoint_config(EndpointConfigName=served)
-    started = time.monotonic()
-    with pytest.raises(AirflowFailException, match=f"serves the config {served}, which has been deleted.*of that name"):
-        serving.deploy(serving.version(2))
-    assert time.monotonic() - started < 20
-    assert serving.configs() == []
-
-
-def test_verify_cannot_put_serverless_back(serving: Serving) -> None:
-    serving.deploy(serving.version(1), serving.plan("serverless: {}"))
-    after = serving.deploy(serving.version(2, factor=2.5))
-    with pytest.raises(AirflowFailException, match=r"offline 2.0, endpoint 2.5.*cannot be put back: .*has instances"):
-        serving.verify(2, after)
-    assert serving.endpoint()["EndpointConfigName"] == after["endpoint_config"]
 
 
 @pytest.mark.aws_fact("scaling-target-goes-with-endpoint")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from include.sagemaker_local.containers.launcher import REWRITE
-from tests.kits.endpoint_kit import IMAGE, Kit, serving, wait_for
-
-HEALTH_CHECK = (
-    "The primary container for production variant AllTraffic did not pass the ping health check. "
-    "Please check CloudWatch logs for this endpoint."
-)
-
-
-@pytest.fixture
-def kit(sagemaker_local: Any) -> Kit:
-    return Kit(sagemaker_local)
-
-
-def refused(call: Any, *args: Any, **options: Any) -> dict[str, Any]:
-    """The error response of a call that must fail."""
-    with pytest.raises(ClientError) as caught:
-        call(*args, **options)
-    return dict(caught.value.response)
+from tests.kits.busy_client import BusyClient
+from tests.kits.endpoint_kit import HEALTH_CHECK, IMAGE, Kit, serving, wait_for
+from tests.kits.refusals import error_response
 
 
 def test_an_endpoint_serves_its_model(kit: Kit) -> None:
@@ -115,13 +99,13 @@ def test_requests_are_shared_by_weight_or_go_to_the_variant_asked_for(kit: Kit) 
     found = kit.settled("ep-variants")
     assert {v["VariantName"]: v["CurrentWeight"] for v in found["ProductionVariants"]} == {"Old": 0, "New": 2}
     assert variants_hit() == {"New"}
-    error = refused(kit.invoke, "ep-variants", TargetVariant="Nobody")
+    error = error_response(kit.invoke, "ep-variants", TargetVariant="Nobody")
     assert error["Error"]["Code"] == "ValidationError"
 
 
 def test_what_the_model_raises_is_a_model_error(kit: Kit) -> None:
     kit.create("ep-model-error", kit.config("ep-model-error"))
-    error = refused(kit.invoke, "ep-model-error", "-1")
+    error = error_response(kit.invoke, "ep-model-error", "-1")
     assert error["Error"]["Code"] == "ModelError"
     assert error["ResponseMetadata"]["HTTPStatusCode"] == 424
     assert error["OriginalStatusCode"] == 500
@@ -135,7 +119,7 @@ def test_what_the_model_raises_is_a_model_error(kit: Kit) -> None:
 
 def test_a_container_that_dies_is_started_again(kit: Kit) -> None:
     kit.create("ep-dies", kit.config("ep-dies"))
-    assert refused(kit.invoke, "ep-dies", "-2")["Error"]["Code"] == "ServiceUnavailable"
+    assert error_response(kit.invoke, "ep-dies", "-2")["Error"]["Code"] == "ServiceUnavailable"
 
     def served() -> str | None:
         try:
@@ -148,12 +132,12 @@ def test_a_container_that_dies_is_started_again(kit: Kit) -> None:
 
 @pytest.mark.aws_fact("invocation-unknown-endpoint")
 def test_requests_that_reach_no_model(kit: Kit) -> None:
-    error = refused(kit.invoke, "ep-nobody")
+    error = error_response(kit.invoke, "ep-nobody")
     assert error["Error"] == {
         "Code": "ValidationError",
         "Message": "Endpoint ep-nobody of account 123456789012 not found.",
     }
-    error = refused(kit.invoke, "ep-nobody", b"0" * 6_291_457)
+    error = error_response(kit.invoke, "ep-nobody", b"0" * 6_291_457)
     assert error["Error"]["Message"] == "HTTP content length exceeded 6291456 bytes."
 
 
@@ -171,7 +155,7 @@ def test_operations_on_what_does_not_exist_or_exists_already(kit: Kit) -> None:
             f'Could not find endpoint configuration "{prefix}:endpoint-config/ep-none".',
         ),
     ):
-        error = refused(call, EndpointName="ep-exists", **options)["Error"]
+        error = error_response(call, EndpointName="ep-exists", **options)["Error"]
         assert error["Code"] == "ValidationException"
         assert error["Message"].startswith(message)
     for call, options in (
@@ -179,7 +163,7 @@ def test_operations_on_what_does_not_exist_or_exists_already(kit: Kit) -> None:
         (kit.sagemaker.delete_endpoint, {}),
         (kit.sagemaker.update_endpoint, {"EndpointConfigName": "ep-exists"}),
     ):
-        error = refused(call, EndpointName="ep-none", **options)["Error"]
+        error = error_response(call, EndpointName="ep-none", **options)["Error"]
         assert error == {
             "Code": "ValidationException",
             "Message": f'Could not find endpoint "{prefix}:endpoint/ep-none".',
@@ -202,8 +186,8 @@ def test_a_model_that_cannot_be_served_fails_the_endpoint(kit: Kit, fault: str) 
     assert found["EndpointStatus"] == "Failed"
     assert found["FailureReason"].startswith(reason)
     assert not list((Path(kit.server.state) / "endpoints" / name).glob("*"))
-    assert refused(kit.invoke, name)["Error"]["Code"] == "ValidationError"
-    error = refused(kit.sagemaker.update_endpoint, EndpointName=name, EndpointConfigName=config)
+    assert error_response(kit.invoke, name)["Error"]["Code"] == "ValidationError"
+    error = error_response(kit.sagemaker.update_endpoint, EndpointName=name, EndpointConfigName=config)
     assert error["Error"]["Code"] == "ValidationException"
     kit.delete(name)
     kit.config(f"{name}-repaired", factor=4)
@@ -211,34 +195,10 @@ def test_a_model_that_cannot_be_served_fails_the_endpoint(kit: Kit, fault: str) 
     assert kit.invoke(name) == "4.0,8.0"
 
 
-class Client(threading.Thread):
-    """Sends requests without a pause until told to stop; keeps the answers and the errors."""
-
-    def __init__(self, kit: Kit, endpoint: str) -> None:
-        super().__init__()
-        self.kit = Kit(kit.server)
-        self.endpoint = endpoint
-        self.answers: list[str] = []
-        self.errors: list[Exception] = []
-        self.stopped = threading.Event()
-        self.start()
-
-    def run(self) -> None:
-        while not self.stopped.is_set():
-            try:
-                self.answers.append(self.kit.invoke(self.endpoint, "1"))
-            except Exception as error:
-                self.errors.append(error)
-
-    def stop(self) -> None:
-        self.stopped.set()
-        self.join()
-
-
 def test_no_request_fails_while_an_endpoint_is_updated(kit: Kit) -> None:
     configs = [kit.config(f"ep-updated-{factor}", factor=factor, seconds=0.005) for factor in (2, 3, 4)]
     kit.create("ep-updated", configs[0])
-    clients = [Client(kit, "ep-updated") for _ in range(3)]
+    clients = [BusyClient(kit, "ep-updated") for _ in range(3)]
     for config in configs[1:]:
         found = kit.update("ep-updated", config)
         assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", config)
@@ -255,7 +215,7 @@ def test_no_request_fails_while_an_endpoint_is_updated(kit: Kit) -> None:
 @pytest.mark.aws_fact("endpoint-failed-update")
 def test_an_update_that_does_not_come_up_is_rolled_back(kit: Kit) -> None:
     kit.create("ep-rollback", kit.config("ep-rollback-good"))
-    client = Client(kit, "ep-rollback")
+    client = BusyClient(kit, "ep-rollback")
     found = kit.update("ep-rollback", kit.config("ep-rollback-bad", broken=True))
     client.stop()
     assert found["EndpointStatus"] == "InService"
@@ -281,7 +241,7 @@ def test_an_endpoint_in_progress_takes_no_other_change(kit: Kit) -> None:
         (kit.sagemaker.update_endpoint, {"EndpointConfigName": "ep-busy"}),
         (kit.sagemaker.delete_endpoint, {}),
     ):
-        error = refused(call, EndpointName="ep-busy", **options)["Error"]
+        error = error_response(call, EndpointName="ep-busy", **options)["Error"]
         arn = found["EndpointArn"]
         assert error == {"Code": "ValidationException", "Message": f'Cannot update in-progress endpoint "{arn}".'}
     assert kit.settled("ep-busy")["EndpointConfigName"] == "ep-busy-next"

@@ -15,26 +15,9 @@ from include.sagemaker_local.endpoints.rollout import Parts, Rollout
 from include.sagemaker_local.endpoints.traffic import Traffic
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.state.store import Store
+from tests.kits.rollout_kit import blue_green, count, percent, rolling
 
 VARIANT = {"VariantName": "AllTraffic", "InitialInstanceCount": 4}
-
-
-def percent(value: int) -> dict[str, Any]:
-    return {"Type": "CAPACITY_PERCENT", "Value": value}
-
-
-def count(value: int) -> dict[str, Any]:
-    return {"Type": "INSTANCE_COUNT", "Value": value}
-
-
-def blue_green(kind: str, wait: int = 60, **more: Any) -> dict[str, Any]:
-    sizes = {name: more.pop(name) for name in ("CanarySize", "LinearStepSize") if name in more}
-    routing = {"Type": kind, "WaitIntervalInSeconds": wait, **sizes}
-    return {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing, **more}}
-
-
-def rolling(size: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"RollingUpdatePolicy": {"MaximumBatchSize": size, "WaitIntervalInSeconds": 60, **more}}
 
 
 @pytest.mark.parametrize(

@@ -11,40 +11,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.kits.endpoint_kit import Kit, wait_for
-from tests.local_sagemaker.test_endpoints import HEALTH_CHECK, Client, refused
-from tests.local_sagemaker.test_guardrail_rules import blue_green, percent, rolling
+from tests.kits.busy_client import BusyClient
+from tests.kits.endpoint_kit import HEALTH_CHECK, Kit, wait_for
+from tests.kits.refusals import error_response
+from tests.kits.rollout_kit import baking, blue_green, canary, percent, rolling, start
 
 pytestmark = pytest.mark.slow
-
-FOREVER = 3600
-"""Seconds of a bake that only an alarm ends."""
-
-
-@pytest.fixture
-def kit(sagemaker_local: Any) -> Kit:
-    return Kit(sagemaker_local)
-
-
-def canary(share: int = 50, wait: int = FOREVER, **more: Any) -> dict[str, Any]:
-    return blue_green("CANARY", wait, CanarySize=percent(share), **more)
-
-
-def start(kit: Kit, name: str, config: str, deployment: dict[str, Any]) -> None:
-    kit.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config, DeploymentConfig=deployment)
-
-
-def baking(kit: Kit, name: str) -> dict[str, Any]:
-    """The pending variant once the new fleet takes requests and is watched."""
-
-    def probe() -> dict[str, Any] | None:
-        pending = kit.sagemaker.describe_endpoint(EndpointName=name).get("PendingDeploymentSummary")
-        assert pending, "the update has ended"
-        variant: dict[str, Any] = pending["ProductionVariants"][0]
-        return variant if variant["VariantStatus"][0]["Status"] == "Baking" else None
-
-    found: dict[str, Any] = wait_for(probe, f"the canary of {name}", 120)
-    return found
 
 
 def alarm_state(kit: Kit, name: str) -> dict[str, Any]:
@@ -89,7 +61,7 @@ class Stages:
 def test_a_canary_takes_its_share_and_then_all(kit: Kit) -> None:
     kit.create("gr-canary", kit.config("gr-canary"))
     kit.config("gr-canary-next", factor=3)
-    stages, client = Stages(kit, "gr-canary"), Client(kit, "gr-canary")
+    stages, client = Stages(kit, "gr-canary"), BusyClient(kit, "gr-canary")
     found = kit.update("gr-canary", "gr-canary-next", DeploymentConfig=canary(25, 2, TerminationWaitInSeconds=1))
     client.stop()
     assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", "gr-canary-next")
@@ -125,7 +97,7 @@ def test_an_alarm_during_the_canary_sends_all_requests_back(kit: Kit) -> None:
     answers = Counter(kit.invoke("gr-back", "1") for _ in range(300))
     assert abs(answers["3.0"] - 75) < 5 * (300 * 0.25 * 0.75) ** 0.5
     assert answers["2.0"] + answers["3.0"] == 300
-    client = Client(kit, "gr-back")
+    client = BusyClient(kit, "gr-back")
     trip(kit, "gr-back-alarm")
     found = kit.settled("gr-back")
     client.stop()
@@ -166,7 +138,7 @@ def test_a_version_that_answers_badly_trips_its_alarm(kit: Kit, fault: Any, alar
     rollback = kit.alarm(f"{name}-alarm", name, f"{name}-next", **alarm)
     start(kit, name, f"{name}-next", {**canary(), "AutoRollbackConfiguration": rollback})
     baking(kit, name)
-    client = Client(kit, name)
+    client = BusyClient(kit, name)
     found = kit.settled(name)
     client.stop()
     assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", name)
@@ -183,7 +155,7 @@ def test_a_version_that_answers_badly_trips_its_alarm(kit: Kit, fault: Any, alar
 def test_a_version_that_does_not_come_up_gets_no_request(kit: Kit, fault: Any, request: Any) -> None:
     name = f"gr-start-{request.node.callspec.id}"
     kit.create(name, kit.config(name))
-    client = Client(kit, name)
+    client = BusyClient(kit, name)
     found = kit.update(name, kit.config(f"{name}-next", **fault), DeploymentConfig=canary())
     client.stop()
     assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", name)
@@ -199,9 +171,11 @@ def test_alarms_that_are_missing_or_in_alarm_already(kit: Kit) -> None:
     rollback = {"Alarms": [{"AlarmName": "gr-nobody"}]}
     update = {"EndpointName": "gr-alarms", "EndpointConfigName": "gr-alarms-next"}
     deployment = {**canary(), "AutoRollbackConfiguration": rollback}
-    error = refused(kit.sagemaker.update_endpoint, **update, DeploymentConfig=deployment)["Error"]
+    error = error_response(kit.sagemaker.update_endpoint, **update, DeploymentConfig=deployment)["Error"]
     assert error == {"Code": "ValidationException", "Message": "Could not find CloudWatch alarm(s): gr-nobody."}
-    error = refused(kit.sagemaker.update_endpoint, **update, DeploymentConfig={**canary(), **rolling(percent(50))})
+    error = error_response(
+        kit.sagemaker.update_endpoint, **update, DeploymentConfig={**canary(), **rolling(percent(50))}
+    )
     assert error["Error"]["Message"].startswith("Only one update policy")
     assert kit.sagemaker.describe_endpoint(EndpointName="gr-alarms")["EndpointStatus"] == "InService"
     alarm = kit.alarm("gr-red")
@@ -225,7 +199,7 @@ def test_alarms_follow_the_metrics_without_an_update_too(kit: Kit) -> None:
 def test_fleets_of_different_variants_are_not_shifted_step_by_step(kit: Kit) -> None:
     kit.create("gr-names", kit.config("gr-names"))
     update = {"EndpointName": "gr-names", "EndpointConfigName": kit.config("gr-names-ab", variants={"A": 1, "B": 1})}
-    error = refused(kit.sagemaker.update_endpoint, **update, DeploymentConfig=canary())["Error"]
+    error = error_response(kit.sagemaker.update_endpoint, **update, DeploymentConfig=canary())["Error"]
     assert error["Code"] == "ValidationException"
     assert "AllTraffic is deployed, A, B was requested" in error["Message"]
     assert kit.update(**{"name": "gr-names", "config": "gr-names-ab"})["EndpointConfigName"] == "gr-names-ab"
@@ -243,13 +217,13 @@ def test_a_rollback_that_fails_leaves_both_versions_serving(kit: Kit) -> None:
     assert "gr-mixed-alarm" in found["FailureReason"]
     assert "mix of the old and new" in found["FailureReason"]
     assert {kit.invoke("gr-mixed", "1") for _ in range(60)} == {"2.0", "3.0"}
-    error = refused(
+    error = error_response(
         kit.sagemaker.update_endpoint_weights_and_capacities,
         EndpointName="gr-mixed",
         DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredWeight": 1}],
     )
     assert error["Error"]["Code"] == "ValidationException"
-    client = Client(kit, "gr-mixed")
+    client = BusyClient(kit, "gr-mixed")
     found = kit.update("gr-mixed", kit.config("gr-mixed-good", factor=5))
     client.stop()
     assert (found["EndpointStatus"], "FailureReason" in found) == ("InService", False)

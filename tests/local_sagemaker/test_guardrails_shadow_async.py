@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-
+from tests.kits.async_kit import arrived, async_config, submit
 from tests.kits.endpoint_kit import Kit
-from tests.local_sagemaker.test_async_endpoints import arrived, async_config, submit
-from tests.local_sagemaker.test_guardrails import baking, canary, start
-from tests.local_sagemaker.test_shadow_variants import shadow_config
-
-
-@pytest.fixture
-def kit(sagemaker_local: Any) -> Kit:
-    return Kit(sagemaker_local)
+from tests.kits.rollout_kit import baking, canary, start
+from tests.kits.shadow_kit import shadow_config
 
 
 def test_a_shadow_takes_part_in_an_update_and_its_new_fleet_can_end_it(kit: Kit) -> None:

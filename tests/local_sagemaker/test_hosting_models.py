@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import LocalSageMaker
-from tests.local_sagemaker.test_registry import IMAGE, refused, specification
+from tests.kits.model_package_kit import IMAGE, inference_specification
+from tests.kits.refusals import refused
 
 ACCOUNT = "arn:aws:sagemaker:us-east-1:123456789012"
 VARIANT = {"VariantName": "AllTraffic", "InitialInstanceCount": 1, "InstanceType": "ml.m6i.large"}
@@ -20,14 +21,9 @@ CAPTURE = {
 
 
 @pytest.fixture
-def sagemaker(sagemaker_local: LocalSageMaker) -> Any:
-    return sagemaker_local.client("sagemaker")
-
-
-@pytest.fixture
 def container(sagemaker_local: LocalSageMaker) -> dict[str, Any]:
     """A container whose artefact exists."""
-    return dict(specification(sagemaker_local)["Containers"][0])
+    return dict(inference_specification(sagemaker_local)["Containers"][0])
 
 
 @pytest.fixture
@@ -68,7 +64,7 @@ def test_a_multi_model_container_is_not_implemented_and_says_so(sagemaker: Any, 
 def test_a_model_of_a_registered_version(sagemaker_local: LocalSageMaker, sagemaker: Any) -> None:
     sagemaker.create_model_package_group(ModelPackageGroupName="hosting-version")
     arn = sagemaker.create_model_package(
-        ModelPackageGroupName="hosting-version", InferenceSpecification=specification(sagemaker_local)
+        ModelPackageGroupName="hosting-version", InferenceSpecification=inference_specification(sagemaker_local)
     )["ModelPackageArn"]
     sagemaker.create_model(ModelName="hosting-version", PrimaryContainer={"ModelPackageName": arn})
     assert sagemaker.describe_model(ModelName="hosting-version")["PrimaryContainer"] == {

@@ -11,11 +11,6 @@ from tests.kits.job_kit import Jobs
 from tests.kits.transform_kit import Transforms
 
 
-@pytest.fixture(scope="module")
-def jobs(sagemaker_local: LocalSageMaker) -> Jobs:
-    return Jobs(sagemaker_local)
-
-
 @pytest.mark.aws_fact("describe-training-defaults")
 def test_a_training_job(jobs: Jobs) -> None:
     job = jobs.train("described-training", "", **jobs.plain_container("described-training", ""))

@@ -26,12 +26,6 @@ print('<script>alert("1")</script>', "auc=0.75", flush=True)
 """
 
 
-@pytest.fixture
-def jobs(sagemaker_local: LocalSageMaker) -> Jobs:
-    """Jobs on the server that all tests share."""
-    return Jobs(sagemaker_local)
-
-
 def get(jobs: Jobs, path: str, method: str = "GET") -> tuple[int, str, str]:
     """A page: the status, the content type, and the HTML."""
     connection = http.client.HTTPConnection("127.0.0.1", jobs.server.port, timeout=30)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.conftest import LocalSageMaker
+from tests.kits.figures import report
 from tests.kits.mixed_load import GROUP, kill_under_load
-from tests.local_sagemaker.test_persistence import report
 
 Make = Callable[..., LocalSageMaker]
 

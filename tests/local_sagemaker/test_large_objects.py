@@ -18,7 +18,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from tests.conftest import LocalSageMaker
-from tests.local_sagemaker.test_persistence import report
+from tests.kits.figures import report
 
 MEGABYTE = 1024 * 1024
 SIZE = 300 * MEGABYTE

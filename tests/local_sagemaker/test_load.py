@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import boto3
-import pytest
 from botocore.config import Config
 
 from tests.conftest import LocalSageMaker
@@ -41,12 +40,6 @@ def output_fn(content, accept):
     return content, "text/csv"
 """
 """Predictions run one at a time, so that all of them take over three seconds."""
-
-
-@pytest.fixture(scope="module")
-def kit(sagemaker_local: LocalSageMaker) -> Kit:
-    """Endpoints on the server that all tests share."""
-    return Kit(sagemaker_local)
 
 
 def health_seconds(server: LocalSageMaker, times: int = 20) -> list[float]:

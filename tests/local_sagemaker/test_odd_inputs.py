@@ -7,13 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import LocalSageMaker
 from tests.kits.job_kit import Jobs
-
-
-@pytest.fixture(scope="module")
-def jobs(sagemaker_local: LocalSageMaker) -> Jobs:
-    return Jobs(sagemaker_local)
 
 
 def reason(jobs: Jobs, name: str, url: str, data_type: str = "S3Prefix", **more: str) -> str:

@@ -6,7 +6,6 @@ import io
 import json
 import shutil
 import sqlite3
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.conftest import LocalSageMaker
+from tests.kits.figures import report
 
 Make = Callable[..., LocalSageMaker]
 OLD_STATE = Path(__file__).parent / "old_state"
@@ -256,11 +256,6 @@ def test_a_start_with_20_000_objects_takes_less_than_2_seconds(make_sagemaker_lo
     assert seconds["full"] - seconds["empty"] < 1
     assert len(list((full.state / "aws/bodies").iterdir())) == 20_001
     assert full.client("s3").get_object(Bucket=full.bucket, Key="key/19999")["Body"].read() == b"first"
-
-
-def report(text: str) -> None:
-    """Show a figure, with `pytest -s`."""
-    sys.stdout.write(f"{text}\n")
 
 
 def _restart_seconds(server: LocalSageMaker) -> float:

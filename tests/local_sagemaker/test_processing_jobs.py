@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.conftest import LocalSageMaker
 from tests.kits.event_kit import events_of
 from tests.kits.job_kit import CODE, OUTPUT, Jobs, eventually, processes
 
@@ -32,11 +31,6 @@ os.symlink("{OUTPUT}/out/report.json", "{OUTPUT}/out/link.json")
 (root / "output/message").write_text("all went well")
 print("first line"); print(); print("last line")
 """
-
-
-@pytest.fixture(scope="module")
-def jobs(sagemaker_local: LocalSageMaker) -> Jobs:
-    return Jobs(sagemaker_local)
 
 
 def test_a_script_runs_with_its_inputs_and_its_outputs_come_back(jobs: Jobs) -> None:

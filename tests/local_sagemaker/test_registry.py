@@ -5,24 +5,20 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
 import httpx
 import pytest
-from botocore.exceptions import ClientError
 
 from tests.conftest import LocalSageMaker
 from tests.kits.event_kit import events_of
-from tests.kits.iam import FOLDER
+from tests.kits.model_package_kit import inference_specification
+from tests.kits.refusals import refused
 
+RULE = Path(__file__).parents[2] / "include" / "iam" / "eventbridge-rule.json"
 ACCOUNT = "arn:aws:sagemaker:us-east-1:123456789012"
-IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/x:1"
-
-
-@pytest.fixture
-def sagemaker(sagemaker_local: LocalSageMaker) -> Any:
-    return sagemaker_local.client("sagemaker")
 
 
 @pytest.fixture
@@ -31,24 +27,6 @@ def group(sagemaker: Any, request: pytest.FixtureRequest) -> str:
     name: str = request.node.name.replace("_", "-")[:63].strip("-")
     sagemaker.create_model_package_group(ModelPackageGroupName=name, Tags=[{"Key": "team", "Value": "a"}])
     return name
-
-
-def specification(server: LocalSageMaker, key: str = "registry/model.tar.gz") -> dict[str, Any]:
-    """Of a model artefact that exists."""
-    server.client("s3").put_object(Bucket=server.bucket, Key=key, Body=b"model")
-    container = {"Image": IMAGE, "ModelDataUrl": f"s3://{server.bucket}/{key}"}
-    return {
-        "Containers": [container],
-        "SupportedContentTypes": ["text/csv"],
-        "SupportedResponseMIMETypes": ["text/csv"],
-    }
-
-
-def refused(call: Any, **request: Any) -> tuple[str, str]:
-    """Code and message of the error."""
-    with pytest.raises(ClientError) as caught:
-        call(**request)
-    return caught.value.response["Error"]["Code"], caught.value.response["Error"]["Message"]
 
 
 def add(sagemaker: Any, group: str, **request: Any) -> str:
@@ -93,7 +71,7 @@ def test_versions_registered_at_once_are_all_there(sagemaker: Any, group: str) -
 def test_describe_shows_what_was_registered(sagemaker_local: LocalSageMaker, sagemaker: Any, group: str) -> None:
     source = {"ContentType": "application/json", "S3Uri": f"s3://{sagemaker_local.bucket}/evaluation.json"}
     request = {
-        "InferenceSpecification": specification(sagemaker_local),
+        "InferenceSpecification": inference_specification(sagemaker_local),
         "ModelMetrics": {"ModelQuality": {"Statistics": source}},
         "CustomerMetadataProperties": {"git_sha": "abc"},
         "ModelPackageDescription": "November",
@@ -187,7 +165,7 @@ def test_what_is_refused(sagemaker_local: LocalSageMaker, sagemaker: Any, group:
     tags = refused(sagemaker.create_model_package, ModelPackageGroupName=group, Tags=[{"Key": "a", "Value": "b"}])
     assert tags[0] == "ValidationException"
     assert tags[1].startswith("Tags are not supported for versioned model packages")
-    missing = specification(sagemaker_local)
+    missing = inference_specification(sagemaker_local)
     missing["Containers"][0]["ModelDataUrl"] = url = f"s3://{sagemaker_local.bucket}/no/model.tar.gz"
     no_data = refused(sagemaker.create_model_package, ModelPackageGroupName=group, InferenceSpecification=missing)
     assert no_data == ("ValidationException", f"Could not find model data at {url}.")
@@ -272,7 +250,7 @@ def test_the_rule_of_the_documentation_wakes_on_decisions_only(
     sagemaker_local: LocalSageMaker, sagemaker: Any, group: str
 ) -> None:
     """include/iam/eventbridge-rule.json: a registration, a note or a stage of a decided version wakes nobody."""
-    pattern = json.loads((FOLDER / "eventbridge-rule.json").read_text().replace("MODEL_PREFIX", group))
+    pattern = json.loads(RULE.read_text().replace("MODEL_PREFIX", group))
     events = events_of(sagemaker_local, "decisions", pattern)
     arn = add(sagemaker, group)
     add(sagemaker, group, ModelApprovalStatus="Rejected")

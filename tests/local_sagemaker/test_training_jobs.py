@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.conftest import LocalSageMaker
 from tests.kits.job_kit import OWN_IMAGE, Jobs, archive, unpacked
 
 TRAIN = """
@@ -27,11 +26,6 @@ Path(os.environ["SM_MODEL_DIR"], "model.json").write_text(json.dumps(vars(option
 Path(os.environ["SM_OUTPUT_DATA_DIR"], "curve.csv").write_text("1,2")
 """
 READY = "import time; print('ready', flush=True); time.sleep(600)"
-
-
-@pytest.fixture(scope="module")
-def jobs(sagemaker_local: LocalSageMaker) -> Jobs:
-    return Jobs(sagemaker_local)
 
 
 def _statuses(job: dict[str, Any]) -> list[str]:

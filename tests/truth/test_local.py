@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from tests.conftest import LocalSageMaker
 from tests.kits.job_kit import Jobs
+from tests.kits.refusals import refused
 
 ACCOUNT = "arn:aws:sagemaker:us-east-1:123456789012"
 
@@ -16,13 +16,6 @@ ACCOUNT = "arn:aws:sagemaker:us-east-1:123456789012"
 @pytest.fixture(scope="module")
 def jobs(sagemaker_local: LocalSageMaker) -> Jobs:
     return Jobs(sagemaker_local)
-
-
-def refused(call: Any, **request: Any) -> tuple[str, str]:
-    """Code and text of the error."""
-    with pytest.raises(ClientError) as caught:
-        call(**request)
-    return caught.value.response["Error"]["Code"], caught.value.response["Error"]["Message"]
 
 
 @pytest.mark.aws_fact("describe-training-echo")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,16 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.tasks.plan import create_plan
-from tests.kits.project import ENVIRONMENT, ExampleProject
-
-CONTEXT: dict[str, Any] = {
-    "dag": SimpleNamespace(dag_id="demo_model_retraining"),
-    "run_id": "manual__1",
-    "params": {"period": "2013-11"},
-    "dag_run": SimpleNamespace(
-        data_interval_start=None, data_interval_end=None, logical_date=None, run_after=datetime(2026, 1, 1, tzinfo=UTC)
-    ),
-}
+from tests.kits.project import ENVIRONMENT, PLAN_CONTEXT, ExampleProject
 
 
 @pytest.fixture
@@ -43,10 +32,10 @@ def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_environments_that_share_places_run_nowhere(project: ExampleProject) -> None:
     project.write_environment(ENVIRONMENT.replace("environment: test", "environment: dev"), "dev")
     with pytest.raises(AirflowFailException, match=r"test\.yaml:4: bucket: .* include/environments/dev\.yaml:4 too"):
-        create_plan("demo_model", CONTEXT)
+        create_plan("demo_model", PLAN_CONTEXT)
 
 
 def test_a_neighbour_that_cannot_be_read_stops_nobody(project: ExampleProject, no_aws: None) -> None:
     project.write_environment("environment: [", "dev")
     with pytest.raises(AssertionError, match="AWS was called"):
-        create_plan("demo_model", CONTEXT)
+        create_plan("demo_model", PLAN_CONTEXT)

@@ -1,4 +1,4 @@
-"""doctor's judgements of descriptions as AWS gives them; tests/integration/test_doctor.py has the looks themselves."""
+"""doctor's judgements of descriptions as AWS gives them; tests/integration/test_doctor_*.py look."""
 
 from __future__ import annotations
 
