@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, TypedDict
 
@@ -69,14 +69,9 @@ class Quotas:
 @cache
 def names() -> tuple[str, ...]:
     """`ml.m5.xlarge for training job usage` and so on, sorted."""
-    return tuple(sorted(_names()))
-
-
-def _names() -> Iterator[str]:
     model: Any = botocore.session.get_session().get_service_model("sagemaker")
-    for usage, shape in _USAGES.items():
-        for instance_type in model.shape_for(shape).enum:
-            yield f"{instance_type} for {usage}"
+    usages = _USAGES.items()
+    return tuple(sorted(f"{name} for {usage}" for usage, shape in usages for name in model.shape_for(shape).enum))
 
 
 def exceeded(name: str, limit: int, used: int, wanted: int, note: str = "") -> AwsError:
