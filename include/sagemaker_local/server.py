@@ -110,7 +110,7 @@ class Server:
 
 
 def pool_of(environ: Environ) -> Pool:
-    """The thread pool that answer a request: what waits for something else must not hold up the rest."""
+    """The thread pool that answers a request: what waits for something else must not hold up the rest."""
     path = environ["PATH_INFO"]
     if path in SWITCHES:
         return Pool.CONTROL
