@@ -18,7 +18,7 @@ from sagemaker_retraining.promotion_rule import Version, why_it_ends
 from sagemaker_retraining.requests.approval import (
     APPROVED,
     PENDING,
-    Decision,
+    ApprovalDecision,
     decision_of,
     decision_request,
     record_request,
@@ -148,7 +148,7 @@ def decide_version(
     channel: str,
     reason: str,
     settle_seconds: float = SETTLE_SECONDS,
-) -> tuple[Decision, bool]:
+) -> tuple[ApprovalDecision, bool]:
     """Approve or reject a pending version: the decision that stands, and whether it is this one.
 
     A version on which somebody has decided is left as it is. SageMaker has no conditional update: two channels that
@@ -160,7 +160,7 @@ def decide_version(
     def wanted(package: DescribeModelPackageOutputTypeDef) -> UpdateModelPackageInputTypeDef | None:
         if package["ModelApprovalStatus"] != PENDING:
             return None
-        return decision_request(package, status, by=by, door=channel, reason=reason, at=datetime.now(UTC))
+        return decision_request(package, status, by=by, channel=channel, reason=reason, at=datetime.now(UTC))
 
     package, request = update_version(api, describe_version(api, arn), wanted)
     if request is None:
@@ -173,7 +173,7 @@ def decide_version(
     return decision_of(stands), mine
 
 
-def record_decision(api: SageMakerClient, package: DescribeModelPackageOutputTypeDef) -> Decision:
+def record_decision(api: SageMakerClient, package: DescribeModelPackageOutputTypeDef) -> ApprovalDecision:
     """The decision on a described version; one that came from outside is written into its history first."""
     package, _ = update_version(api, package, record_request)
     return decision_of(package)

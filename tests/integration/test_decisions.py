@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining import registry
-from sagemaker_retraining.requests.approval import AIRFLOW, CLI, decision_of, transitions
+from sagemaker_retraining.requests.approval import AIRFLOW, CLI, decision_of, status_changes
 from sagemaker_retraining.triggers.approval import ApprovalTrigger
 from tests.conftest import LocalSageMaker
 from tests.kits.model_package_kit import inference_specification
@@ -106,7 +106,7 @@ def test_a_decision_of_studio_is_recorded_in_spite_of_a_conflict(
     group.api.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
     conflicts(1)
     registry.record_decision(group.api, registry.describe_version(group.api, arn))
-    assert transitions(registry.describe_version(group.api, arn))
+    assert status_changes(registry.describe_version(group.api, arn))
 
 
 def test_a_decision_is_in_the_registry(group: Group) -> None:
@@ -115,7 +115,7 @@ def test_a_decision_is_in_the_registry(group: Group) -> None:
         group.api, arn, "Approved", by="jane", channel=CLI, reason="better", settle_seconds=0
     )
     assert mine
-    assert (decision.status, decision.by, decision.door, decision.reason) == ("Approved", "jane", "cli", "better")
+    assert (decision.status, decision.by, decision.channel, decision.reason) == ("Approved", "jane", "cli", "better")
     package = registry.describe_version(group.api, arn)
     assert package["ModelApprovalStatus"] == "Approved"
     assert package["ModelLifeCycle"] == {"Stage": "local", "StageStatus": "Approved", "StageDescription": "better"}
@@ -135,9 +135,9 @@ def test_the_second_is_told_who_was_first(group: Group) -> None:
     assert after["LastModifiedTime"] == before["LastModifiedTime"]
 
 
-@pytest.mark.parametrize("doors", range(4))
-def test_of_two_at_once_one_wins_and_both_know(sagemaker_local: LocalSageMaker, doors: int) -> None:
-    group = Group(sagemaker_local, f"two-at-once-{doors}")
+@pytest.mark.parametrize("number", range(4))
+def test_of_two_at_once_one_wins_and_both_know(sagemaker_local: LocalSageMaker, number: int) -> None:
+    group = Group(sagemaker_local, f"two-at-once-{number}")
     arn = group.add()
     apis = [sagemaker_local.client("sagemaker") for _ in range(2)]
 
@@ -150,7 +150,7 @@ def test_of_two_at_once_one_wins_and_both_know(sagemaker_local: LocalSageMaker, 
     assert sorted(mine for _, mine in results) == [False, True]
     stands = decision_of(registry.describe_version(group.api, arn))
     assert [decision for decision, _ in results] == [stands, stands]
-    [line] = transitions(registry.describe_version(group.api, arn))
+    [line] = status_changes(registry.describe_version(group.api, arn))
     assert (line.by, line.to_status) == (stands.by, stands.status)
 
 

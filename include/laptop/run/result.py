@@ -13,7 +13,7 @@ from include.laptop.layout import LAST_RUN, REPORTS, LaptopError, write_json
 from include.laptop.run import reviewer
 from include.laptop.run.jobs import JobSummary, SageMaker, job_names
 from include.laptop.run.reviewer import Approval
-from include.laptop.setup.arguments import Arguments
+from include.laptop.setup.arguments import RunArguments
 from include.laptop.stack.airflow_api import AirflowApi
 from sagemaker_retraining.gate.types import GateResult
 from sagemaker_retraining.outcomes import ProcessingResult
@@ -99,7 +99,7 @@ class Result:
         write_json(LAST_RUN, asdict(self))
 
 
-def new_result(arguments: Arguments) -> Result:
+def new_result(arguments: RunArguments) -> Result:
     """An empty result with a run id that no other run has."""
     moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     run_id = f"{RUN_PREFIX}{arguments.period}__{moment}.{time.time_ns() // 1_000_000 % 1000:03d}"

@@ -18,7 +18,6 @@ from sagemaker_retraining.s3_uri import split_s3_uri
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import (
-        CreateEndpointConfigInputTypeDef,
         DescribeEndpointConfigOutputTypeDef,
         DescribeEndpointOutputTypeDef,
         DescribeModelPackageOutputTypeDef,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     )
 
     from sagemaker_retraining.plan.document import EndpointConfigTemplate
+    from sagemaker_retraining.requests.hosting import EndpointConfigRequest
 
 
 def require_approved(hook: RetrainingHook, arn: str) -> DescribeModelPackageOutputTypeDef:
@@ -96,7 +96,7 @@ def check_owner(hook: RetrainingHook, description: DescribeEndpointOutputTypeDef
 
 
 def check_update(
-    hook: RetrainingHook, description: DescribeEndpointOutputTypeDef, config: CreateEndpointConfigInputTypeDef
+    hook: RetrainingHook, description: DescribeEndpointOutputTypeDef, config: EndpointConfigRequest
 ) -> None:
     """Raise AirflowFailException when UpdateEndpoint would refuse this config, before anything is made."""
     if problem := update_problem(hook, description, config):
@@ -106,7 +106,7 @@ def check_update(
 def update_problem(
     hook: RetrainingHook,
     description: DescribeEndpointOutputTypeDef,
-    config: CreateEndpointConfigInputTypeDef | DescribeEndpointConfigOutputTypeDef,
+    config: EndpointConfigRequest | DescribeEndpointConfigOutputTypeDef,
 ) -> str | None:
     """Why an endpoint cannot be brought to a described config, and what to do; None when it can.
 

@@ -43,7 +43,7 @@ def note_verified(hook: RetrainingHook, deployment: DeployResult) -> None:
             before=number_of(before) if before and before != arn else None,
             after=number_of(arn),
             by="airflow",
-            door=DEPLOY,
+            channel=DEPLOY,
             reason=f"verified at {deployment['endpoint']} as {deployment['variant']}",
             at=datetime.now(UTC),
         )

@@ -132,7 +132,7 @@ class CleanUpOperator(AwsBaseOperator[RetrainingHook]):
         description = self.hook.endpoint_or_none(endpoint)
         if description and is_changing(description):
             return []
-        last = description.get("LastDeploymentConfig") if description else None
+        last: Any = description.get("LastDeploymentConfig") if description else None
         keep = {*self.config["alarms"], *watched_alarms(last)}
         pages = client.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{endpoint}-")
         since = datetime.now(UTC) - NEW

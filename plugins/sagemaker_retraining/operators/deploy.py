@@ -35,6 +35,8 @@ from sagemaker_retraining.requests.validation import RequestError, validate
 from sagemaker_retraining.triggers.endpoint import MOVING, EndpointTrigger
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow.sdk import Context
     from mypy_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef, DescribeModelPackageOutputTypeDef
     from pydantic import JsonValue
@@ -167,7 +169,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         requests = deployment_requests(self.config, self.model_package_arn, beside)
         try:
             for operation, request in requests.items():
-                validate(operation, request)
+                validate(operation, cast("Mapping[str, object]", request))
         except RequestError as error:
             raise AirflowFailException(str(error)) from error
         return requests

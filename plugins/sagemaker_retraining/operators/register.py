@@ -15,6 +15,7 @@ from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.registry import describe_version, run_and_artifact, update_version
 from sagemaker_retraining.requests.registry import (
     STATISTICS,
+    MetricSources,
     RunResults,
     complete_package,
     foreign_tags,
@@ -100,7 +101,7 @@ class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
         at = datetime.now(UTC).isoformat(timespec="seconds")
         return refusal_request(package["ModelPackageArn"], self.gate["reason"], at)
 
-    def existing_sources(self, results: RunResults) -> dict[tuple[str, str], str]:
+    def existing_sources(self, results: RunResults) -> MetricSources:
         """Statistics and constraints that are in S3. Raises AirflowFailException without artefact or evaluation."""
         sources = metric_sources(results)
         for task_id, uri in (("train", results.artifact), ("evaluate", sources[STATISTICS])):

@@ -14,12 +14,14 @@ from sagemaker_retraining.hooks import TRANSFORM
 from sagemaker_retraining.job_identity import JobRequest
 from sagemaker_retraining.operators.jobs import ResumableJobMixin
 from sagemaker_retraining.outcomes import Description, JobError, JobResult, TransformResult, transform_result
-from sagemaker_retraining.requests.transform import transform_requests
+from sagemaker_retraining.requests.transform import TransformRequests, transform_requests
 from sagemaker_retraining.requests.validation import validate
 from sagemaker_retraining.s3_uri import split_s3_uri
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from sagemaker_retraining.plan.document import TransformConfig
 
 SUCCESS = "_SUCCESS"
 
@@ -41,7 +43,7 @@ class ResumableTransformOperator(ResumableJobMixin, SageMakerTransformOperator):
     def submit(self, context: Context) -> Description:
         """Look at the version and the input first; then the model, then the job."""
         require_approved(self.sagemaker, self.model_package_arn)
-        requests = transform_requests(self.config, self.model_package_arn)
+        requests = self.requests()
         source = requests["CreateTransformJob"]["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
         if not self.sagemaker.list_objects(*split_s3_uri(source)):
             raise AirflowFailException(
@@ -51,9 +53,13 @@ class ResumableTransformOperator(ResumableJobMixin, SageMakerTransformOperator):
         self.sagemaker.create_unless_there("create_model", requests["CreateModel"])
         return super().submit(context)
 
+    def requests(self) -> TransformRequests:
+        """The plan's requests, completed with the version."""
+        return transform_requests(cast("TransformConfig", self.config), self.model_package_arn)
+
     def request(self) -> JobRequest:
         """The job's request with the version's model."""
-        return dict(transform_requests(self.config, self.model_package_arn)["CreateTransformJob"])
+        return dict(self.requests()["CreateTransformJob"])
 
     def create(self, attempt: JobRequest) -> bool:
         """Whoever reads `_SUCCESS` must not read a month that is being overwritten: it goes before the job comes."""

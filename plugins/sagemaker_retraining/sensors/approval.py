@@ -15,7 +15,14 @@ from botocore.exceptions import ClientError
 from sagemaker_retraining import registry
 from sagemaker_retraining.closing import close_task
 from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.requests.approval import APPROVED, DEADLINE, REJECTED, Decision, decision_of, short_name
+from sagemaker_retraining.requests.approval import (
+    APPROVED,
+    DEADLINE,
+    REJECTED,
+    ApprovalDecision,
+    decision_of,
+    short_name,
+)
 from sagemaker_retraining.triggers.approval import ApprovalTrigger
 
 if TYPE_CHECKING:
@@ -124,7 +131,7 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
             method_name="execute_complete",
         )
 
-    def recorded(self, package: DescribeModelPackageOutputTypeDef) -> Decision:
+    def recorded(self, package: DescribeModelPackageOutputTypeDef) -> ApprovalDecision:
         """Who decided, and why; what came from outside is written into the version's history if we may do that."""
         try:
             return registry.record_decision(self.hook.api, package)
@@ -133,12 +140,12 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
             self.log.warning("%s cannot be written into the version's history: %s", decision, error)
             return decision
 
-    def approved(self, decision: Decision) -> ApprovalResult:
+    def approved(self, decision: ApprovalDecision) -> ApprovalResult:
         """Go on."""
         self.log.info("%s", decision)
         return decision.to_dict()
 
-    def rejected(self, decision: Decision) -> NoReturn:
+    def rejected(self, decision: ApprovalDecision) -> NoReturn:
         """Raises what `on_rejected` says."""
         raise (AirflowFailException if self.on_rejected == "fail" else AirflowSkipException)(str(decision))
 

@@ -86,7 +86,7 @@ def service_note(context: Context, channel: str, *, before: str | None, after: s
         before=short[0],
         after=str(short[1]),
         by=by,
-        door=channel,
+        channel=channel,
         reason=context["params"]["reason"],
         at=datetime.now(UTC),
     )
