@@ -5,7 +5,7 @@
 | plan | `plan.document.PlanDocument`; of a rollback `RollbackPlan`, of a promotion `PromotionPlan` |
 | data_ready | `raw_months.RawData` |
 | preprocess, evaluate, train, transform | `ProcessingResult`, `TrainingResult`, `TransformResult` of `outcomes` |
-| quality_gate | `gate.types.GateResult` |
+| quality_gate | `gate.document.GateResult` |
 | register | `RegisterResult` |
 | approval, review | `requests.approval.ApprovalResult` |
 | deploy | `DeployResult` |

@@ -26,7 +26,6 @@ from sagemaker_retraining.config.patterns import (
     TagText,
     VariableName,
 )
-from sagemaker_retraining.config.section import Section
 from sagemaker_retraining.config.serving import Deploy, Verify
 
 RetryOutcome = Literal[

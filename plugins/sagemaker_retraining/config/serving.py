@@ -20,7 +20,6 @@ from sagemaker_retraining.config.patterns import (
     TopicArn,
     VariableName,
 )
-from sagemaker_retraining.config.section import Section
 
 # UpdateEndpoint's bounds of MaximumExecutionTimeoutInSeconds.
 SHORTEST_ROLLOUT_SECONDS, LONGEST_ROLLOUT_SECONDS = 600, 28_800
