@@ -24,19 +24,19 @@ setup: ## Install everything that make test needs
 run: ## Retrain MODEL=flight_delay on PERIOD=2013-11 end to end; REVIEW=manual waits for your approval
 	@python=$$(sh include/laptop/setup/find_python.sh "$(PYTHON)") && "$$python" -m include.laptop.setup.arguments run "$(MODEL)" "$(PERIOD)" "$(REVIEW)"
 	$(set_up) run
-	@$(BIN)/python -m include.laptop.run.driver "$(MODEL)" "$(PERIOD)" "$(REVIEW)"
+	@$(BIN)/python -m include.laptop.run "$(MODEL)" "$(PERIOD)" "$(REVIEW)"
 
 backfill: ## Retrain MODEL=flight_delay on every month FROM=2013-03 TO=2013-12, with Airflow's backfill; deploys nothing
 	@python=$$(sh include/laptop/setup/find_python.sh "$(PYTHON)") && "$$python" -m include.laptop.setup.arguments backfill "$(MODEL)" "$(FROM)" "$(TO)"
 	$(set_up) run
-	@$(BIN)/python -m include.laptop.backfill.driver "$(MODEL)" "$(FROM)" "$(TO)"
+	@$(BIN)/python -m include.laptop.backfill "$(MODEL)" "$(FROM)" "$(TO)"
 
 up: ## Start Airflow and the local SageMaker and leave them running (AIRFLOW_PORT, SAGEMAKER_PORT)
 	$(set_up) run
-	@$(BIN)/python -m include.laptop.stack.lifecycle up
+	@$(BIN)/python -m include.laptop.stack up
 
 down: ## Stop what make up started
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m include.laptop.stack.lifecycle down; else echo "Nothing was running."; fi
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m include.laptop.stack down; else echo "Nothing was running."; fi
 
 test: ## Run the tests, without the slow ones
 	$(set_up) dev

@@ -21,11 +21,11 @@ from typing import Any
 
 from benchmarks.s3 import bench_s3
 from benchmarks.serving import IMAGE, ROLE, bench_serving
+from include.laptop.layout import HOST, JOBS_PYTHON, LOCAL, LOGS, ROOT, Addresses, LaptopError
 from include.laptop.stack import seeds
 from include.laptop.stack.clients import client
 from include.laptop.stack.components import SAGEMAKER, Component, get_json
 from include.laptop.stack.environment import process_environment
-from include.laptop.stack.layout import HOST, JOBS_PYTHON, LOCAL, LOGS, ROOT, Addresses, LaptopError
 from include.laptop.stack.processes import log_tail, start, stop
 
 JOBS = 5

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from include.laptop.layout import Addresses
 from include.laptop.stack import seeds
 from include.laptop.stack.clients import client
-from include.laptop.stack.layout import Addresses
 
 SIZES = {"1_kb": (1024, 500), "1_mb": (1024 * 1024, 50)}
 """Bytes of an object and how many of them, by the name of the figure."""

@@ -15,9 +15,9 @@ from pathlib import Path
 from threading import Barrier
 from typing import Any
 
+from include.laptop.layout import JOBS_PYTHON, MODELS, Addresses
 from include.laptop.stack import seeds
 from include.laptop.stack.clients import client
-from include.laptop.stack.layout import JOBS_PYTHON, MODELS, Addresses
 
 ENDPOINT, VARIANT = "bench-flight-delay", "AllTraffic"
 MODEL, PERIOD = "flight_delay", "2013-03"

@@ -16,11 +16,11 @@ from typing import Any
 
 import httpx
 
+from include.laptop.layout import Addresses, LaptopError
 from include.laptop.stack import lifecycle, seeds
 from include.laptop.stack.airflow_api import AirflowApi
 from include.laptop.stack.clients import client
 from include.laptop.stack.components import get_json
-from include.laptop.stack.layout import Addresses, LaptopError
 from include.laptop.stack.processes import marked_processes
 
 DAG_ID, GROUP = "waiting", "waiting"

@@ -15,6 +15,7 @@ from include.aws_smoke.chain import MINUTES, Chain, SmokeError
 from include.aws_smoke.cleanup import Cleanup
 from include.aws_smoke.plan import TRANSFORM_INSTANCE, Smoke, smoke
 from include.aws_smoke.recorder import Recorder
+from include.aws_smoke.recording import FORMAT, About
 from include.aws_smoke.redact import Redactor
 from sagemaker_retraining.config import ConfigError, EnvironmentConfig
 
@@ -81,7 +82,12 @@ def carry_out(run: Smoke, clients: Callable[[str], Any]) -> int:
     """Run the chain with a recording, clean up, and say what is left."""
     where, now = run.environment, datetime.now(UTC)
     file = RECORDINGS / f"{where.environment}-{now:%Y%m%dT%H%M%S}-{run.id}.jsonl"
-    about = {"environment": where.environment, "region": where.region, "made": now.isoformat(timespec="seconds")}
+    about: About = {
+        "format": FORMAT,
+        "environment": where.environment,
+        "region": where.region,
+        "made": now.isoformat(timespec="seconds"),
+    }
     recorder = Recorder(file, clients, Redactor(where.account, where.bucket, roles_of(where)), about)
     cleanup = Cleanup(recorder, say)
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from botocore.exceptions import ClientError
 
 from include.aws_smoke.cleanup import Cleanup
 from include.aws_smoke.plan import Smoke
-from include.aws_smoke.probes import Probes
+from include.aws_smoke.probes import Deployed, Probes
 from include.aws_smoke.recorder import Recorder
+from include.aws_smoke.recording import Answer, Request
 from sagemaker_retraining.requests import deployment_requests, update_request
 
 CSV = {"ContentType": "text/csv", "Accept": "text/csv"}
@@ -31,7 +31,10 @@ class Chain:
     recorder: Recorder
     cleanup: Cleanup
     say: Callable[[str], None]
-    made: dict[str, Any] = field(default_factory=dict)
+    training: Answer = field(init=False)
+    """The description of the training job, from `train` on."""
+    deployed: Deployed = field(init=False)
+    """What `deploy` has made."""
 
     def run(self) -> None:
         """The whole chain, with the wrong requests where what they need is there."""
@@ -47,7 +50,7 @@ class Chain:
         self.deploy(arn)
         self.invoke()
         self.transform()
-        probes.of_endpoints(self.made)
+        probes.of_endpoints(self.deployed)
 
     def objects(self) -> None:
         """Data, manifest and code."""
@@ -74,7 +77,7 @@ class Chain:
         self.say(f"training job {name}")
         self.cleanup.job("Training", name)
         self.call("train", "CreateTrainingJob", request)
-        self.made["training"] = self.ended("training-describe", "Training", name)
+        self.training = self.ended("training-describe", "Training", name)
         self.call("list-jobs", "ListTrainingJobs", {"NameContains": name})
         self.recorder.call(
             "log-streams",
@@ -89,7 +92,7 @@ class Chain:
         self.say(f"model package group {group['ModelPackageGroupName']}")
         self.cleanup.group(group["ModelPackageGroupName"])
         self.call("group", "CreateModelPackageGroup", group)
-        package = self.smoke.package(self.made["training"])
+        package = self.smoke.package(self.training)
         arn = str(self.call("package", "CreateModelPackage", package)["ModelPackageArn"])
         self.cleanup.package(arn)
         request = {"ModelPackageName": arn}
@@ -102,9 +105,9 @@ class Chain:
 
     def deploy(self, arn: str) -> None:
         """Model, endpoint config and endpoint."""
-        made = deployment_requests(self.smoke.requests["deploy"], arn)
-        model, config, endpoint = (made[name] for name in ("CreateModel", "CreateEndpointConfig", "CreateEndpoint"))
-        self.made |= {"model": model, "config": config, "endpoint": endpoint}
+        requests = deployment_requests(self.smoke.requests["deploy"], arn)
+        model, config, endpoint = requests["CreateModel"], requests["CreateEndpointConfig"], requests["CreateEndpoint"]
+        self.deployed = Deployed(model, config, endpoint)
         name = endpoint["EndpointName"]
         self.say(f"endpoint {name}")
         self.cleanup.model(model["ModelName"])
@@ -125,28 +128,28 @@ class Chain:
 
     def invoke(self) -> None:
         """A right row and a malformed one."""
-        name = self.made["endpoint"]["EndpointName"]
+        name = self.deployed.endpoint["EndpointName"]
         for step, body in (("invoke", "1,2\n"), ("invoke-malformed", "no number\n")):
             request = {"EndpointName": name, "Body": body.encode(), **CSV}
             self.recorder.refused(step, "sagemaker-runtime", "InvokeEndpoint", request)
 
     def transform(self) -> None:
         """A transform job of the same model."""
-        request = self.smoke.transform(self.made["model"]["ModelName"])
+        request = self.smoke.transform(self.deployed.model["ModelName"])
         name = request["TransformJobName"]
         self.say(f"transform job {name}")
         self.cleanup.job("Transform", name)
         self.call("transform", "CreateTransformJob", request)
         self.ended("transform-describe", "Transform", name)
 
-    def call(self, name: str, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+    def call(self, name: str, operation: str, request: Request) -> Answer:
         """A request that must succeed. Raises SmokeError."""
         try:
             return self.recorder.call(name, "sagemaker", operation, request)
         except ClientError as error:
             raise SmokeError(f"{name}: {error}") from error
 
-    def ended(self, step: str, kind: str, name: str) -> dict[str, Any]:
+    def ended(self, step: str, kind: str, name: str) -> Answer:
         """The description of a job that has ended well. Raises SmokeError."""
         described = self.recorder.wait(step, f"Describe{kind}Job", {f"{kind}JobName": name}, f"{kind}JobStatus")
         if described[f"{kind}JobStatus"] != "Completed":

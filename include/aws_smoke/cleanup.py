@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from include.aws_smoke.recorder import BUSY, Recorder, states
+from include.aws_smoke.recording import Request
 
 _GONE_CODES = frozenset({"ResourceNotFound", "ResourceNotFoundException", "NoSuchBucket"})
 _GONE_TEXTS = ("could not find", "not found", "does not exist", "doesn't exist")
@@ -65,10 +65,10 @@ class Cleanup:
     def _note(self, what: str, delete: Callable[[], None]) -> None:
         self._notes.append((what, delete))
 
-    def _delete(self, what: str, operation: str, request: Mapping[str, Any]) -> None:
+    def _delete(self, what: str, operation: str, request: Request) -> None:
         self._note(what, lambda: self._send("sagemaker", operation, request))
 
-    def _send(self, service: str, operation: str, request: Mapping[str, Any]) -> None:
+    def _send(self, service: str, operation: str, request: Request) -> None:
         self.recorder.send(service, operation, request)
 
     def _end_job(self, kind: str, name: str) -> None:

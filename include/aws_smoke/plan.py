@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from include.aws_smoke.recording import Answer
 from sagemaker_retraining.config import EnvironmentConfig, load_environment, load_model, project_root
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import RunPlan, build_plan, package_code
@@ -54,41 +55,43 @@ class Smoke:
         raw, bucket = self.raw_prefix, f"s3://{self.environment.bucket}/"
         name = f"period={PERIOD}/rows.csv"
         manifest = json.dumps([{"prefix": f"{bucket}{raw}"}, name]).encode()
-        places = self.requests["code"]
-        code = {f"{places['files_uri']}{path}": content for path, content in self.plan.code.files}
+        location = self.requests["code"]
+        code = {f"{location['files_uri']}{path}": content for path, content in self.plan.code.files}
         found = {
             **code,
-            places["archive_uri"]: self.plan.code.archive(),
+            location["archive_uri"]: self.plan.code.archive(),
             self.requests["data_ready"]["manifest_uri"]: manifest,
             self.plan.run_uri("evaluation/evaluation.json"): b"{}",
             f"{bucket}{raw}{name}": ROWS.encode(),
         }
         return {uri.removeprefix(bucket): content for uri, content in found.items()}
 
-    def package(self, training: dict[str, Any]) -> dict[str, Any]:
+    def package(self, training: Answer) -> dict[str, Any]:
         """CreateModelPackage for a described training job."""
-        results = RunResults(
-            training={
+        # Of the results of the tasks only what a version's request takes: here no gate and no evaluation ran.
+        found: dict[str, Any] = {
+            "training": {
                 "name": training["TrainingJobName"],
                 "arn": training["TrainingJobArn"],
                 "model_artifact": training["ModelArtifacts"]["S3ModelArtifacts"],
                 "metrics": {},
                 "spot": False,
             },
-            gate={"passed": True, "reason": "smoke", "challenger": {}},
-            raw_data={"fingerprint": "0" * 64, "months": [str(PERIOD)]},
-            evaluation={
+            "gate": {"passed": True, "reason": "smoke", "challenger": {}},
+            "raw_data": {"fingerprint": "0" * 64, "months": [str(PERIOD)]},
+            "evaluation": {
                 "arn": training["TrainingJobArn"],
                 "outputs": {name: self.plan.run_uri(f"{name}/") for name in ("evaluation", "report")},
             },
-            preprocess={"outputs": {"baseline": self.plan.run_uri("preprocess/baseline/")}},
-        )
+            "preprocess": {"outputs": {"baseline": self.plan.run_uri("preprocess/baseline/")}},
+        }
+        results = RunResults(**found)
         statistics = {STATISTICS: metric_sources(results)[STATISTICS]}
-        return complete_package(self.requests["register"]["package"], results, statistics)
+        return dict(complete_package(self.requests["register"]["package"], results, statistics))
 
     def transform(self, model: str) -> dict[str, Any]:
         """CreateTransformJob with the model, over the test rows without their labels."""
-        request: dict[str, Any] = transform_templates(self.plan)["transform"]
+        request: dict[str, Any] = dict(transform_templates(self.plan)["transform"])
         request["ModelName"] = model
         request["TransformResources"]["InstanceType"] = TRANSFORM_INSTANCE
         request["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"] = self.plan.run_uri("preprocess/test/")
@@ -112,11 +115,11 @@ def smoke(environment: str) -> Smoke:
             git_sha="unknown",
             code=package_code(root / "models" / MODEL),
         )
-        return Smoke(number, plan, build_requests(plan))
+        return Smoke(number, plan, dict(build_requests(plan)))
 
 
 def _project(root: Path, environment: str, number: str) -> Path:
-    """A project of this model and this environment alone, all of whose names and places are the run's own."""
+    """A project of this model and this environment alone, all of whose names and URIs are the run's own."""
     source = project_root()
     shutil.copytree(FOLDER, root / "models" / MODEL)
     (root / "environments").mkdir()

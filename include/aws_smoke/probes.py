@@ -13,11 +13,21 @@ from typing import Any
 from include.aws_smoke.cleanup import Cleanup
 from include.aws_smoke.plan import Smoke
 from include.aws_smoke.recorder import Recorder
+from include.aws_smoke.recording import Request
 from sagemaker_retraining.requests import update_request
 
 NOBODY = "aws-smoke-nobody"
 STRANGER = "arn:aws:iam::111122223333:role/aws-smoke"
 _NAMES = {"CreateTrainingJob": "Training", "CreateProcessingJob": "Processing", "CreateTransformJob": "Transform"}
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """The requests that made the endpoint."""
+
+    model: Mapping[str, Any]
+    config: Mapping[str, Any]
+    endpoint: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -86,22 +96,22 @@ class Probes:
                 probe, "CreateModel", {"ModelName": name, "ExecutionRoleArn": role, "PrimaryContainer": container}
             )
 
-    def of_endpoints(self, made: Mapping[str, Any]) -> None:
+    def of_endpoints(self, deployed: Deployed) -> None:
         """Of configs and endpoints, the endpoint being InService; last, because the config it is on gets deleted."""
-        endpoint, config = made["endpoint"]["EndpointName"], made["config"]
+        endpoint, config = deployed.endpoint["EndpointName"], deployed.config
         for operation, request in (
-            ("CreateModel", made["model"]),
+            ("CreateModel", deployed.model),
             ("CreateEndpointConfig", config),
-            ("CreateEndpoint", made["endpoint"]),
+            ("CreateEndpoint", deployed.endpoint),
         ):
             self.send("hosting-name-taken", operation, request)
         location = self.smoke.plan.run_uri("preprocess/test/rows.csv")
         self.invoke("invoke-wrong-kind", "InvokeEndpointAsync", {"EndpointName": endpoint, "InputLocation": location})
-        absent = self.smoke.transform(made["model"]["ModelName"])
+        absent = self.smoke.transform(deployed.model["ModelName"])
         absent["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"] = self.smoke.plan.run_uri("nothing/")
         self.job("transform-missing-prefix", "CreateTransformJob", {}, absent)
 
-        serverless = copy.deepcopy(config)
+        serverless = copy.deepcopy(dict(config))
         [variant] = serverless["ProductionVariants"]
         del variant["InstanceType"], variant["InitialInstanceCount"]
         variant["ServerlessConfig"] = {"MemorySizeInMB": 1024, "MaxConcurrency": 1}
@@ -114,9 +124,7 @@ class Probes:
         self.send("update-after-config-deleted", "DeleteEndpointConfig", current)
         self.update("update-after-config-deleted", endpoint, f"{endpoint}-second")
 
-    def job(
-        self, probe: str, operation: str, changes: Mapping[str, Any], request: Mapping[str, Any] | None = None
-    ) -> None:
+    def job(self, probe: str, operation: str, changes: Mapping[str, object], request: Request | None = None) -> None:
         """A job that is like the chain's (or like `request`) but for its name and these members."""
         kind = _NAMES[operation]
         plan = {"Training": "train", "Processing": "preprocess"}
@@ -129,9 +137,9 @@ class Probes:
         if self.send(probe, operation, wrong):
             self.recorder.refused(probe, "sagemaker", f"Stop{kind}Job", name)
 
-    def config(self, probe: str, request: Mapping[str, Any]) -> None:
+    def config(self, probe: str, request: Request) -> None:
         """An endpoint config."""
-        self.cleanup.config(request["EndpointConfigName"])
+        self.cleanup.config(str(request["EndpointConfigName"]))
         self.send(probe, "CreateEndpointConfig", request)
 
     def update(self, probe: str, endpoint: str, config: str) -> None:
@@ -139,11 +147,11 @@ class Probes:
         self.send(probe, "UpdateEndpoint", update_request(endpoint, config))
         self.recorder.wait(probe, "DescribeEndpoint", {"EndpointName": endpoint}, "EndpointStatus")
 
-    def invoke(self, probe: str, operation: str, request: Mapping[str, Any]) -> None:
+    def invoke(self, probe: str, operation: str, request: Request) -> None:
         """A request to an endpoint."""
         self.send(probe, operation, {"ContentType": "text/csv", **request}, "sagemaker-runtime")
 
-    def send(self, probe: str, operation: str, request: Mapping[str, Any], service: str = "sagemaker") -> bool:
+    def send(self, probe: str, operation: str, request: Request, service: str = "sagemaker") -> bool:
         """Send it, and say what came of it; whether it was accepted."""
         code = self.recorder.refused(probe, service, operation, request)
         self.say(f"  {probe}: {operation}: {code or 'accepted'}")

@@ -1,17 +1,11 @@
-"""Calls AWS, and writes every request and answer to a file of JSON lines, one line a call.
-
-The first line is about the recording (`{format, environment, region, made}`). The others are
-`{name, service, operation, request}` and either `answers` or `error` (`{code, message, status}`). A line with `wait`,
-the name of a status member, stands for many calls: `answers` has the first of each state. Bytes of
-requests are `{"utf-8": …}`, or `{"base64": …}` where they are no text; those of answers are text.
-"""
+"""Calls AWS, and writes every request and answer to a recording (see recording.py)."""
 
 from __future__ import annotations
 
 import base64
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,9 +13,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
+from include.aws_smoke.recording import About, Answer, Call, CallError, Outcome, Request
 from include.aws_smoke.redact import Redactor
 
-FORMAT = 1
 BUSY = frozenset(
     {"Pending", "InProgress", "Stopping", "Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"}
 )
@@ -33,12 +27,12 @@ Client = Callable[[str], Any]
 class Recorder:
     """Writes to `file`, which must not exist yet."""
 
-    def __init__(self, file: Path, clients: Client, redact: Redactor, about: Mapping[str, Any]) -> None:
+    def __init__(self, file: Path, clients: Client, redact: Redactor, about: About) -> None:
         self.file, self._make, self._redact = file, clients, redact
         self._clients: dict[str, Any] = {}
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("x", encoding="utf-8") as lines:
-            lines.write(json.dumps({"format": FORMAT, **about}) + "\n")
+            lines.write(json.dumps(about) + "\n")
 
     def client(self, service: str) -> Any:
         """The boto3 client, made once."""
@@ -46,12 +40,12 @@ class Recorder:
             self._clients[service] = self._make(service)
         return self._clients[service]
 
-    def call(self, name: str, service: str, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    def call(self, name: str, service: str, operation: str, request: Request) -> Answer:
         """Send one request and return its answer. Raises what boto3 raises, recorded before."""
-        line = {"name": name, "service": service, "operation": operation, "request": self._plain(request)}
-        return self._recorded(line, lambda: [self.send(service, operation, request)])
+        call: Call = {"name": name, "service": service, "operation": operation, "request": self._plain(request)}
+        return self._recorded(call, lambda: [self.send(service, operation, request)])
 
-    def refused(self, name: str, service: str, operation: str, request: Mapping[str, Any]) -> str | None:
+    def refused(self, name: str, service: str, operation: str, request: Request) -> str | None:
         """Send a request that should be refused; returns the error's code, None when it was accepted."""
         try:
             self.call(name, service, operation, request)
@@ -59,44 +53,44 @@ class Recorder:
             return str(error.response["Error"]["Code"])
         return None
 
-    def wait(
-        self, name: str, operation: str, request: Mapping[str, Any], status: str, seconds: float = 3600
-    ) -> dict[str, Any]:
+    def wait(self, name: str, operation: str, request: Request, status: str, seconds: float = 3600) -> Answer:
         """Describe until `status` is none of BUSY; raises TimeoutError after `seconds`. One line holds all states."""
-        line = {"name": name, "service": "sagemaker", "operation": operation, "request": self._plain(request)}
-        return self._recorded({**line, "wait": status}, lambda: states(self.send, operation, request, status, seconds))
+        call: Call = {
+            "name": name,
+            "service": "sagemaker",
+            "operation": operation,
+            "request": self._plain(request),
+            "wait": status,
+        }
+        return self._recorded(call, lambda: states(self.send, operation, request, status, seconds))
 
-    def send(self, service: str, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    def send(self, service: str, operation: str, request: Request) -> Answer:
         """One request, not recorded; streams are read."""
         return answer_of(self.client(service), operation, request)
 
-    def _recorded(self, line: Mapping[str, Any], send: Callable[[], list[dict[str, Any]]]) -> dict[str, Any]:
+    def _recorded(self, call: Call, send: Callable[[], list[Answer]]) -> Answer:
         try:
             answers = send()
         except ClientError as error:
-            self._write({**line, "error": self._redact(error_of(error))})
+            self._write(call, {"error": self._redact(error_of(error))})
             raise
-        self._write({**line, "answers": self._plain(answers)})
+        self._write(call, {"answers": self._plain(answers)})
         return answers[-1]
 
     def _plain(self, value: Any) -> Any:
         return self._redact(as_json(value))
 
-    def _write(self, line: Mapping[str, Any]) -> None:
+    def _write(self, call: Call, outcome: Outcome) -> None:
         with self.file.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(line) + "\n")
+            lines.write(json.dumps({**call, **outcome}) + "\n")
 
 
 def states(
-    send: Callable[[str, str, Mapping[str, Any]], dict[str, Any]],
-    operation: str,
-    request: Mapping[str, Any],
-    status: str,
-    seconds: float,
-) -> list[dict[str, Any]]:
+    send: Callable[[str, str, Request], Answer], operation: str, request: Request, status: str, seconds: float
+) -> list[Answer]:
     """The answers of a Describe operation until it has come to rest: the first of each state."""
     deadline, pause = time.monotonic() + seconds, _FIRST_SECONDS
-    answers: list[dict[str, Any]] = []
+    answers: list[Answer] = []
     while True:
         answer = send("sagemaker", operation, request)
         if not answers or _state(answer, status) != _state(answers[-1], status):
@@ -110,14 +104,14 @@ def states(
         pause = min(pause * _GROWTH, _LONGEST_SECONDS)
 
 
-def answer_of(client: Any, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+def answer_of(client: Any, operation: str, request: Request) -> Answer:
     """One request of a boto3 client; streams are read."""
     answer = client._make_api_call(operation, dict(request))
     return {key: _readable(value) for key, value in answer.items() if key != "ResponseMetadata"}
 
 
-def error_of(error: ClientError) -> dict[str, Any]:
-    """`{code, message, status}`"""
+def error_of(error: ClientError) -> CallError:
+    """What is recorded of boto3's exception."""
     details = error.response["Error"]
     return {
         "code": details.get("Code", ""),
@@ -126,7 +120,7 @@ def error_of(error: ClientError) -> dict[str, Any]:
     }
 
 
-def _state(answer: Mapping[str, Any], status: str) -> tuple[Any, Any]:
+def _state(answer: Answer, status: str) -> tuple[Any, Any]:
     return answer[status], answer.get("SecondaryStatus")
 
 

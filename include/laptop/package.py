@@ -15,7 +15,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-from include.laptop.stack.layout import ROOT, LaptopError
+from include.laptop.layout import ROOT, LaptopError
 from sagemaker_retraining.cli.main import main as command
 from sagemaker_retraining.config import ConfigError, environment_names, load_environment, model_names, project_root
 from sagemaker_retraining.config.load import LOCK_FILE, REVISION_FILE

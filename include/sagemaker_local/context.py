@@ -1,43 +1,13 @@
-"""What an operation is, and what it gets: the table of implemented operations and the context they run in."""
+"""How this local SageMaker runs, and what every part of it works with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from include.sagemaker_local.state.spot import SpotMarket
 from include.sagemaker_local.state.store import Store
-
-Request = dict[str, Any]
-Response = dict[str, Any]
-HttpResponse = tuple[int, list[tuple[str, str]], bytes]
-
-
-class Jobs(Protocol):
-    """The executor of processing, training and transform jobs (include/sagemaker_local/jobs)."""
-
-    isolation: str
-    spot: SpotMarket
-
-    def start_processing(self, name: str) -> None: ...
-    def start_training(self, name: str) -> None: ...
-    def start_transform(self, name: str) -> None: ...
-    def stop(self, kind: str, name: str) -> None: ...
-    def shutdown(self) -> None: ...
-
-
-class Endpoints(Protocol):
-    """The executor of endpoints (include/sagemaker_local/endpoints)."""
-
-    def create(self, name: str) -> None: ...
-    def update(self, name: str) -> None: ...
-    def reweigh(self, name: str) -> None: ...
-    def delete(self, name: str) -> None: ...
-    def invoke(self, environ: dict[str, Any], name: str, body: bytes) -> HttpResponse: ...
-    def invoke_async(self, environ: dict[str, Any], name: str, body: bytes) -> HttpResponse: ...
-    def shutdown(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -70,34 +40,19 @@ class Settings:
         return f"http://{self.host}:{self.port}"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Context:
-    """Everything an operation may touch. `client(service)` is a boto3 client of this very server (s3, logs, iam, …)."""
+    """What every part of this server works with.
+
+    `client(service)` is a boto3 client of this very server (s3, logs, iam, …); `isolation` says how a container gets
+    an /opt/ml of its own on this machine, one of the modes of `containers/launcher.py`.
+    """
 
     settings: Settings
     store: Store
     client: Callable[[str], Any]
-    jobs: Jobs = field(init=False)
-    endpoints: Endpoints = field(init=False)
+    isolation: str
 
     def arn(self, resource: str, name: str) -> str:
         """`arn:aws:sagemaker:<region>:<account>:<resource>/<name>`."""
         return f"arn:aws:sagemaker:{self.settings.region}:{self.settings.account}:{resource}/{name}"
-
-
-Operation = Callable[[Context, Request], Response]
-OPERATIONS: dict[str, Operation] = {}
-
-
-def operation(name: str) -> Callable[[Operation], Operation]:
-    """Register the function that answers this operation of the SageMaker API (`CreateTrainingJob`, …).
-
-    It gets the validated request and returns the response: members unknown to the output shape are dropped by
-    the server, times are epoch seconds as float. It raises AwsError for what AWS refuses.
-    """
-
-    def register(function: Operation) -> Operation:
-        OPERATIONS[name] = function
-        return function
-
-    return register

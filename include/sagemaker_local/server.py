@@ -9,7 +9,8 @@ from typing import IO
 
 from include.sagemaker_local.api.dispatch import TARGET, answer, internal_failure
 from include.sagemaker_local.aws.app import LONG_POLL, MotoApp
-from include.sagemaker_local.aws.overrides.table import fronts
+from include.sagemaker_local.aws.overrides.table import overrides
+from include.sagemaker_local.containers import isolation
 from include.sagemaker_local.context import Context, Settings
 from include.sagemaker_local.control.api import SWITCHES, ControlApi
 from include.sagemaker_local.control.faults import Faults
@@ -17,13 +18,16 @@ from include.sagemaker_local.endpoints.invoke import MAX_BODY_BYTES
 from include.sagemaker_local.endpoints.runner import EndpointRunner
 from include.sagemaker_local.errors import AwsError, NoAnswerError
 from include.sagemaker_local.http.app import Application, Pool
+from include.sagemaker_local.http.clients import Clients
 from include.sagemaker_local.http.errors import error_reply, signing_service
 from include.sagemaker_local.http.guard import ROOT, Guard
 from include.sagemaker_local.http.server import HttpServer
-from include.sagemaker_local.http.wsgi import Clients, Environ, Reply, operation_of
+from include.sagemaker_local.http.types import Environ, Reply
+from include.sagemaker_local.http.wsgi import operation_of
 from include.sagemaker_local.identity import ACCESS_KEY, access_key
 from include.sagemaker_local.jobs.runner import JobRunner
 from include.sagemaker_local.operations.roles import create_default_role
+from include.sagemaker_local.operations.table import OperationContext
 from include.sagemaker_local.pages.refused import refused
 from include.sagemaker_local.state.store import Store
 
@@ -52,12 +56,14 @@ class Server:
     def _set_up(self, settings: Settings) -> None:
         self._moto = MotoApp(settings.state / "aws", settings.account)
         store = Store(settings.state / "sagemaker.sqlite")
-        self.context = Context(settings, store, Clients(settings.url, settings.region, self._answer))
-        self._moto.fronts |= fronts(self.context)
-        create_default_role(self.context)
-        self.context.jobs = JobRunner(self.context)
+        clients = Clients(settings.url, settings.region, self._answer)
+        context = Context(settings, store, clients, isolation.probe(settings.python))
+        self._moto.overrides |= overrides(context)
+        create_default_role(context)
+        jobs = JobRunner(context)
         self._faults = Faults()
-        self.context.endpoints = EndpointRunner(self.context, self._faults.rollback_fails)
+        endpoints = EndpointRunner(context, self._faults.rollback_fails)
+        self.context = OperationContext(settings, store, clients, context.isolation, jobs, endpoints)
         self._control_api = ControlApi(self.context, self._faults)
 
     def start(self) -> None:

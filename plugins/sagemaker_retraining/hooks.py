@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.providers.amazon.aws.hooks.logs import AwsLogsHook
@@ -18,9 +18,23 @@ from sagemaker_retraining.registry import is_not_found
 from sagemaker_retraining.s3_uri import split_s3_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker.type_defs import (
+        DescribeEndpointConfigOutputTypeDef,
+        DescribeEndpointOutputTypeDef,
+        DescribeModelOutputTypeDef,
+        DescribeModelPackageGroupOutputTypeDef,
+        DescribeModelPackageOutputTypeDef,
+        UpdateEndpointInputTypeDef,
+    )
 
+    from sagemaker_retraining.outcomes import Description
+
+T = TypeVar("T")
 # boto3's own three to five attempts are soon used up when an account is throttled, and then cost a try of the task.
 PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 10})
 
@@ -43,11 +57,6 @@ class JobKind:
     def name_key(self) -> str:
         """`TrainingJobName`"""
         return f"{self.name}JobName"
-
-    @property
-    def arn_key(self) -> str:
-        """`TrainingJobArn`"""
-        return f"{self.name}JobArn"
 
     @property
     def status_key(self) -> str:
@@ -91,24 +100,19 @@ class RetrainingHook(Patient, SageMakerHook):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
-        shared: dict[str, Any] = {
-            "aws_conn_id": self.aws_conn_id,
-            "region_name": self._region_name,
-            "verify": self._verify,
-            "config": self._config,
-        }
-        self.s3_hook = PatientS3Hook(**shared)
-        self.logs_hook = PatientLogsHook(**shared)
+        shared: Any = {"region_name": self._region_name, "verify": self._verify, "config": self._config}
+        self.s3_hook = PatientS3Hook(aws_conn_id=self.aws_conn_id, **shared)
+        self.logs_hook = PatientLogsHook(aws_conn_id=self.aws_conn_id, **shared)
 
     @property
-    def api(self) -> Any:
+    def api(self) -> SageMakerClient:
         """The boto3 client; the provider's annotation of `conn` knows no operations."""
-        return self.conn
+        return cast("SageMakerClient", self.conn)
 
     @property
-    def s3(self) -> Any:
+    def s3(self) -> S3Client:
         """The S3 client."""
-        return self.s3_hook.conn
+        return cast("S3Client", self.s3_hook.conn)
 
     def client(self, service: str, attempts: int | None = None, read_timeout: float | None = None) -> Any:
         """A client of another service, with the same connection and configuration.
@@ -130,7 +134,7 @@ class RetrainingHook(Patient, SageMakerHook):
 
     # --- jobs -------------------------------------------------------------------------------------
 
-    def create_job(self, kind: JobKind, request: Mapping[str, Any]) -> bool:
+    def create_job(self, kind: JobKind, request: Mapping[str, object]) -> bool:
         """Create the job; False when the name is taken (ResourceInUse). Together: an atomic create-or-attach."""
         try:
             self.eventually(kind.method("create"), request)
@@ -140,9 +144,9 @@ class RetrainingHook(Patient, SageMakerHook):
             raise
         return True
 
-    def describe_job(self, kind: JobKind, name: str) -> dict[str, Any]:
+    def describe_job(self, kind: JobKind, name: str) -> Description:
         """The Describe response. Raises ClientError when there is no such job."""
-        response: dict[str, Any] = getattr(self.api, kind.method("describe"))(**{kind.name_key: name})
+        response: Description = getattr(self.api, kind.method("describe"))(**{kind.name_key: name})
         return response
 
     def stop_job(self, kind: JobKind, name: str) -> None:
@@ -167,12 +171,11 @@ class RetrainingHook(Patient, SageMakerHook):
         """The object at an `s3://` URI. Raises ValueError naming the URI when there is none."""
         bucket, key = split_s3_uri(uri)
         try:
-            body: bytes = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+            return self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         except ClientError as error:
             if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchBucket", "404"}:
                 raise ValueError(f"{uri}: there is no such object") from error
             raise
-        return body
 
     def write_bytes(
         self,
@@ -199,14 +202,14 @@ class RetrainingHook(Patient, SageMakerHook):
         found: bool = self.s3_hook.check_for_key(key, bucket)
         return found
 
-    def list_objects(self, bucket: str, prefix: str) -> list[dict[str, Any]]:
-        """All objects under a prefix, sorted by key: dicts with `Key`, `Size` (bytes), `ETag`."""
+    def list_objects(self, bucket: str, prefix: str) -> list[ObjectTypeDef]:
+        """All objects under a prefix, sorted by key."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return sorted((item for page in pages for item in page.get("Contents", [])), key=lambda item: item["Key"])
 
     # --- hosting ----------------------------------------------------------------------------------
 
-    def create_unless_there(self, method: str, request: Mapping[str, Any]) -> bool:
+    def create_unless_there(self, method: str, request: Mapping[str, object]) -> bool:
         """False when there is one of that name: of an earlier try, another run, or this call, whose answer was lost."""
         try:
             self.eventually(method, request)
@@ -217,7 +220,7 @@ class RetrainingHook(Patient, SageMakerHook):
             return False
         return True
 
-    def eventually(self, method: str, request: Mapping[str, Any]) -> Any:
+    def eventually(self, method: str, request: Mapping[str, object]) -> Any:
         """Call again while a model, config or role that was just made is not found: AWS reads its own writes late."""
         began = time.monotonic()
         while True:
@@ -235,7 +238,7 @@ class RetrainingHook(Patient, SageMakerHook):
                 self.log.info("%s; asking again for at most %s s", error, seconds)
                 time.sleep(CONSISTENT_PAUSE_SECONDS)
 
-    def begin_update(self, request: Mapping[str, Any]) -> bool:
+    def begin_update(self, request: UpdateEndpointInputTypeDef) -> bool:
         """UpdateEndpoint. False when a change is under way: another's, or this one's, whose answer was lost."""
         try:
             self.eventually("update_endpoint", request)
@@ -250,18 +253,45 @@ class RetrainingHook(Patient, SageMakerHook):
         pages = self.api.get_paginator("list_tags").paginate(ResourceArn=arn)
         return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
-    def describe_or_none(self, method: str, **name: str) -> dict[str, Any] | None:
-        """A Describe response, or None when the resource does not exist."""
-        try:
-            response: dict[str, Any] = getattr(self.api, method)(**name)
-        except ClientError as error:
-            if is_not_found(error):
-                return None
-            raise
-        return response
+    def endpoint_or_none(self, name: str) -> DescribeEndpointOutputTypeDef | None:
+        """The described endpoint; None when there is no such endpoint."""
+        return described_or_none(lambda: self.api.describe_endpoint(EndpointName=name))
+
+    def endpoint_config_or_none(self, name: str) -> DescribeEndpointConfigOutputTypeDef | None:
+        """The described endpoint config; None when it has been deleted."""
+        return described_or_none(lambda: self.api.describe_endpoint_config(EndpointConfigName=name))
+
+    def model_or_none(self, name: str) -> DescribeModelOutputTypeDef | None:
+        """The described model; None when it has been deleted."""
+        return described_or_none(lambda: self.api.describe_model(ModelName=name))
+
+    def version_or_none(self, arn: str) -> DescribeModelPackageOutputTypeDef | None:
+        """The described version (model package); None when it has been deleted."""
+        return described_or_none(lambda: self.api.describe_model_package(ModelPackageName=arn))
+
+    def group_or_none(self, name: str) -> DescribeModelPackageGroupOutputTypeDef | None:
+        """The described model package group; None when there is no such group."""
+        return described_or_none(lambda: self.api.describe_model_package_group(ModelPackageGroupName=name))
 
 
-def server_side_encryption(kms_key: str | None) -> dict[str, str]:
+def described_or_none(describe: Callable[[], T]) -> T | None:
+    """What a Describe call answers, or None when the resource does not exist."""
+    try:
+        return describe()
+    except ClientError as error:
+        if is_not_found(error):
+            return None
+        raise
+
+
+class Encryption(TypedDict, total=False):
+    """The arguments of PutObject that say how the object is encrypted."""
+
+    ServerSideEncryption: Literal["aws:kms"]
+    SSEKMSKeyId: str
+
+
+def server_side_encryption(kms_key: str | None) -> Encryption:
     """What says to PutObject, and to any other way of putting an object, which key encrypts it.
 
     A bucket policy may demand these headers, whatever the bucket's default is.
@@ -270,7 +300,7 @@ def server_side_encryption(kms_key: str | None) -> dict[str, str]:
     return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
 
 
-def names(request: Mapping[str, Any], text: str) -> bool:
+def names(request: Mapping[str, object], text: str) -> bool:
     """Whether the request asks for what an error does not find."""
     missing = text.rpartition("/")[2].rstrip('".')
     return f'"{missing}"' in json.dumps(request).lower()

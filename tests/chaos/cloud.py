@@ -12,8 +12,8 @@ import boto3
 import httpx
 from botocore.config import Config
 
+from include.laptop.layout import REGION, Addresses
 from include.laptop.run.jobs import JOB_STEPS
-from include.laptop.stack.layout import REGION, Addresses
 from sagemaker_retraining.s3_uri import split_s3_uri
 
 NO_FAULTS: dict[str, Any] = {"throttle_percent": 0, "error_percent": 0, "drop_percent": 0, "lose_answer": []}

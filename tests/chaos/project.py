@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from include.laptop.stack.layout import LOCAL, ROOT
+from include.laptop.layout import LOCAL, ROOT
 from include.laptop.stack.seeds import BUCKET, SUCCESS
 
 SOURCE = Path(__file__).with_name("project")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from include.laptop.run.task_logs import last_lines
@@ -20,7 +21,7 @@ CONFLICT = 409
 class Api(AirflowApi):
     """Airflow's REST API with what a user's clicks do, each again while SQLite is busy."""
 
-    def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
+    def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, object]) -> None:
         """*Trigger*."""
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
         self._set("POST", f"dags/{dag_id}/dagRuns", body, fine=CONFLICT)  # a try before this one may have done it

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from include.laptop.layout import AIRFLOW_HOME, LOCAL, LOGS, Addresses
 from include.laptop.stack.clients import client
 from include.laptop.stack.components import (
     SAGEMAKER,
@@ -23,7 +24,6 @@ from include.laptop.stack.components import (
     sagemaker_component,
 )
 from include.laptop.stack.environment import process_environment, write_passwords
-from include.laptop.stack.layout import AIRFLOW_HOME, LOCAL, LOGS, Addresses
 from include.laptop.stack.processes import kill, log_tail, marked_processes, start, stop
 from tests.chaos.project import HOME, SOURCE, VARIANTS, make_project, sow
 from tests.chaos.waiting import NotHeld, require, until

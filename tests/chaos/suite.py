@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from include.laptop.stack.layout import LOCAL, LOGS
+from include.laptop.layout import LOCAL, LOGS
 from tests.chaos.faults import FAULTS
 from tests.chaos.stack import Stack
 from tests.chaos.waiting import NotHeld

@@ -46,7 +46,7 @@ def test_the_tasks_are_one_chain(dag: DAG) -> None:
 
 
 def test_review_is_a_leaf_beside_approval(dag: DAG) -> None:
-    """What follows a decision hangs on the task that sees every door."""
+    """What follows a decision hangs on the task that sees every channel."""
     review, approval = dag.get_task("review"), dag.get_task("approval")
     assert (review.upstream_task_ids, review.downstream_task_ids) == ({"evaluate", "quality_gate", "register"}, set())
     assert approval.review_task_id == "review"

@@ -29,7 +29,7 @@ def airflow(laptop: Laptop) -> Iterator[AirflowApi]:
 
 
 def start(laptop: Laptop, first: str, last: str) -> subprocess.Popen[str]:
-    return laptop.start("include.laptop.backfill.driver", "flight_delay", first, last)
+    return laptop.start("include.laptop.backfill", "flight_delay", first, last)
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ WAIT_SECONDS = 400
 @pytest.fixture(scope="module")
 def approved(laptop: Laptop) -> dict[str, Any]:
     """The first run, the reviewer played by the driver."""
-    driver = laptop.start("include.laptop.run.driver", MODEL, PERIOD, "auto")
+    driver = laptop.start("include.laptop.run", MODEL, PERIOD, "auto")
     output, _ = driver.communicate(timeout=WAIT_SECONDS)
     assert driver.returncode == 0, output
     return {**laptop.read("last-run.json"), "output": output}
@@ -39,7 +39,7 @@ def approved(laptop: Laptop) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def rejected(laptop: Laptop, approved: dict[str, Any]) -> dict[str, Any]:
     """A second run for the same month, rejected by a person with plain boto3."""
-    driver = laptop.start("include.laptop.run.driver", MODEL, PERIOD, "manual")
+    driver = laptop.start("include.laptop.run", MODEL, PERIOD, "manual")
     deadline = time.monotonic() + WAIT_SECONDS
     while not (pending := laptop.versions("PendingManualApproval")):
         assert driver.poll() is None, driver.communicate()[0]

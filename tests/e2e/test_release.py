@@ -1,4 +1,4 @@
-"""The release on a real scheduler, triggerer and workers: every door, every end, and nothing left open behind any."""
+"""The release on a real scheduler, triggerer and workers: every channel and every end, and no action is left open."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sagemaker_retraining.requests.approval import transitions
+from sagemaker_retraining.requests.approval import status_changes
 from tests.e2e.release import REFUSED, WAITING
 from tests.kits.browser import answer_in_the_browser
 from tests.kits.release_kit import CHROMIUM, EFFECT_SECONDS, Release, Run, local_user, until
@@ -57,14 +57,14 @@ def takes_effect(run: Run, state: str, since: float) -> None:
     assert time.monotonic() - since <= EFFECT_SECONDS
 
 
-def recorded(run: Run, status: str, by: str, door: str, reason: str) -> None:
+def recorded(run: Run, status: str, by: str, channel: str, reason: str) -> None:
     """The registry can be read back: what, who, from where, why."""
     package = run.package()
     assert (package["ModelApprovalStatus"], package.get("ApprovalDescription", "")) == (status, reason)
     metadata = package["CustomerMetadataProperties"]
-    assert (metadata["decided_by"], metadata["decided_from"]) == (by, door)
-    line = transitions(package)[-1]
-    assert (line.from_status, line.to_status, line.by, line.door) == ("PendingManualApproval", status, by, door)
+    assert (metadata["decided_by"], metadata["decided_from"]) == (by, channel)
+    line = status_changes(package)[-1]
+    assert (line.from_status, line.to_status, line.by, line.channel) == ("PendingManualApproval", status, by, channel)
     assert line.reason == reason
 
 
@@ -145,7 +145,7 @@ class TestPlainBoto3:
         assert "seen in Studio" in run.log("approval")
 
 
-def test_of_two_doors_at_once_one_wins_without_an_error(release: Release, runs: dict[str, Run]) -> None:
+def test_of_two_channels_at_once_one_wins_without_an_error(release: Release, runs: dict[str, Run]) -> None:
     run = runs["race"]
     with ThreadPoolExecutor(2) as pool:
         command = pool.submit(release.command, "approve", "race", "1", "--reason", "from the command line")
@@ -153,9 +153,9 @@ def test_of_two_doors_at_once_one_wins_without_an_error(release: Release, runs: 
     assert answer.result().status_code == 200
     assert run.end() == "success"
     package = run.package()
-    [line] = transitions(package)
-    assert (line.to_status, line.door) in (("Approved", "cli"), ("Rejected", "airflow"))
-    won = line.door == "cli"
+    [line] = status_changes(package)
+    assert (line.to_status, line.channel) in (("Approved", "cli"), ("Rejected", "airflow"))
+    won = line.channel == "cli"
     released(run, AFTER_YES if won else AFTER_NO, review="skipped" if won else "success")
     assert command.result().returncode == (0 if won else 1)
     if not won:

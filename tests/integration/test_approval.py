@@ -12,7 +12,7 @@ from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators.review import ReviewOperator
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan import Champion
-from sagemaker_retraining.requests.approval import transitions
+from sagemaker_retraining.requests.approval import status_changes
 from sagemaker_retraining.sensors.approval import ModelApprovalSensor
 from sagemaker_retraining.tasks.plan import find_champion
 from tests.conftest import LocalSageMaker
@@ -57,7 +57,7 @@ def test_approved_goes_on_with_name_and_reason(release: Release) -> None:
     release.decide(arn, "Approved", "better on every metric")
     decision = finished(approval(arn), context())
     assert (decision["status"], decision["by"], decision["reason"]) == ("Approved", "jane", "better on every metric")
-    assert decision["door"] == "cli"
+    assert decision["channel"] == "cli"
 
 
 def test_a_rejection_skips_what_follows_or_fails_by_choice(release: Release) -> None:
@@ -78,13 +78,13 @@ def test_a_decision_from_outside_is_written_into_the_history(release: Release) -
     )
     decision = resumed(waiting, deferral, context())
     user = "arn:aws:iam::123456789012:user/test"
-    assert (decision["by"], decision["door"], decision["reason"]) == (user, "registry", "seen in Studio")
+    assert (decision["by"], decision["channel"], decision["reason"]) == (user, "registry", "seen in Studio")
     package = release.describe(arn)
-    [line] = transitions(package)
-    assert (line.to_status, line.by, line.door, line.reason) == ("Approved", user, "registry", "seen in Studio")
+    [line] = status_changes(package)
+    assert (line.to_status, line.by, line.channel, line.reason) == ("Approved", user, "registry", "seen in Studio")
     assert (package["ModelApprovalStatus"], package["ApprovalDescription"]) == ("Approved", "seen in Studio")
     finished(approval(arn), context())
-    assert len(transitions(release.describe(arn))) == 1
+    assert len(status_changes(release.describe(arn))) == 1
 
 
 def test_an_older_month_is_for_the_record_only(release: Release) -> None:
@@ -148,7 +148,7 @@ def test_the_deadline_never_approves(release: Release) -> None:
     with pytest.raises(AirflowSkipException, match=r"Rejected by deadline from deadline at .*: no decision in 0 h"):
         finished(approval(arn, timeout_seconds=0, on_timeout="reject"), context())
     assert release.describe(arn)["ModelApprovalStatus"] == "Rejected"
-    assert [line.door for line in transitions(release.describe(arn))] == ["deadline"]
+    assert [line.channel for line in status_changes(release.describe(arn))] == ["deadline"]
 
 
 def test_the_deadline_counts_from_the_registration(release: Release) -> None:

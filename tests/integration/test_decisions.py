@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining import registry
-from sagemaker_retraining.requests.approval import AIRFLOW, CLI, decision_of, transitions
+from sagemaker_retraining.requests.approval import AIRFLOW, CLI, decision_of, status_changes
 from sagemaker_retraining.triggers.approval import ApprovalTrigger
 from tests.conftest import LocalSageMaker
 from tests.kits.model_package_kit import inference_specification
@@ -69,7 +69,9 @@ def conflicts(sagemaker_local: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) 
 def test_a_decision_that_meets_a_conflict_is_made_again(group: Group, conflicts: Callable[[int], None]) -> None:
     arn = group.add()
     conflicts(2)
-    decision, mine = registry.decide(group.api, arn, "Approved", by="jane", door=CLI, reason="good", settle_seconds=0)
+    decision, mine = registry.decide_version(
+        group.api, arn, "Approved", by="jane", channel=CLI, reason="good", settle_seconds=0
+    )
     assert (decision.status, mine) == ("Approved", True)
 
 
@@ -81,7 +83,9 @@ def test_a_conflict_with_somebodys_decision_leaves_theirs(
     conflicts(1)
     theirs = {"ModelPackageArn": arn, "ModelApprovalStatus": "Rejected"}
     monkeypatch.setattr(registry.time, "sleep", lambda _: group.api.update_model_package(**theirs))
-    decision, mine = registry.decide(group.api, arn, "Approved", by="jane", door=CLI, reason="good", settle_seconds=0)
+    decision, mine = registry.decide_version(
+        group.api, arn, "Approved", by="jane", channel=CLI, reason="good", settle_seconds=0
+    )
     assert (decision.status, mine) == ("Rejected", False)
 
 
@@ -90,8 +94,8 @@ def test_a_conflict_that_does_not_end_is_an_error(group: Group, conflicts: Calla
     arn = group.add()
     conflicts(registry.CONFLICT_TRIES)
     with pytest.raises(ClientError, match="ConflictException"):
-        registry.decide(group.api, arn, "Approved", by="jane", door=CLI, reason="good", settle_seconds=0)
-    assert registry.describe(group.api, arn)["ModelApprovalStatus"] == "PendingManualApproval"
+        registry.decide_version(group.api, arn, "Approved", by="jane", channel=CLI, reason="good", settle_seconds=0)
+    assert registry.describe_version(group.api, arn)["ModelApprovalStatus"] == "PendingManualApproval"
 
 
 @pytest.mark.aws_fact("registry-conflict")
@@ -101,16 +105,18 @@ def test_a_decision_of_studio_is_recorded_in_spite_of_a_conflict(
     arn = group.add()
     group.api.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
     conflicts(1)
-    registry.record(group.api, registry.describe(group.api, arn))
-    assert transitions(registry.describe(group.api, arn))
+    registry.record_decision(group.api, registry.describe_version(group.api, arn))
+    assert status_changes(registry.describe_version(group.api, arn))
 
 
 def test_a_decision_is_in_the_registry(group: Group) -> None:
     arn = group.add()
-    decision, mine = registry.decide(group.api, arn, "Approved", by="jane", door=CLI, reason="better", settle_seconds=0)
+    decision, mine = registry.decide_version(
+        group.api, arn, "Approved", by="jane", channel=CLI, reason="better", settle_seconds=0
+    )
     assert mine
-    assert (decision.status, decision.by, decision.door, decision.reason) == ("Approved", "jane", "cli", "better")
-    package = registry.describe(group.api, arn)
+    assert (decision.status, decision.by, decision.channel, decision.reason) == ("Approved", "jane", "cli", "better")
+    package = registry.describe_version(group.api, arn)
     assert package["ModelApprovalStatus"] == "Approved"
     assert package["ModelLifeCycle"] == {"Stage": "local", "StageStatus": "Approved", "StageDescription": "better"}
     assert package["CustomerMetadataProperties"]["period"] == "2013-11"
@@ -118,42 +124,44 @@ def test_a_decision_is_in_the_registry(group: Group) -> None:
 
 def test_the_second_is_told_who_was_first(group: Group) -> None:
     arn = group.add()
-    registry.decide(group.api, arn, "Approved", by="jane", door=CLI, reason="better", settle_seconds=0)
-    before = registry.describe(group.api, arn)
-    decision, mine = registry.decide(group.api, arn, "Rejected", by="joe", door=AIRFLOW, reason="no", settle_seconds=0)
+    registry.decide_version(group.api, arn, "Approved", by="jane", channel=CLI, reason="better", settle_seconds=0)
+    before = registry.describe_version(group.api, arn)
+    decision, mine = registry.decide_version(
+        group.api, arn, "Rejected", by="joe", channel=AIRFLOW, reason="no", settle_seconds=0
+    )
     assert not mine
     assert (decision.status, decision.by) == ("Approved", "jane")
-    after = registry.describe(group.api, arn)
+    after = registry.describe_version(group.api, arn)
     assert after["LastModifiedTime"] == before["LastModifiedTime"]
 
 
-@pytest.mark.parametrize("doors", range(4))
-def test_of_two_at_once_one_wins_and_both_know(sagemaker_local: LocalSageMaker, doors: int) -> None:
-    group = Group(sagemaker_local, f"two-at-once-{doors}")
+@pytest.mark.parametrize("number", range(4))
+def test_of_two_at_once_one_wins_and_both_know(sagemaker_local: LocalSageMaker, number: int) -> None:
+    group = Group(sagemaker_local, f"two-at-once-{number}")
     arn = group.add()
     apis = [sagemaker_local.client("sagemaker") for _ in range(2)]
 
     def decide(index: int) -> tuple[Any, bool]:
         status, by = (("Approved", "jane"), ("Rejected", "joe"))[index]
-        return registry.decide(apis[index], arn, status, by=by, door=CLI, reason="mine")
+        return registry.decide_version(apis[index], arn, status, by=by, channel=CLI, reason="mine")
 
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(decide, range(2)))
     assert sorted(mine for _, mine in results) == [False, True]
-    stands = decision_of(registry.describe(group.api, arn))
+    stands = decision_of(registry.describe_version(group.api, arn))
     assert [decision for decision, _ in results] == [stands, stands]
-    [line] = transitions(registry.describe(group.api, arn))
+    [line] = status_changes(registry.describe_version(group.api, arn))
     assert (line.by, line.to_status) == (stands.by, stands.status)
 
 
 def test_a_wrong_decision_changes_nothing(group: Group) -> None:
     arn = group.add()
     with pytest.raises(ValueError, match="needs a reason"):
-        registry.decide(group.api, arn, "Rejected", by="jane", door=CLI, reason="", settle_seconds=0)
+        registry.decide_version(group.api, arn, "Rejected", by="jane", channel=CLI, reason="", settle_seconds=0)
     with pytest.raises(ClientError, match="does not exist"):
-        registry.decide(group.api, f"{arn}9", "Approved", by="jane", door=CLI, reason="", settle_seconds=0)
-    assert registry.describe(group.api, arn)["ModelApprovalStatus"] == "PendingManualApproval"
-    assert "LastModifiedTime" not in registry.describe(group.api, arn)
+        registry.decide_version(group.api, f"{arn}9", "Approved", by="jane", channel=CLI, reason="", settle_seconds=0)
+    assert registry.describe_version(group.api, arn)["ModelApprovalStatus"] == "PendingManualApproval"
+    assert "LastModifiedTime" not in registry.describe_version(group.api, arn)
 
 
 def test_versions_of_a_group(group: Group) -> None:
@@ -171,7 +179,9 @@ def test_versions_of_a_group(group: Group) -> None:
 def test_a_version_has_a_page(group: Group) -> None:
     """Where the review's link leads; what people write does not become part of the page."""
     arn = group.add()
-    registry.decide(group.api, arn, "Rejected", by="jane", door=CLI, reason="<script>no</script>", settle_seconds=0)
+    registry.decide_version(
+        group.api, arn, "Rejected", by="jane", channel=CLI, reason="<script>no</script>", settle_seconds=0
+    )
     answer = httpx.get(f"{group.server.url}/_local/models/{group.name}/1", trust_env=False)
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     for shown in (arn, "Rejected", "2013-11", "decided_by", "&lt;script&gt;no&lt;/script&gt;"):
@@ -218,7 +228,14 @@ def test_many_that_wait_cost_one_listing(group: Group) -> None:
         while group.calls("ListModelPackages") < listed + 3:
             await asyncio.sleep(0.1)
         await asyncio.to_thread(
-            registry.decide, group.api, arns[-1], "Approved", by="jane", door=CLI, reason="", settle_seconds=0
+            registry.decide_version,
+            group.api,
+            arns[-1],
+            "Approved",
+            by="jane",
+            channel=CLI,
+            reason="",
+            settle_seconds=0,
         )
         return await asyncio.gather(*tasks), time.monotonic() - started
 

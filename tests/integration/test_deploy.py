@@ -12,8 +12,8 @@ from airflow.exceptions import AirflowException
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from botocore.exceptions import ClientError
 
-from sagemaker_retraining.endpoints.description import not_wanted
-from sagemaker_retraining.endpoints.guards import prepare_alarms
+from sagemaker_retraining.endpoints.alarms import prepare_alarms
+from sagemaker_retraining.endpoints.failure import not_wanted
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators.cleanup import CleanUpOperator
 from sagemaker_retraining.operators.transform import ResumableTransformOperator

@@ -15,8 +15,8 @@ from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators.transform import ResumableTransformOperator
 from sagemaker_retraining.sensors.raw_data import RawDataSensor
 from sagemaker_retraining.tasks.plan import create_plan
+from sagemaker_retraining.tasks.promotion import copy_object
 from sagemaker_retraining.tasks.quality_gate import run_gate
-from sagemaker_retraining.tasks.rollback import copy_object
 from tests.conftest import LocalSageMaker
 from tests.kits.job_kit import Jobs
 from tests.kits.project import GATE_CONFIG, LOCK, PLAN_CONTEXT, ExampleProject

@@ -14,14 +14,10 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, Tas
 from botocore.exceptions import ClientError
 
 from include.sagemaker_local.state.spot import DEFAULT
-from sagemaker_retraining.hooks import PROCESSING
+from sagemaker_retraining.hooks import PROCESSING, described_or_none
+from sagemaker_retraining.job_identity import first_difference, generation_of
 from sagemaker_retraining.job_log import JobLog
-from sagemaker_retraining.operators.jobs import (
-    ResumableProcessingOperator,
-    ResumableTrainingOperator,
-    first_difference,
-    generation_of,
-)
+from sagemaker_retraining.operators.jobs import ResumableProcessingOperator, ResumableTrainingOperator
 from sagemaker_retraining.outcomes import AlgorithmError, CapacityError, JobClientError, QuotaTooSmall, SpotTimeout
 from sagemaker_retraining.requests.validation import RequestError
 from tests.conftest import LocalSageMaker
@@ -441,7 +437,7 @@ def test_a_quota_of_nothing_fails_at_once(
         training.leaves_spot = lambda earlier: True  # type: ignore[method-assign] # Spot has had its chance
     with pytest.raises(QuotaTooSmall, match=f"for {kind} job usage' is 0 Instances.*{what_to_do}"):
         training.execute({"task_state_store": StateStore()})
-    assert training.sagemaker.describe_or_none("describe_training_job", TrainingJobName=name) is None
+    assert described_or_none(lambda: training.sagemaker.describe_job(training.kind, name)) is None
 
 
 @pytest.mark.aws_fact("training-quota-refused")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from include.laptop.layout import Addresses
 from include.laptop.stack import seeds
-from include.laptop.stack.layout import Addresses
 from tests.conftest import LocalSageMaker
 from tests.kits.project import ENVIRONMENT, ExampleProject
 

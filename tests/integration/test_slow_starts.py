@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining.endpoints import invocation
-from sagemaker_retraining.endpoints.description import not_wanted, said_of_quota
+from sagemaker_retraining.endpoints.failure import not_wanted, quota_explained
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators import deploy
 from tests.conftest import LocalSageMaker
@@ -146,6 +146,6 @@ def test_a_quota_of_nothing_never_passes(limit: int, error: type[Exception]) -> 
         f"The account-level service limit 'ml.m5.large for endpoint usage' is {limit} Instances, with current "
         f"utilization of {limit} Instances and a request delta of 1 Instances."
     )
-    with pytest.raises(error, match="both fleets at once") as said, said_of_quota():
+    with pytest.raises(error, match="both fleets at once") as said, quota_explained():
         raise ClientError({"Error": {"Code": "ResourceLimitExceeded", "Message": message}}, "CreateEndpoint")
     assert type(said.value) is error

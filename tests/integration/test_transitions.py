@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators.verify import VerifyEndpointOperator
-from sagemaker_retraining.requests.approval import transitions as decisions
+from sagemaker_retraining.requests.approval import status_changes as decisions
 from sagemaker_retraining.tasks import rollback
 from tests.conftest import LocalSageMaker
 from tests.kits.endpoint_kit import wait_for

@@ -10,8 +10,7 @@ from urllib.parse import quote
 
 import botocore.session
 
-from include.sagemaker_local import operations  # noqa: F401  (registers every operation)
-from include.sagemaker_local.context import OPERATIONS
+from include.sagemaker_local.operations.table import OPERATIONS
 
 METHODS = (
     "GET",

@@ -19,7 +19,7 @@ from unittest.mock import patch
 from aiobotocore.client import AioBaseClient
 from botocore.client import BaseClient
 
-from include.sagemaker_local.aws.overrides.policies import ALLOWED, Ask, decide
+from include.sagemaker_local.aws.overrides.policies import ALLOWED, AccessRequest, evaluate
 from sagemaker_retraining.config import EnvironmentConfig
 from sagemaker_retraining.requests.policies import policies
 
@@ -52,9 +52,9 @@ def policy(name: str, **changes: Any) -> dict[str, Any]:
     return policies(environment, root=FOLDER.parent)[name]
 
 
-def allows(document: Mapping[str, Any], ask: Ask) -> bool:
+def allows(document: Mapping[str, Any], ask: AccessRequest) -> bool:
     """Some statement allows it and none denies it."""
-    return decide([document], ask) == ALLOWED
+    return evaluate([document], ask) == ALLOWED
 
 
 # What a parameter names: (parameter, resource type). Calls without one are about `*`.
@@ -73,7 +73,7 @@ _SAGEMAKER = {
 _S3_ACTIONS = {"HeadObject": ["GetObject"], "ListObjectsV2": ["ListBucket"], "HeadBucket": ["ListBucket"]}
 
 
-def asks(call: Call) -> list[Ask]:
+def asks(call: Call) -> list[AccessRequest]:
     """What IAM is asked for one call."""
     if call.service == "s3":
         return list(_s3(call))
@@ -81,35 +81,36 @@ def asks(call: Call) -> list[Ask]:
         group = call.parameters["logGroupName"]
         stream = call.parameters.get("logStreamName")
         end = f":log-stream:{stream}" if stream else ""
-        return [Ask(f"logs:{call.operation}", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}{end}")]
+        return [AccessRequest(f"logs:{call.operation}", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}{end}")]
     if call.service == "monitoring":
         return list(_cloudwatch(call))
     if call.service == "application-autoscaling":
         namespace = {"application-autoscaling:service-namespace": call.parameters["ServiceNamespace"]}
-        return [Ask(f"application-autoscaling:{call.operation}", "*", namespace)]
+        return [AccessRequest(f"application-autoscaling:{call.operation}", "*", namespace)]
     return list(_sagemaker(call))
 
 
-def _cloudwatch(call: Call) -> Iterator[Ask]:
+def _cloudwatch(call: Call) -> Iterator[AccessRequest]:
     """Only changes are about alarms by their names; looking is about all."""
     names = call.parameters.get("AlarmNames", []) if call.operation == "DeleteAlarms" else []
     names = [call.parameters["AlarmName"]] if call.operation == "PutMetricAlarm" else names
     for resource in [f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{name}" for name in names] or ["*"]:
-        yield Ask(f"cloudwatch:{call.operation}", resource)
+        yield AccessRequest(f"cloudwatch:{call.operation}", resource)
         if call.parameters.get("Tags"):
-            yield Ask("cloudwatch:TagResource", resource)
+            yield AccessRequest("cloudwatch:TagResource", resource)
 
 
-def _s3(call: Call) -> Iterator[Ask]:
+def _s3(call: Call) -> Iterator[AccessRequest]:
     bucket = f"arn:aws:s3:::{call.parameters['Bucket']}"
     actions = _S3_ACTIONS.get(call.operation, [call.operation])
     if call.parameters.get("Tagging"):
         actions = [*actions, "PutObjectTagging"]
+    resource = f"{bucket}/{call.parameters['Key']}" if "Key" in call.parameters else bucket
     for action in actions:
-        yield Ask(f"s3:{action}", f"{bucket}/{call.parameters['Key']}" if "Key" in call.parameters else bucket)
+        yield AccessRequest(f"s3:{action}", resource)
 
 
-def _sagemaker(call: Call) -> Iterator[Ask]:
+def _sagemaker(call: Call) -> Iterator[AccessRequest]:
     parameters, context = call.parameters, _context(call.parameters)
     named = {} if call.operation.startswith("List") and "ResourceArn" not in parameters else dict(_SAGEMAKER)
     if "TransformJobName" in parameters:
@@ -118,13 +119,13 @@ def _sagemaker(call: Call) -> Iterator[Ask]:
     if call.operation == "CreateModelPackage":
         resources.append(_arn("model-package", f"{parameters['ModelPackageGroupName']}/1"))
     for resource in resources:
-        yield Ask(f"sagemaker:{call.operation}", resource, context)
+        yield AccessRequest(f"sagemaker:{call.operation}", resource, context)
     if parameters.get("Tags"):
-        yield Ask("sagemaker:AddTags", resources[0], {"sagemaker:TaggingAction": call.operation})
+        yield AccessRequest("sagemaker:AddTags", resources[0], {"sagemaker:TaggingAction": call.operation})
     for role in sorted(
         set(re.findall(r"arn:aws[a-z-]*:iam::\d+:role/[\w+=,.@/-]+", json.dumps(parameters, default=str)))
     ):
-        yield Ask("iam:PassRole", role, {"iam:PassedToService": "sagemaker.amazonaws.com"})
+        yield AccessRequest("iam:PassRole", role, {"iam:PassedToService": "sagemaker.amazonaws.com"})
 
 
 def _context(parameters: Mapping[str, Any]) -> dict[str, str]:

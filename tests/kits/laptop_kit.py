@@ -32,9 +32,7 @@ class Laptop:
         return [sys.executable, "-m", *arguments]
 
     def stack(self, verb: str) -> None:
-        subprocess.run(
-            self.command("include.laptop.stack.lifecycle", verb), cwd=REPOSITORY, env=self.environment, check=True
-        )
+        subprocess.run(self.command("include.laptop.stack", verb), cwd=REPOSITORY, env=self.environment, check=True)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -13,7 +13,7 @@ import httpx
 
 from sagemaker_retraining.operators.deploy import DeployEndpointOperator
 from sagemaker_retraining.operators.register import RegisterModelOperator
-from sagemaker_retraining.registry import decide
+from sagemaker_retraining.registry import decide_version
 from sagemaker_retraining.requests.approval import CLI
 from tests.conftest import LocalSageMaker
 from tests.kits.endpoint_kit import IMAGE, model_archive
@@ -101,7 +101,7 @@ class Release:
         return [self.sagemaker.describe_model_package(ModelPackageName=one["ModelPackageArn"]) for one in listed]
 
     def decide(self, arn: str, status: str, reason: str) -> None:
-        decide(self.sagemaker, arn, status, by="jane", door=CLI, reason=reason, settle_seconds=0)
+        decide_version(self.sagemaker, arn, status, by="jane", channel=CLI, reason=reason, settle_seconds=0)
 
     def describe(self, arn: str) -> dict[str, Any]:
         found: dict[str, Any] = self.sagemaker.describe_model_package(ModelPackageName=arn)

@@ -12,11 +12,11 @@ from typing import Any
 
 from airflow.sdk.exceptions import TaskDeferred
 
-from sagemaker_retraining.endpoints.description import served_model, version_of
+from sagemaker_retraining.endpoints.state import served_model, version_arn
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators.deploy import DeployEndpointOperator
 from sagemaker_retraining.operators.verify import VerifyEndpointOperator
-from sagemaker_retraining.registry import decide
+from sagemaker_retraining.registry import decide_version
 from sagemaker_retraining.requests import build_requests
 from sagemaker_retraining.requests.approval import CLI
 from tests.conftest import LocalSageMaker
@@ -111,7 +111,7 @@ class Serving:
             ModelApprovalStatus="PendingManualApproval",
         )["ModelPackageArn"]
         if approved:
-            decide(self.sagemaker, arn, "Approved", by="jane", door=CLI, reason="good", settle_seconds=0)
+            decide_version(self.sagemaker, arn, "Approved", by="jane", channel=CLI, reason="good", settle_seconds=0)
         return arn
 
     def deploy_operator(self, arn: str, plan: dict[str, Any], **options: Any) -> DeployEndpointOperator:
@@ -160,7 +160,7 @@ class Serving:
     def served_version(self) -> str | None:
         """ARN of the version behind the main variant."""
         hook = RetrainingHook()
-        return version_of(hook, served_model(hook, self.endpoint()["EndpointConfigName"]))
+        return version_arn(hook, served_model(hook, self.endpoint()["EndpointConfigName"]))
 
     def configs(self) -> list[str]:
         """Of this endpoint."""

@@ -36,14 +36,14 @@ VARIANT = {"VariantName": "AllTraffic", "InitialInstanceCount": 4}
 )
 def test_steps(config: dict[str, Any] | None, steps: list[tuple[float, int]]) -> None:
     guardrails.check(config, [VARIANT])
-    found = guardrails.policy(config, [VARIANT]).steps
+    found = guardrails.update_policy(config, [VARIANT]).steps
     assert [(pytest.approx(step.share), step.bake_seconds) for step in found] == steps
 
 
 def test_a_rollback_is_at_once_or_in_batches() -> None:
-    at_once = guardrails.policy(rolling(count(1)), [VARIANT])
+    at_once = guardrails.update_policy(rolling(count(1)), [VARIANT])
     assert at_once.rollback_shares == [0]
-    in_batches = guardrails.policy(rolling(count(1), RollbackMaximumBatchSize=count(2)), [VARIANT])
+    in_batches = guardrails.update_policy(rolling(count(1), RollbackMaximumBatchSize=count(2)), [VARIANT])
     assert in_batches.rollback_shares == [0.5, 0]
 
 
@@ -107,7 +107,9 @@ def test_an_update_that_takes_longer_than_its_timeout_is_rolled_back(tmp_path: P
     blue, green, builder, alarms = MagicMock(), MagicMock(), MagicMock(), MagicMock()
     builder.bring_up.return_value, alarms.in_alarm.return_value = green, []
     traffic = Traffic(blue)
-    parts = Parts(Context(settings, store, MagicMock()), builder, alarms, MagicMock(), Event(), lambda name: False)
+    parts = Parts(
+        Context(settings, store, MagicMock(), "rewrite"), builder, alarms, MagicMock(), Event(), lambda name: False
+    )
     Rollout(parts, "late", body, traffic).run()
     found = store.get("endpoint", "late")
     assert found is not None

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from include.sagemaker_local.jobs.execution import cpus
-from include.sagemaker_local.jobs.queue import Line
+from include.sagemaker_local.jobs.queue import JobQueue
 from include.sagemaker_local.jobs.record import RESTARTED
-from include.sagemaker_local.jobs.runner import LEAST_PLACES
+from include.sagemaker_local.jobs.runner import LEAST_RUNNING
 from tests.kits.job_kit import Jobs, eventually
 
-PLACES = max(LEAST_PLACES, cpus())
+AT_ONCE = max(LEAST_RUNNING, cpus())
 UNTIL_TOLD = """
 import os, time, boto3
 s3 = boto3.client("s3")
@@ -31,7 +31,7 @@ def jobs(make_sagemaker_local: Any) -> Iterator[Jobs]:
     jobs.server.stop()
 
 
-def fill(jobs: Jobs, places: int = PLACES) -> list[str]:
+def fill(jobs: Jobs, places: int = AT_ONCE) -> list[str]:
     """Training jobs that hold all places until `go/` has an object."""
     names = [f"holds-{number}" for number in range(places)]
     for name in names:
@@ -92,7 +92,7 @@ def test_a_waiting_job_is_stopped_and_leaves_the_line(jobs: Jobs) -> None:
 
 
 def test_processing_jobs_wait_too(jobs: Jobs) -> None:
-    names = [f"process-{number}" for number in range(PLACES + 1)]
+    names = [f"process-{number}" for number in range(AT_ONCE + 1)]
     for name in names:
         jobs.start_processing(name, UNTIL_TOLD)
 
@@ -100,7 +100,7 @@ def test_processing_jobs_wait_too(jobs: Jobs) -> None:
         found = [jobs.sagemaker.describe_processing_job(ProcessingJobName=name) for name in names]
         return [job["ProcessingJobName"] for job in found if "ProcessingStartTime" in job]
 
-    eventually(lambda: len(started()) == PLACES, "all places to be taken")
+    eventually(lambda: len(started()) == AT_ONCE, "all places to be taken")
     time.sleep(0.3)
     [last] = set(names) - set(started())
     jobs.sagemaker.stop_processing_job(ProcessingJobName=last)
@@ -109,7 +109,7 @@ def test_processing_jobs_wait_too(jobs: Jobs) -> None:
     assert "ProcessingStartTime" not in stopped
     jobs.put("go/now", "")
     ended = [jobs.end_of_processing(name)["ProcessingJobStatus"] for name in names if name != last]
-    assert ended == ["Completed"] * PLACES
+    assert ended == ["Completed"] * AT_ONCE
 
 
 def test_waiting_jobs_fail_with_the_server_and_never_begin(make_sagemaker_local: Any) -> None:
@@ -133,7 +133,7 @@ class Woken:
 
 
 def test_the_line_admits_in_the_order_of_coming() -> None:
-    line, (a, b, c) = Line(1), (Woken(), Woken(), Woken())
+    line, (a, b, c) = JobQueue(1), (Woken(), Woken(), Woken())
     assert [line.enter(job) for job in (a, b, c)] == [True, False, False]
     line.leave(b)  # it has given up
     line.leave(b)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from include.sagemaker_local.jobs.metrics import Metrics
+from include.sagemaker_local.jobs.metrics import MetricSearch
 from tests.conftest import LocalSageMaker
 from tests.kits.job_kit import OWN_IMAGE, Jobs
 
@@ -16,17 +16,17 @@ VICTIM = "a" * 40 + "b"
 
 
 def test_the_last_match_counts() -> None:
-    metrics = Metrics([{"Name": "auc", "Regex": r"auc:(\S+)"}, {"Name": "none", "Regex": "auc"}])
+    metrics = MetricSearch([{"Name": "auc", "Regex": r"auc:(\S+)"}, {"Name": "none", "Regex": "auc"}])
     for line in ("auc:0.5", "auc:0.7 äöü", "auc:high", ""):
         metrics.read(line)
     [found], slow = metrics.search()
     assert (found["MetricName"], found["Value"], slow) == ("auc", pytest.approx(0.7), [])
     assert found["Timestamp"] == pytest.approx(time.time(), abs=60)
-    assert Metrics([]).search() == ([], [])
+    assert MetricSearch([]).search() == ([], [])
 
 
 def test_an_endless_expression_is_given_up_and_the_others_are_found() -> None:
-    metrics = Metrics([{"Name": "endless", "Regex": ENDLESS}, {"Name": "auc", "Regex": r"auc:(\S+)"}])
+    metrics = MetricSearch([{"Name": "endless", "Regex": ENDLESS}, {"Name": "auc", "Regex": r"auc:(\S+)"}])
     metrics.read(VICTIM)
     metrics.read("auc:0.5")
     final, slow = metrics.search()

@@ -19,8 +19,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from include.sagemaker_local import operations  # noqa: F401
-from include.sagemaker_local.context import OPERATIONS
+from include.sagemaker_local.operations.table import OPERATIONS
 from tests.conftest import JOBS_PYTHON, REPOSITORY, LocalSageMaker, free_port
 
 AWS = Path(sys.executable).with_name("aws")

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from include.sagemaker_local.containers.serving import SERVE, SKLEARN, XGBOOST
+from include.sagemaker_local.containers.model_server import SERVE, SKLEARN, XGBOOST
 from tests.conftest import JOBS_PYTHON, free_port
 from tests.kits.endpoint_kit import INFERENCE, wait_for
 

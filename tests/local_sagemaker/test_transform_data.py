@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from include.sagemaker_local.containers.model_server import Answer
-from include.sagemaker_local.jobs.jsonpath import Path as JsonPath
-from include.sagemaker_local.jobs.jsonpath import SelectionError
-from include.sagemaker_local.jobs.transform_data import DataError, Processing, batches, parse_processing
+from include.sagemaker_local.jobs.jsonpath import JsonPath, SelectionError
+from include.sagemaker_local.jobs.transform_data import DataError, DataProcessing, batches, parse_processing
 from include.sagemaker_local.jobs.transform_settings import BatchSettings, container_environment
 
 RECORD = {"id": 7, "a b": 1, "features": [10, 20, 30, 40]}
@@ -53,7 +52,7 @@ def test_what_a_value_does_not_have(expression: str, value: Any) -> None:
         JsonPath.parse(expression).select(value)
 
 
-def processing(content_type: str = "text/csv", split: str = "Line", **members: str) -> Processing:
+def processing(content_type: str = "text/csv", split: str = "Line", **members: str) -> DataProcessing:
     found = parse_processing(
         {
             "TransformInput": {"ContentType": content_type, "SplitType": split},

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from include.laptop.layout import LaptopError
 from include.laptop.package import main, package, pinned
-from include.laptop.stack.layout import LaptopError
 from sagemaker_retraining.config import project_root
 from sagemaker_retraining.plan import package_code
 from tests.conftest import REPOSITORY
@@ -138,6 +138,12 @@ class TestOnAstronomer:
 class TestOnAnyAirflow:
     def test_the_dags_load_with_include_beside_them(self, dist: Path, tmp_path: Path) -> None:
         assert beside_the_dags(dist / "airflow", tmp_path).import_error() == ""
+
+    def test_the_installed_command_lints_the_project_in_the_current_folder(self, dist: Path, tmp_path: Path) -> None:
+        deployed = beside_the_dags(dist / "airflow", tmp_path)
+        command = [deployed.python.with_name("sagemaker-retraining"), "lint", "--env", "prod"]
+        done = subprocess.run(command, cwd=deployed.home, env={"PATH": ""}, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "ok: flight_delay in prod\n"), done.stderr
 
     def test_its_requirements_are_what_is_deployed_and_no_tools(self, dist: Path) -> None:
         lines = (dist / "airflow" / "requirements.txt").read_text().splitlines()

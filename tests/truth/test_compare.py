@@ -5,22 +5,35 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pytest
 
+from include.aws_smoke.recording import FORMAT, About, Outcome, RecordedCall, Request
 from include.sagemaker_local.compare.differences import differences
 from include.sagemaker_local.compare.replay import RecordingError, local_sagemaker, read, replay
 from tests.conftest import JOBS_PYTHON
 
-Lines = list[dict[str, Any]]
-ABOUT = {"format": 1, "region": "eu-west-1", "made": "2026-11-21T00:00:00+00:00"}
+Lines = list[RecordedCall]
+Replayed = list[tuple[RecordedCall, Outcome]]
+ABOUT: About = {
+    "format": FORMAT,
+    "environment": "prod",
+    "region": "eu-west-1",
+    "made": "2026-11-21T00:00:00+00:00",
+}
 GROUP = {"ModelPackageGroupName": "compared"}
+
+
+def call(operation: str, request: Request) -> RecordedCall:
+    return {"name": "test", "service": "sagemaker", "operation": operation, "request": request}
+
+
 CALLS: Lines = [
-    {"operation": "CreateModelPackageGroup", "request": {**GROUP, "ModelPackageGroupDescription": "text"}},
-    {"operation": "DescribeModelPackageGroup", "request": GROUP, "wait": "ModelPackageGroupStatus"},
-    {"operation": "ListModelPackageGroups", "request": {}},
-    {"operation": "DescribeModel", "request": {"ModelName": "nobody"}},
+    call("CreateModelPackageGroup", {**GROUP, "ModelPackageGroupDescription": "text"}),
+    {**call("DescribeModelPackageGroup", GROUP), "wait": "ModelPackageGroupStatus"},
+    call("ListModelPackageGroups", {}),
+    call("DescribeModel", {"ModelName": "nobody"}),
 ]
 
 
@@ -77,46 +90,42 @@ ALTERATIONS: list[tuple[Callable[[Lines], None], str]] = [
 
 
 @pytest.fixture(scope="module")
-def replayed() -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def replayed() -> Replayed:
     """The calls, and what a fresh local SageMaker of another region answers."""
-    lines = [{"name": "test", "service": "sagemaker", **call} for call in CALLS]
     with local_sagemaker(JOBS_PYTHON) as url:
-        return [(dict(line), ours) for line, ours in replay(ABOUT, lines, url)]
+        return list(replay(ABOUT, CALLS, url))
 
 
-def found(replayed: list[tuple[dict[str, Any], dict[str, Any]]], alter: Callable[[Lines], None] | None) -> list[str]:
+def found(replayed: Replayed, alter: Callable[[Lines], None] | None) -> list[str]:
     """What differs between the server's own answers, altered, and themselves."""
-    lines = copy.deepcopy([{**line, **ours} for line, ours in replayed])
+    lines = copy.deepcopy([cast("RecordedCall", {**line, **ours}) for line, ours in replayed])
     if alter:
         alter(lines)
     return [text for line, (_, ours) in zip(lines, replayed, strict=True) for text in differences(line, ours)]
 
 
-def test_the_same_answers_have_no_differences(replayed: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+def test_the_same_answers_have_no_differences(replayed: Replayed) -> None:
     assert found(replayed, None) == []
 
 
 @pytest.mark.parametrize(("alter", "says"), ALTERATIONS, ids=lambda value: getattr(value, "__name__", ""))
-def test_an_altered_answer_is_found(
-    replayed: list[tuple[dict[str, Any], dict[str, Any]]], alter: Callable[[Lines], None], says: str
-) -> None:
+def test_an_altered_answer_is_found(replayed: Replayed, alter: Callable[[Lines], None], says: str) -> None:
     texts = found(replayed, alter)
     assert len(texts) == 1 and texts[0].startswith(says), texts
 
 
 def test_what_cannot_be_sent_here_is_a_difference() -> None:
-    line = {"name": "x", "service": "sagemaker", "operation": "DescribeModel", "request": {"NoSuchMember": "x"}}
+    line = call("DescribeModel", {"NoSuchMember": "x"})
     with local_sagemaker(JOBS_PYTHON) as url:
-        [(_, ours)] = replay(ABOUT, [{**line, "answers": [{}]}], url)
+        [(_, ours)] = replay(ABOUT, [line], url)
     assert ours["error"]["code"] == "ParamValidationError"
 
 
 def test_states_are_compared_in_their_order() -> None:
-    def line(*states: str, inner: tuple[str, ...]) -> dict[str, Any]:
+    def line(*states: str, inner: tuple[str, ...]) -> RecordedCall:
         transitions = [{"Status": state, "StatusMessage": "x"} for state in inner]
         answers = [{"TrainingJobStatus": state, "SecondaryStatusTransitions": transitions} for state in states]
-        call = {"service": "sagemaker", "operation": "DescribeTrainingJob", "wait": "TrainingJobStatus"}
-        return {**call, "answers": answers}
+        return {**call("DescribeTrainingJob", {}), "wait": "TrainingJobStatus", "answers": answers}
 
     aws = line("InProgress", "Stopping", "Completed", inner=("Starting", "Pending", "Training"))
     here = line("InProgress", "Completed", inner=("Starting", "Training"))
@@ -128,9 +137,9 @@ def test_states_are_compared_in_their_order() -> None:
 
 
 def test_what_is_another_at_every_call_is_no_difference() -> None:
-    def line(reason: str, code: str = "x") -> dict[str, Any]:
-        call = {"service": "sagemaker", "operation": "DescribeTrainingJob"}
-        return {**call, "answers": [{"FailureReason": reason, "TrainingJobArn": f"arn:aws:sagemaker:{code}"}]}
+    def line(reason: str, code: str = "x") -> RecordedCall:
+        answer = {"FailureReason": reason, "TrainingJobArn": f"arn:aws:sagemaker:{code}"}
+        return {**call("DescribeTrainingJob", {}), "answers": [answer]}
 
     aws = line("AlgorithmError: job arn:aws:sagemaker:eu-west-1:1:training-job/a of 2026-01-01T00:00:00Z, code 1", "a")
     here = line("AlgorithmError: job arn:aws:sagemaker:us-east-1:2:training-job/b of 2027-01-01T00:00:00Z, code 2", "b")

@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from include.sagemaker_local.jobs.transform import HEALTHY_SECONDS
-from sagemaker_retraining.endpoints.description import not_wanted
+from sagemaker_retraining.endpoints.failure import not_wanted
 from sagemaker_retraining.outcomes import JobClientError, Outcome, classify
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sagemaker_retraining.promotion_rule import Version
-from sagemaker_retraining.registry import best_version, metric_of, version_of
+from sagemaker_retraining.registry import best_version, metric_of, number_and_period
 
 
 def package(number: int, status: str, auc: str | None) -> dict[str, Any]:
@@ -41,5 +41,5 @@ def test_what_registration_noted() -> None:
     found = package(3, "Approved", "0.7123456789")
     assert metric_of(found, "auc") == 0.7123456789
     assert metric_of(found, "rmse") is None
-    assert version_of(found) == Version(3, "2013-03")
-    assert version_of({"ModelPackageVersion": 3}) == Version(3, None)
+    assert number_and_period(found) == Version(3, "2013-03")
+    assert number_and_period({"ModelPackageVersion": 3}) == Version(3, None)

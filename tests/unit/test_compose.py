@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
+from include.laptop.layout import Addresses
 from include.laptop.stack.components import airflow_components
 from include.laptop.stack.environment import airflow_settings, aws_connection
-from include.laptop.stack.layout import Addresses
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yaml"

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from sagemaker_retraining.requests import validate
 from sagemaker_retraining.requests.approval import (
+    CHANNELS,
     CLI,
-    DOORS,
-    MOST_TRANSITIONS,
+    MOST_CHANGES,
     PENDING,
     decision_of,
     decision_request,
     is_recorded,
     record_request,
-    transitions,
+    status_changes,
 )
 
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/demo-model/8"
@@ -54,7 +54,7 @@ def updated(before: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
 def decided(
     status: str, reason: str = "better on every metric", before: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    return decision_request(before or package(), status, by="jane", door=CLI, reason=reason, at=AT)
+    return decision_request(before or package(), status, by="jane", channel=CLI, reason=reason, at=AT)
 
 
 def test_an_approval_is_one_request() -> None:
@@ -81,11 +81,11 @@ def test_an_approval_is_one_request() -> None:
 
 def test_it_can_be_read_back() -> None:
     after = updated(package(), decided("Rejected", "too many false alarms"))
-    [line] = transitions(after)
+    [line] = status_changes(after)
     assert (line.number, line.from_status, line.to_status, line.by) == (1, PENDING, "Rejected", "jane")
-    assert (line.door, line.reason, line.at) == ("cli", "too many false alarms", AT.isoformat())
+    assert (line.channel, line.reason, line.at) == ("cli", "too many false alarms", AT.isoformat())
     decision = decision_of(after)
-    assert (decision.status, decision.by, decision.door) == ("Rejected", "jane", "cli")
+    assert (decision.status, decision.by, decision.channel) == ("Rejected", "jane", "cli")
     assert str(decision) == (
         "demo-model/8 is Rejected by jane from cli at 2013-12-02T09:30:00+00:00: too many false alarms"
     )
@@ -95,7 +95,7 @@ def test_it_can_be_read_back() -> None:
 
 def test_times_are_utc() -> None:
     at = AT.astimezone(timezone(timedelta(hours=2)))
-    request = decision_request(package(), "Approved", by="jane", door=CLI, reason="", at=at)
+    request = decision_request(package(), "Approved", by="jane", channel=CLI, reason="", at=at)
     assert request["CustomerMetadataProperties"]["decided_at"] == AT.isoformat()
 
 
@@ -112,12 +112,12 @@ def test_the_stage_of_registration_is_kept() -> None:
         ({"status": "Approved", "by": " "}, "demo-model/8: who decides"),
         ({"status": "Approved", "reason": "x" * 1025}, "the reason has 1025 characters; SageMaker takes 1024"),
         ({"status": PENDING}, "expected Approved or Rejected"),
-        ({"status": "Approved", "door": "window"}, "from 'window'"),
+        ({"status": "Approved", "channel": "window"}, "from 'window'"),
     ],
 )
 def test_what_is_no_decision(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        decision_request(package(), **{"by": "jane", "door": CLI, "reason": "", "at": AT, **arguments})
+        decision_request(package(), **{"by": "jane", "channel": CLI, "reason": "", "at": AT, **arguments})
 
 
 def test_the_longest_reason_is_kept_whole_and_cut_in_the_history() -> None:
@@ -130,12 +130,12 @@ def test_the_longest_reason_is_kept_whole_and_cut_in_the_history() -> None:
 @given(
     by=st.text(min_size=1, max_size=80).filter(lambda text: text.strip() != ""),
     reason=st.text(max_size=300),
-    door=st.sampled_from(DOORS),
+    channel=st.sampled_from(CHANNELS),
 )
-def test_whatever_people_type_is_a_valid_request(by: str, reason: str, door: str) -> None:
-    request = decision_request(package(), "Approved", by=by, door=door, reason=reason, at=AT)
+def test_whatever_people_type_is_a_valid_request(by: str, reason: str, channel: str) -> None:
+    request = decision_request(package(), "Approved", by=by, channel=channel, reason=reason, at=AT)
     validate("UpdateModelPackage", request)
-    [line] = transitions(updated(package(), request))
+    [line] = status_changes(updated(package(), request))
     assert line.to_status == "Approved"
 
 
@@ -145,16 +145,16 @@ def test_the_newest_transitions_are_kept() -> None:
         request = decided("Approved" if number % 2 else "Rejected", f"reason {number}", found)
         validate("UpdateModelPackage", request)
         found = updated(found, request)
-        assert len(transitions(found)) == min(number, MOST_TRANSITIONS)
-    assert [line.number for line in transitions(found)] == list(range(15, 25))
-    assert transitions(found)[-1].from_status == "Approved"
-    assert transitions(found)[-1].reason == "reason 24"
+        assert len(status_changes(found)) == min(number, MOST_CHANGES)
+    assert [line.number for line in status_changes(found)] == list(range(15, 25))
+    assert status_changes(found)[-1].from_status == "Approved"
+    assert status_changes(found)[-1].reason == "reason 24"
 
 
 def test_a_decision_of_nobody_we_know_is_written_down_as_metadata_only() -> None:
     found = package("Approved", ApprovalDescription="looks fine")
     decision = decision_of(found)
-    assert (decision.by, decision.door, decision.reason, decision.at) == (
+    assert (decision.by, decision.channel, decision.reason, decision.at) == (
         STUDIO,
         "registry",
         "looks fine",
@@ -165,8 +165,8 @@ def test_a_decision_of_nobody_we_know_is_written_down_as_metadata_only() -> None
     validate("UpdateModelPackage", request)
     assert set(request) == {"ModelPackageArn", "CustomerMetadataProperties"}
     after = updated(found, request)
-    [line] = transitions(after)
-    assert (line.from_status, line.to_status, line.by, line.door) == (PENDING, "Approved", STUDIO, "registry")
+    [line] = status_changes(after)
+    assert (line.from_status, line.to_status, line.by, line.channel) == (PENDING, "Approved", STUDIO, "registry")
     assert (line.reason, line.at) == ("looks fine", AT.isoformat())
     assert record_request(after) is None
 
@@ -174,15 +174,15 @@ def test_a_decision_of_nobody_we_know_is_written_down_as_metadata_only() -> None
 def test_who_changes_a_decision_afterwards_is_not_hidden_by_the_first() -> None:
     approved = updated(package(), decided("Approved"))
     found = {**approved, "ModelApprovalStatus": "Rejected", "ApprovalDescription": "no, wait"}
-    assert (decision_of(found).by, decision_of(found).door) == (STUDIO, "registry")
+    assert (decision_of(found).by, decision_of(found).channel) == (STUDIO, "registry")
     request = record_request(found)
     assert request is not None
-    assert [line.by for line in transitions(updated(found, request))] == ["jane", STUDIO]
+    assert [line.by for line in status_changes(updated(found, request))] == ["jane", STUDIO]
 
 
 def test_the_quality_gate_s_own_refusal() -> None:
     found = package("Rejected", ApprovalDescription="quality gate: auc 0.59 misses its minimum of 0.6")
-    assert (decision_of(found).by, decision_of(found).door) == ("quality gate", "quality gate")
+    assert (decision_of(found).by, decision_of(found).channel) == ("quality gate", "quality gate")
 
 
 def test_a_studio_user_is_named() -> None:
@@ -193,4 +193,4 @@ def test_a_studio_user_is_named() -> None:
 
 def test_lines_of_others_are_left_alone() -> None:
     metadata = {"transition.01": "hello", "transition.x": "2013 a-b by c from cli: d", "transition": "x"}
-    assert transitions(package(CustomerMetadataProperties=metadata)) == []
+    assert status_changes(package(CustomerMetadataProperties=metadata)) == []

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from include.laptop import layout
 from include.laptop.backfill import driver, result, view
 from include.laptop.backfill.result import Month
+from include.laptop.layout import Addresses, LaptopError
 from include.laptop.run import reviewer
 from include.laptop.setup.arguments import BackfillArguments, parse_backfill
-from include.laptop.stack import layout, seeds
+from include.laptop.stack import seeds
 from include.laptop.stack.airflow_api import AirflowApi, Run, Task
-from include.laptop.stack.layout import Addresses, LaptopError
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.requests import build_requests
 from tests.kits.project import ExampleProject
@@ -108,7 +109,7 @@ class Answers(AirflowApi):
 
 
 def collected(monkeypatch: pytest.MonkeyPatch, api: Answers, log: str = "") -> Month:
-    monkeypatch.setattr(reviewer, "decision", lambda sagemaker, arn: {"status": "PendingManualApproval"})
+    monkeypatch.setattr(reviewer, "approval", lambda sagemaker, arn: {"status": "PendingManualApproval"})
     monkeypatch.setattr("include.laptop.run.task_logs.last_lines", lambda *where: [f"error {log}"])
     run = Run("backfill__2013-06-01T06:00:00+00:00", "backfill", "failed" if log else "success", "2013-05", 40.0)
     return result.collect("2013-05", run, "flight_delay_retraining", api, None)  # type: ignore[arg-type]

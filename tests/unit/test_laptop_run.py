@@ -13,19 +13,20 @@ from typing import Any
 import psutil
 import pytest
 
+from include.laptop import layout
+from include.laptop.layout import Addresses, LaptopError
 from include.laptop.run import result, summary, task_logs
 from include.laptop.setup import arguments
-from include.laptop.stack import layout, lifecycle, ports, processes
+from include.laptop.stack import ports, processes, stack_file
 from include.laptop.stack.airflow_api import AirflowApi
 from include.laptop.stack.components import Component
 from include.laptop.stack.environment import process_environment
-from include.laptop.stack.layout import Addresses, LaptopError
 
 
 def refusal(*chosen: str) -> str:
     """The sentence for wrong arguments."""
     with pytest.raises(LaptopError) as error:
-        arguments.parse(*chosen)
+        arguments.parse_run(*chosen)
     assert error.value.status == 2
     return str(error.value)
 
@@ -141,10 +142,10 @@ def test_stop_leaves_the_stack_of_somebody_else_in_the_same_folder(
 
 def test_a_stale_stack_file_is_no_running_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Its process is alive but something else: the number was given to another program since."""
-    monkeypatch.setattr(lifecycle, "STACK_FILE", tmp_path / "stack.json")
-    assert lifecycle.running_stack() is None
+    monkeypatch.setattr(stack_file, "STACK_FILE", tmp_path / "stack.json")
+    assert stack_file.running_stack() is None
     (tmp_path / "stack.json").write_text(json.dumps({"supervisor": psutil.Process().pid}))
-    assert lifecycle.running_stack() is None
+    assert stack_file.running_stack() is None
 
 
 CONTRACT = {
@@ -155,7 +156,7 @@ CONTRACT = {
 
 def test_last_run_holds_the_contract_even_when_nothing_ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(result, "LAST_RUN", tmp_path / "last-run.json")
-    chosen = arguments.parse("flight_delay", "2013-11", "auto")
+    chosen = arguments.parse_run("flight_delay", "2013-11", "auto")
     first, second = result.new_result(chosen), result.new_result(chosen)
     first.error = "why"
     first.write()
@@ -264,5 +265,5 @@ def test_a_version_is_asked_only_where_it_answers() -> None:
 
 def test_an_endpoint_without_capture_need_not_capture() -> None:
     served: Any = Served()
-    found = result.describe_endpoint(served, {"endpoint": "demo", "endpoint_config": "wanted"})
+    found = result.endpoint_summary(served, {"endpoint": "demo", "endpoint_config": "wanted"})
     assert found["capture_objects"] == 0

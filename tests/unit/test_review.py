@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sagemaker_retraining.operators.review import metric_row, review_body
+from sagemaker_retraining.review_body import metric_row, review_body
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:model-package/demo-model/"
 PACKAGE: dict[str, Any] = {

@@ -85,7 +85,7 @@ def test_how_far_apart() -> None:
     assert found["same_share"] == 0.5
     assert found["difference"] == {"mean": -0.375, "p50": 0.0, "p90": 2.0, "p99": 2.0, "max": 2.0}
     assert found["production"]["mean"] == 2.5
-    assert found["largest"][0] == ["d", 4.0, 2.0], "of several rows the one that differs"
+    assert found["largest"][0] == ("d", 4.0, 2.0), "of several rows the one that differs"
     assert found["correlation"] == pytest.approx(0.529, abs=0.001)
 
 

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,12 +18,13 @@ from rich.console import Console
 
 from include.laptop.backfill.result import Month, collect, write
 from include.laptop.backfill.view import MonthProgress, current_step, print_table
+from include.laptop.layout import LAST_BACKFILL, Addresses, LaptopError
 from include.laptop.run.driver import check_configuration, interrupt, wait_for_dag
-from include.laptop.run.jobs import JOB_STEPS, SageMaker, request_names
+from include.laptop.run.jobs import SageMaker, job_names
 from include.laptop.setup.arguments import BackfillArguments, parse_backfill
 from include.laptop.stack import lifecycle, seeds
-from include.laptop.stack.airflow_api import AirflowApi, Run
-from include.laptop.stack.layout import LAST_BACKFILL, Addresses, LaptopError
+from include.laptop.stack.airflow_api import AirflowApi, BackfillRequest, Run
+from sagemaker_retraining.outcomes import Outcome, outcome_of
 from sagemaker_retraining.period import Period
 
 RUNS_AT_ONCE = 2
@@ -234,8 +234,8 @@ def interval(arguments: BackfillArguments) -> tuple[datetime, datetime]:
     return Period.parse(arguments.first).first_day(), last.add(1).first_day() - timedelta(seconds=1)
 
 
-def request(arguments: BackfillArguments) -> dict[str, Any]:
-    """Airflow's BackfillPostBody. `failed`: what failed is done again, what succeeded is kept, as make does."""
+def request(arguments: BackfillArguments) -> BackfillRequest:
+    """What Airflow is asked for. `failed`: what failed is done again, what succeeded is kept, as make does."""
     first, last = interval(arguments)
     return {
         "dag_id": arguments.dag_id,
@@ -248,17 +248,12 @@ def request(arguments: BackfillArguments) -> dict[str, Any]:
 
 def has_live_job(api: AirflowApi, sagemaker: SageMaker, dag_id: str, run_id: str) -> bool:
     """Whether SageMaker still works on a job of the run."""
-    plan = api.xcom(dag_id, run_id, "plan") or {}
-    for step, kind in JOB_STEPS.items():
-        name = request_names(plan)(step)
-        job = sagemaker.latest_job(step, name) if name else None
-        if job and job[f"{kind.capitalize()}JobStatus"] in ("InProgress", "Stopping"):
-            return True
-    return False
+    jobs = (sagemaker.latest_job(*job) for job in job_names(api.xcom(dag_id, run_id, "plan")).items())
+    return any(outcome_of(job) is Outcome.RUNNING for job in jobs if job)
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m include.laptop.backfill.driver MODEL FROM TO`."""
+    """`python -m include.laptop.backfill MODEL FROM TO`."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     console = Console()
@@ -272,7 +267,3 @@ def main(arguments: list[str]) -> int:
     LAST_BACKFILL.unlink(missing_ok=True)
     console.print(f"Backfilling {chosen.model}, {chosen.first} to {chosen.last}", highlight=False)
     return Backfill(chosen, model.gate_metric, console).run()
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

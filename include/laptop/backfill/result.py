@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TypedDict
 
+from include.laptop.layout import LAST_BACKFILL, write_json
 from include.laptop.run import reviewer, task_logs
 from include.laptop.run.jobs import SageMaker
+from include.laptop.run.result import BothModels
+from include.laptop.run.reviewer import Approval
 from include.laptop.stack.airflow_api import AirflowApi, Run
-from include.laptop.stack.layout import LAST_BACKFILL
+from sagemaker_retraining.gate.types import GateResult
+
+
+class GateSummary(TypedDict):
+    """What the quality gate decided, and why."""
+
+    passed: bool
+    reason: str
 
 
 @dataclass
@@ -21,9 +30,9 @@ class Month:
     state: str = "not started"
     seconds: float = 0.0
     model_package_arn: str | None = None
-    gate: dict[str, Any] | None = None
-    metrics: dict[str, Any] = field(default_factory=lambda: {"challenger": None, "champion": None})
-    approval: dict[str, Any] | None = None
+    gate: GateSummary | None = None
+    metrics: BothModels = field(default_factory=lambda: BothModels(challenger=None, champion=None))
+    approval: Approval | None = None
     deployed: bool = False
     error: str | None = None
 
@@ -39,16 +48,13 @@ def collect(period: str, run: Run, dag_id: str, api: AirflowApi, sagemaker: Sage
     month = Month(period, run.id, run.state, run.seconds)
     tasks = api.tasks(dag_id, run.id)
 
-    def returned(task: str) -> dict[str, Any]:
-        value = api.xcom(dag_id, run.id, task)
-        return value if isinstance(value, dict) else {}
-
-    if gate := returned("quality_gate"):
+    gate: GateResult | None = api.xcom(dag_id, run.id, "quality_gate")
+    if gate:
         month.gate = {"passed": gate["passed"], "reason": gate["reason"]}
         month.metrics = {"challenger": gate["challenger"], "champion": gate["champion"]}
-    month.model_package_arn = returned("register").get("model_package_arn")
-    if month.model_package_arn:
-        month.approval = reviewer.decision(sagemaker, month.model_package_arn)
+    if registered := api.xcom(dag_id, run.id, "register"):
+        month.model_package_arn = registered["model_package_arn"]
+        month.approval = reviewer.approval(sagemaker, registered["model_package_arn"])
     month.deployed = "deploy" in tasks and tasks["deploy"].state == "success"
     failed = next((name for name, task in tasks.items() if task.state == "failed"), None)
     if failed and not month.ended_well:
@@ -58,7 +64,4 @@ def collect(period: str, run: Run, dag_id: str, api: AirflowApi, sagemaker: Sage
 
 def write(months: list[Month]) -> None:
     """Replace backfill.json as a whole."""
-    LAST_BACKFILL.parent.mkdir(parents=True, exist_ok=True)
-    draft = LAST_BACKFILL.with_suffix(".tmp")
-    draft.write_text(json.dumps([asdict(month) for month in months], indent=2) + "\n")
-    draft.replace(LAST_BACKFILL)
+    write_json(LAST_BACKFILL, [asdict(month) for month in months])

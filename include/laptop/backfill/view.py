@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -74,7 +72,7 @@ def print_table(console: Console, months: list[Month], metric: str) -> None:
     heading = f"{'month':<8} {metric:>8} {'champion':>9} {'seconds':>8}  {'version':<18} gate"
     console.print(f"\n{heading.rstrip()}", style="bold", highlight=False)
     for month in months:
-        challenger, champion = (number(month.metrics[who], metric) for who in ("challenger", "champion"))
+        challenger, champion = number(month.metrics["challenger"], metric), number(month.metrics["champion"], metric)
         version = short_name(month.model_package_arn) if month.model_package_arn else "none"
         line = (
             f"{month.period:<8} {challenger:>8} {champion:>9} {month.seconds:>8.0f}  {version:<18} {gate_text(month)}"
@@ -85,7 +83,10 @@ def print_table(console: Console, months: list[Month], metric: str) -> None:
 
 def print_curves(console: Console, months: list[Month], metric: str) -> None:
     """Both models' metric over the months, on one scale; a curve takes two months."""
-    curves = {who: [(month.metrics[who] or {}).get(metric) for month in months] for who in ("challenger", "champion")}
+    curves = {
+        "challenger": [(month.metrics["challenger"] or {}).get(metric) for month in months],
+        "champion": [(month.metrics["champion"] or {}).get(metric) for month in months],
+    }
     known = [value for values in curves.values() for value in values if value is not None]
     for who, values in curves.items():
         if sum(value is not None for value in values) > 1:
@@ -101,7 +102,7 @@ def gate_text(month: Month) -> str:
     return text if month.ended_well else f"{text}; then {month.error or month.state}"
 
 
-def number(metrics: dict[str, Any] | None, metric: str) -> str:
+def number(metrics: dict[str, float | None] | None, metric: str) -> str:
     """A metric with four decimals, `-` when it is not there."""
     value = (metrics or {}).get(metric)
     return "-" if value is None else f"{value:.4f}"

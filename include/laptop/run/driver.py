@@ -8,24 +8,23 @@ import signal
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
+from include.laptop.layout import LAST_RUN, Addresses, LaptopError
 from include.laptop.run import reviewer, task_logs
-from include.laptop.run.jobs import JOB_STEPS, SageMaker, request_names
+from include.laptop.run.jobs import JOB_STEPS, SageMaker, job_names
 from include.laptop.run.progress import Progress
 from include.laptop.run.result import RUN_PREFIX, collect, new_result
 from include.laptop.run.summary import print_summary
-from include.laptop.setup.arguments import Arguments, parse
+from include.laptop.setup.arguments import RunArguments, parse_run
 from include.laptop.stack import lifecycle, seeds
 from include.laptop.stack.airflow_api import AirflowApi, Task
 from include.laptop.stack.components import DIRECT, get_json
-from include.laptop.stack.layout import LAST_RUN, Addresses, LaptopError
 from sagemaker_retraining.config import ConfigError, ModelConfig, load_model
 from sagemaker_retraining.requests.approval import short_name
 
@@ -37,7 +36,7 @@ REVIEW_TASK = "review"
 class Driver:
     """One run. `result` grows as the run goes on and is written whatever happens."""
 
-    def __init__(self, arguments: Arguments, console: Console) -> None:
+    def __init__(self, arguments: RunArguments, console: Console) -> None:
         self.arguments = arguments
         self.console = console
         self.result = new_result(arguments)
@@ -129,18 +128,16 @@ class Driver:
         started = [step for step in JOB_STEPS if step in tasks and tasks[step].state not in ("", "scheduled", "queued")]
         if not started:
             return {}
-        plan = api.xcom(self.arguments.dag_id, self.result.run_id, "plan") or {}
-        names = {step: request_names(plan)(step) for step in started}
-        return {step: sagemaker.job_detail(step, name) for step, name in names.items() if name}
+        names = job_names(api.xcom(self.arguments.dag_id, self.result.run_id, "plan"))
+        return {step: sagemaker.job_detail(step, names[step]) for step in started if step in names}
 
     def review(self, api: AirflowApi, sagemaker: SageMaker) -> str:
         """Approve, or say how a person does."""
-        arn = api.xcom(self.arguments.dag_id, self.result.run_id, "register")["model_package_arn"]
+        arn: str = api.xcom(self.arguments.dag_id, self.result.run_id, "register")["model_package_arn"]
         if self.arguments.review == "manual":
             address = f"{self.run_address(sagemaker.where)}/required_actions"
             return reviewer.instructions(sagemaker, self.arguments.model, arn, address)
-        gate = api.xcom(self.arguments.dag_id, self.result.run_id, "quality_gate") or {}
-        return reviewer.approve(sagemaker, arn, gate)
+        return reviewer.approve(sagemaker, arn, api.xcom(self.arguments.dag_id, self.result.run_id, "quality_gate"))
 
     def run_address(self, where: Addresses) -> str:
         """The run's page in Airflow's UI."""
@@ -148,8 +145,8 @@ class Driver:
 
     def raise_unless_well(self) -> None:
         """Raise LaptopError for a run that failed, with the failed task's log, or that stopped before the end."""
-        approval = self.result.approval or {}
-        if approval.get("status") == "Rejected":
+        approval = self.result.approval
+        if approval and approval["status"] == "Rejected":
             version = short_name(self.result.model_package_arn or "")
             raise LaptopError(
                 f"{version} was rejected by {approval['by']}: {approval['reason']}; nothing was deployed."
@@ -161,7 +158,7 @@ class Driver:
             for line in lines:
                 self.console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
             raise LaptopError(f"{failed[0]} failed: {task_logs.reason(lines)}")
-        # Where review asked and another door answered, it is closed.
+        # Where review asked and the decision came by another channel, it is skipped.
         done = {name: {"success", "skipped"} if name == REVIEW_TASK else {"success"} for name in self.result.tasks}
         undone = [name for name, task in self.result.tasks.items() if task["state"] not in done[name]]
         if self.result.state != "success" or undone:
@@ -198,10 +195,10 @@ def give_up_when_interrupted(api: AirflowApi, dag_id: str, run_id: str) -> Itera
 
 
 @contextlib.contextmanager
-def interrupt_spot(where: Addresses, arguments: Arguments) -> Iterator[None]:
+def interrupt_spot(where: Addresses, arguments: RunArguments) -> Iterator[None]:
     """Have Spot take the machine away once, after the first checkpoint of this run's training."""
     address = f"{where.sagemaker}/_local/spot"
-    before = get_json(address) or {"rules": []}
+    before: dict[str, object] = get_json(address) or {"rules": []}
     job = f"{arguments.model.replace('_', '-')}-train-{arguments.period.replace('-', '')}-*"
     rule = {"job": job, "after_checkpoints": 1, "gap_seconds": 1.0, "times": 1}
     put_json(address, {**before, "rules": [rule]})
@@ -229,7 +226,7 @@ def check_configuration(name: str, period: str, asked: str) -> ModelConfig:
     return model
 
 
-def put_json(url: str, body: dict[str, Any]) -> None:
+def put_json(url: str, body: Mapping[str, object]) -> None:
     """PUT to the local SageMaker's own control address."""
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="PUT")  # noqa: S310 (our own)
@@ -242,12 +239,12 @@ def interrupt(signum: int, frame: object) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m include.laptop.run.driver MODEL PERIOD REVIEW`."""
+    """`python -m include.laptop.run MODEL PERIOD REVIEW`."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     console = Console()
     try:
-        chosen = parse(*arguments)
+        chosen = parse_run(*arguments)
         check_configuration(chosen.model, chosen.period, f"PERIOD={chosen.period}")
         lifecycle.check_not_in_use()
     except LaptopError as error:
@@ -256,7 +253,3 @@ def main(arguments: list[str]) -> int:
     LAST_RUN.unlink(missing_ok=True)
     console.print(f"Retraining {chosen.model} on {chosen.period}", highlight=False)
     return Driver(chosen, console).run()
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
+from include.laptop.layout import Addresses
 from include.laptop.stack.clients import client
-from include.laptop.stack.layout import Addresses
+from sagemaker_retraining.outcomes import interruptions, processing_result, savings_percent, training_result
+from sagemaker_retraining.plan.document import PlanDocument
 from sagemaker_retraining.requests.hosting import CHALLENGER
 from sagemaker_retraining.s3_uri import split_s3_uri
 
 JOB_STEPS = {"preprocess": "processing", "train": "training", "evaluate": "processing"}
+
+
+class JobSummary(TypedDict):
+    """A job in last-run.json. Of processing all seconds are billed.
+
+    Seconds are those of one instance: what is paid is `billable_seconds` times `instance_count`.
+    """
+
+    step: str
+    name: str
+    status: str
+    instance_count: int
+    training_seconds: int
+    billable_seconds: int
+    savings_pct: float
+    interruptions: int
+    spot: bool
+
+
+class SampleRow(TypedDict):
+    """A line of an evaluation's sample.jsonl: what to send to the endpoint, and what the evaluation predicted."""
+
+    content_type: str
+    body: str
+    prediction: float
 
 
 @dataclass
@@ -37,7 +63,7 @@ class SageMaker:
         return f"{job['SecondaryStatus']}{times}"
 
     def latest_job(self, step: str, name: str) -> dict[str, Any] | None:
-        """The described job of a step: of its generations (`name`, `name-g2`, …) the last; None when there is none."""
+        """The job of a step as SageMaker describes it: of its generations (`name`, `name-g2`, …) the last, or None."""
         kind = JOB_STEPS[step].capitalize()
         newest = {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 1}
         found = getattr(self.api, f"list_{kind.lower()}_jobs")(NameContains=name, **newest)[f"{kind}JobSummaries"]
@@ -46,6 +72,32 @@ class SageMaker:
         latest = {f"{kind}JobName": found[0][f"{kind}JobName"]}
         described: dict[str, Any] = getattr(self.api, f"describe_{kind.lower()}_job")(**latest)
         return described
+
+    def job_summary(self, step: str, name: str) -> JobSummary | None:
+        """What the job of a step came to; None when it was never started."""
+        job = self.latest_job(step, name)
+        if job is None:
+            return None
+        if JOB_STEPS[step] == "processing":
+            processing = processing_result(job)
+            seconds = billable = round(processing["seconds"] or 0)
+            name, status, count = processing["name"], processing["status"], processing["instance_count"]
+        else:
+            training = training_result(job)
+            seconds = training["training_seconds"] or 0
+            billable = seconds if training["billable_seconds"] is None else training["billable_seconds"]
+            name, status, count = training["name"], training["status"], training["instance_count"]
+        return {
+            "step": step,
+            "name": name,
+            "status": status,
+            "instance_count": count or 1,
+            "training_seconds": seconds,
+            "billable_seconds": billable,
+            "savings_pct": savings_percent(seconds, billable) or 0.0,
+            "interruptions": interruptions(job),
+            "spot": bool(job.get("EnableManagedSpotTraining")),
+        }
 
     def resume_line(self, training_job: str) -> str | None:
         """The line of the training's CloudWatch log that says from where it went on after the interruption."""
@@ -59,7 +111,7 @@ class SageMaker:
         resumed = [line for line in lines if "resum" in line.lower() and "round" in line.lower()]
         return resumed[-1] if resumed else None
 
-    def invoke(self, endpoint: str, row: dict[str, Any], variant: str) -> str:
+    def invoke(self, endpoint: str, row: SampleRow, variant: str) -> str:
         """The endpoint's answer to one row of the sample; a challenger is asked by name."""
         chosen = {"TargetVariant": variant} if variant == CHALLENGER else {}
         runtime = client("sagemaker-runtime", self.where)
@@ -82,23 +134,18 @@ class SageMaker:
         bucket, key = split_s3_uri(uri)
         return bytes(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
 
-    def sample_row(self, uri: str) -> dict[str, Any]:
-        """The first row of a run's sample: what to send, and what the evaluation predicted for it."""
-        row: dict[str, Any] = json.loads(self.read(uri).splitlines()[0])
+    def sample_row(self, uri: str) -> SampleRow:
+        """The first row of a run's sample."""
+        row: SampleRow = json.loads(self.read(uri).splitlines()[0])
         return row
 
 
-def interruptions(job: dict[str, Any]) -> int:
-    """How often Spot took the machine away from a described training job."""
-    return sum(change["Status"] == "Interrupted" for change in job.get("SecondaryStatusTransitions", []))
-
-
-def request_names(plan: dict[str, Any]) -> Callable[[str], str | None]:
-    """Step → name of its job, out of the plan."""
-    keys = {"processing": "ProcessingJobName", "training": "TrainingJobName"}
-
-    def name_of(step: str) -> str | None:
-        request = plan.get(step)
-        return request.get(keys[JOB_STEPS[step]]) if isinstance(request, dict) else None
-
-    return name_of
+def job_names(plan: PlanDocument | None) -> dict[str, str]:
+    """Step → name of its first job; none as long as there is no plan."""
+    if plan is None:
+        return {}
+    return {
+        "preprocess": plan["preprocess"]["ProcessingJobName"],
+        "train": plan["train"]["TrainingJobName"],
+        "evaluate": plan["evaluate"]["ProcessingJobName"],
+    }

@@ -2,23 +2,67 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from botocore.exceptions import ClientError
 
+from include.laptop.layout import LAST_RUN, REPORTS, LaptopError, write_json
 from include.laptop.run import reviewer
-from include.laptop.run.jobs import JOB_STEPS, SageMaker, interruptions, request_names
-from include.laptop.setup.arguments import Arguments
+from include.laptop.run.jobs import JobSummary, SageMaker, job_names
+from include.laptop.run.reviewer import Approval
+from include.laptop.setup.arguments import RunArguments
 from include.laptop.stack.airflow_api import AirflowApi
-from include.laptop.stack.layout import LAST_RUN, REPORTS, LaptopError
+from sagemaker_retraining.gate.types import GateResult
+from sagemaker_retraining.outcomes import ProcessingResult
+from sagemaker_retraining.plan.document import PlanDocument, VerifyConfig
 from sagemaker_retraining.requests.approval import short_name
 
 CAPTURE_SECONDS = 20
 RUN_PREFIX = "make_run__"
+
+
+class TaskSummary(TypedDict):
+    """A task: `state` as Airflow words it, how often it was tried, and the seconds it took."""
+
+    state: str
+    tries: int
+    seconds: float
+
+
+class BothModels(TypedDict):
+    """The metrics of both models, by name; one that was not finite is None, a model that was not scored as well."""
+
+    challenger: dict[str, float | None] | None
+    champion: dict[str, float | None] | None
+
+
+class DeployResult(TypedDict):
+    """Of deploy's XCom what is read here."""
+
+    endpoint: str
+    endpoint_config: str
+    variant: str
+    shadow: bool
+
+
+class EndpointSummary(TypedDict):
+    """The endpoint as it is at the end of the run; `capture_objects` is how many objects data capture wrote."""
+
+    name: str
+    status: str
+    config: str
+    capture_objects: int
+
+
+class Prediction(TypedDict):
+    """One row: what was sent, what the endpoint answered, and what the evaluation computed."""
+
+    input: str
+    online: float
+    offline: float
 
 
 @dataclass
@@ -35,14 +79,14 @@ class Result:
     run_id: str
     state: str = "not started"
     seconds: float = 0.0
-    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    jobs: list[dict[str, Any]] = field(default_factory=list)
-    metrics: dict[str, Any] = field(default_factory=lambda: {"challenger": None, "champion": None})
+    tasks: dict[str, TaskSummary] = field(default_factory=dict)
+    jobs: list[JobSummary] = field(default_factory=list)
+    metrics: BothModels = field(default_factory=lambda: BothModels(challenger=None, champion=None))
     not_compared: str | None = None
     model_package_arn: str | None = None
-    approval: dict[str, Any] | None = None
-    endpoint: dict[str, Any] | None = None
-    prediction: dict[str, Any] | None = None
+    approval: Approval | None = None
+    endpoint: EndpointSummary | None = None
+    prediction: Prediction | None = None
     predictions: str | None = None
     report: str | None = None
     resumed: str | None = None
@@ -52,13 +96,10 @@ class Result:
 
     def write(self) -> None:
         """Replace last-run.json as a whole."""
-        LAST_RUN.parent.mkdir(parents=True, exist_ok=True)
-        draft = LAST_RUN.with_suffix(".tmp")
-        draft.write_text(json.dumps(asdict(self), indent=2) + "\n")
-        draft.replace(LAST_RUN)
+        write_json(LAST_RUN, asdict(self))
 
 
-def new_result(arguments: Arguments) -> Result:
+def new_result(arguments: RunArguments) -> Result:
     """An empty result with a run id that no other run has."""
     moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     run_id = f"{RUN_PREFIX}{arguments.period}__{moment}.{time.time_ns() // 1_000_000 % 1000:03d}"
@@ -75,72 +116,43 @@ def collect(result: Result, api: AirflowApi, sagemaker: SageMaker) -> None:
         if name in tasks
     }
 
-    def returned(task: str) -> dict[str, Any]:
-        value = api.xcom(result.dag_id, result.run_id, task)
-        return value if isinstance(value, dict) else {}
+    def xcom(task: str) -> Any:
+        return api.xcom(result.dag_id, result.run_id, task)
 
-    plan = returned("plan")
-    result.jobs = [job for step in JOB_STEPS if (job := describe_job(sagemaker, step, request_names(plan)(step)))]
-    gate = returned("quality_gate")
-    result.metrics = {"challenger": gate.get("challenger"), "champion": gate.get("champion")}
-    result.not_compared = not_compared(plan, gate)
-    result.model_package_arn = returned("register").get("model_package_arn")
-    if result.model_package_arn:
-        result.approval = reviewer.decision(sagemaker, result.model_package_arn)
+    plan: PlanDocument | None = xcom("plan")
+    gate: GateResult | None = xcom("quality_gate")
+    result.jobs = [job for step, name in job_names(plan).items() if (job := sagemaker.job_summary(step, name))]
+    if gate:
+        result.metrics = {"challenger": gate["challenger"], "champion": gate["champion"]}
+        result.not_compared = not_compared(plan, gate)
+    if registered := xcom("register"):
+        result.model_package_arn = registered["model_package_arn"]
+        result.approval = reviewer.approval(sagemaker, registered["model_package_arn"])
     if training := next((job for job in result.jobs if job["step"] == "train"), None):
         result.resumed = sagemaker.resume_line(training["name"])
-    outputs = returned("evaluate").get("outputs", {})
+    evaluated: ProcessingResult | None = xcom("evaluate")
+    outputs = evaluated["outputs"] if evaluated else {}
     result.report = save_report(result, sagemaker, outputs)
-    result.predictions = returned("transform").get("output")
-    if deployed := returned("deploy"):
+    if transformed := xcom("transform"):
+        result.predictions = transformed["output"]
+    if plan and (deployed := xcom("deploy")):
         if answers_at_once(plan["verify"], deployed):
             result.prediction = predict(sagemaker, plan["verify"], outputs, deployed["variant"])
-        result.endpoint = describe_endpoint(sagemaker, deployed)
+        result.endpoint = endpoint_summary(sagemaker, deployed)
 
 
-def not_compared(plan: dict[str, Any], gate: dict[str, Any]) -> str | None:
+def not_compared(plan: PlanDocument | None, gate: GateResult) -> str | None:
     """`flight-delay/7: it could not be scored: …`; None where there was no champion, or it was compared with."""
-    why, champion = gate.get("not_compared"), plan.get("quality_gate", {}).get("champion")
+    why, champion = gate["not_compared"], plan["quality_gate"]["champion"] if plan else None
     return f"{short_name(champion)}: {why}" if why and champion else why
 
 
-def describe_job(sagemaker: SageMaker, step: str, name: str | None) -> dict[str, Any] | None:
-    """A job's line in last-run.json, None when it was never started. Of processing all seconds are billed.
-
-    Seconds are those of one instance: what is paid is `billable_seconds` times `instance_count`.
-    """
-    job = sagemaker.latest_job(step, name) if name else None
-    if job is None:
-        return None
-    if JOB_STEPS[step] == "processing":
-        name, status = job["ProcessingJobName"], job["ProcessingJobStatus"]
-        start, end = job.get("ProcessingStartTime"), job.get("ProcessingEndTime")
-        seconds = billable = round((end - start).total_seconds()) if start and end else 0
-        cluster = job["ProcessingResources"]["ClusterConfig"]
-    else:
-        name, status = job["TrainingJobName"], job["TrainingJobStatus"]
-        seconds = job.get("TrainingTimeInSeconds", 0)
-        billable = job.get("BillableTimeInSeconds", seconds)
-        cluster = job["ResourceConfig"]
-    return {
-        "step": step,
-        "name": name,
-        "status": status,
-        "instance_count": cluster["InstanceCount"],
-        "training_seconds": seconds,
-        "billable_seconds": billable,
-        "savings_pct": round(100 * (1 - billable / seconds), 1) if seconds else 0.0,
-        "interruptions": interruptions(job),
-        "spot": bool(job.get("EnableManagedSpotTraining")),
-    }
-
-
-def answers_at_once(verify: dict[str, Any], deployed: dict[str, Any]) -> bool:
+def answers_at_once(verify: VerifyConfig, deployed: DeployResult) -> bool:
     """Whether the new version can be asked: a shadow answers nobody, an asynchronous endpoint later and through S3."""
     return not deployed["shadow"] and "asynchronous_uri" not in verify
 
 
-def predict(sagemaker: SageMaker, verify: dict[str, Any], outputs: dict[str, str], variant: str) -> dict[str, Any]:
+def predict(sagemaker: SageMaker, verify: VerifyConfig, outputs: dict[str, str], variant: str) -> Prediction:
     """Ask the endpoint about a real row and compare with what the evaluation computed for it.
 
     Raises LaptopError when they differ by more than the model's tolerance.
@@ -152,7 +164,7 @@ def predict(sagemaker: SageMaker, verify: dict[str, Any], outputs: dict[str, str
     return {"input": row["body"], "online": online, "offline": row["prediction"]}
 
 
-def describe_endpoint(sagemaker: SageMaker, deployed: dict[str, Any]) -> dict[str, Any]:
+def endpoint_summary(sagemaker: SageMaker, deployed: DeployResult) -> EndpointSummary:
     """The endpoint as it is now. Raises LaptopError unless it serves the wanted config, and captures if it should."""
     name = deployed["endpoint"]
     endpoint = sagemaker.api.describe_endpoint(EndpointName=name)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
 
 from rich.console import Console
 
+from include.laptop.layout import LAST_RUN
+from include.laptop.run.jobs import JobSummary
 from include.laptop.run.result import Result
-from include.laptop.stack.layout import LAST_RUN
 
 
 def print_summary(console: Console, result: Result) -> None:
@@ -59,13 +59,13 @@ def champion_text(result: Result) -> str:
     return metrics_text(champion) if champion else "none to compare with"
 
 
-def metrics_text(metrics: dict[str, Any]) -> str:
+def metrics_text(metrics: dict[str, float | None]) -> str:
     """`auc 0.6712, accuracy 0.8123`: the first four; all are in the report. None is a metric that was not finite."""
-    shown = list(metrics.items())[:4]
-    return ", ".join(f"{name} nan" if value is None else f"{name} {value:.4f}" for name, value in shown)
+    first = list(metrics.items())[:4]
+    return ", ".join(f"{name} nan" if value is None else f"{name} {value:.4f}" for name, value in first)
 
 
-def spot_line(job: dict[str, Any]) -> tuple[str, str]:
+def spot_line(job: JobSummary) -> tuple[str, str]:
     """What Spot did to the training and what it saved, or that it was left."""
     count = job["instance_count"]
     training = f"{job['training_seconds']} s of training on {count} instance{'s' if count > 1 else ''}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from include.laptop.stack.layout import AIRFLOW_HOME
+from include.laptop.layout import AIRFLOW_HOME
 
 
 def last_lines(dag_id: str, run_id: str, task_id: str, count: int = 12) -> list[str]:

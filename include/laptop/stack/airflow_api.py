@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import httpx
 
@@ -14,6 +15,16 @@ LOCKED_TRIES, LOCKED_PAUSE_SECONDS = 20, 0.5
 """How often a request is sent that SQLite was too busy for, and what lies between two of them."""
 
 FINISHED = {"success", "failed", "upstream_failed", "skipped", "removed"}
+
+
+class BackfillRequest(TypedDict):
+    """Airflow's BackfillPostBody, of what it can hold what is used here; dates are ISO 8601."""
+
+    dag_id: str
+    from_date: str
+    to_date: str
+    reprocess_behavior: Literal["none", "failed", "completed"]
+    max_active_runs: int
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,7 @@ class AirflowApi:
         self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def get(self, path: str, **parameters: Any) -> Any:
-        """GET under /api/v2; None when it does not exist."""
+        """GET under /api/v2: Airflow's JSON as it is; None when it does not exist."""
         answer = self._http.get(f"/api/v2/{path}", params=parameters)
         if answer.status_code == 404:
             return None
@@ -79,8 +90,8 @@ class AirflowApi:
         """Let no further run or task of it start."""
         self._set("PATCH", f"dags/{dag_id}", {"is_paused": True})
 
-    def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
-        """Start a run by hand, with no logical date, as the UI's form does when the date is left out."""
+    def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, object]) -> None:
+        """Start a run by hand with these parameters; without a logical date, as the UI's form does if left empty."""
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
         self._http.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body).raise_for_status()
 
@@ -105,41 +116,37 @@ class AirflowApi:
             if len(found) >= page["total_entries"]:
                 return found
 
-    def backfill_months(self, body: dict[str, Any]) -> list[str]:
+    def backfill_months(self, body: BackfillRequest) -> list[str]:
         """The months (YYYY-MM) for which Airflow would start a run if this backfill were created; its dry run."""
         planned = self._backfill("backfills/dry_run", body)["backfills"]
         return [str(item["logical_date"])[:7] for item in planned]
 
-    def create_backfill(self, body: dict[str, Any]) -> int:
+    def create_backfill(self, body: BackfillRequest) -> int:
         """Have Airflow create a backfill and all its runs; the id. 409 when the DAG has one that is not over."""
         return int(self._backfill("backfills", body)["id"])
 
-    def _backfill(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def _backfill(self, path: str, body: BackfillRequest) -> Any:
         """POST, again while Airflow answers 503: it wants the database for itself, which on SQLite takes luck."""
-        for attempt in range(LOCKED_TRIES):
-            if attempt:
-                time.sleep(LOCKED_PAUSE_SECONDS)
-            answer = self._http.post(f"/api/v2/{path}", json=body)
-            if answer.status_code != 503:
-                break
-        answer.raise_for_status()
-        made: dict[str, Any] = answer.json()
-        return made
+        return self._repeat("POST", path, body, busy=range(503, 504)).raise_for_status().json()
 
-    def _set(self, method: str, path: str, body: dict[str, Any] | None, fine: int | None = None) -> int:
+    def _set(self, method: str, path: str, body: Mapping[str, object] | None, fine: int | None = None) -> int:
         """A change that may be sent twice: again while Airflow's own error (5xx) says that SQLite was busy.
 
         The answer's status, which is a good one or `fine`.
         """
+        answer = self._repeat(method, path, body, busy=range(500, 600))
+        if answer.status_code != fine:
+            answer.raise_for_status()
+        return answer.status_code
+
+    def _repeat(self, method: str, path: str, body: Mapping[str, object] | None, busy: range) -> httpx.Response:
         for attempt in range(LOCKED_TRIES):
             if attempt:
                 time.sleep(LOCKED_PAUSE_SECONDS)
             answer = self._http.request(method, f"/api/v2/{path}", json=body)
-            if answer.status_code < 500:
+            if answer.status_code not in busy:
                 break
-        if answer.status_code != fine:
-            answer.raise_for_status()
-        return answer.status_code
+        return answer
 
     def active_backfills(self, dag_id: str) -> list[int]:
         """Ids of the DAG's backfills that are not over; Airflow allows one."""
@@ -161,15 +168,11 @@ class AirflowApi:
     def task_order(self, dag_id: str) -> list[str]:
         """Task ids, each after those it depends on."""
         following = {task["task_id"]: task["downstream_task_ids"] for task in self.get(f"dags/{dag_id}/tasks")["tasks"]}
-        waiting = {task: sum(task in after for after in following.values()) for task in following}
         order: list[str] = []
-        while waiting:
-            ready = [task for task, count in waiting.items() if count == 0]
-            order += ready
-            for task in ready:
-                del waiting[task]
-                for after in following[task]:
-                    waiting[after] -= 1
+        while len(order) < len(following):
+            waiting = [task for task in following if task not in order]
+            blocked = {after for task in waiting for after in following[task]}
+            order += [task for task in waiting if task not in blocked]
         return order
 
     def tasks(self, dag_id: str, run_id: str) -> dict[str, Task]:
@@ -189,7 +192,7 @@ class AirflowApi:
         self._http.close()
 
 
-def task_from(item: dict[str, Any]) -> Task:
+def task_from(item: Mapping[str, Any]) -> Task:
     """A Task of a taskInstances item."""
     return Task(
         id=item["task_id"],
@@ -200,7 +203,7 @@ def task_from(item: dict[str, Any]) -> Task:
     )
 
 
-def run_from(item: dict[str, Any]) -> Run:
+def run_from(item: Mapping[str, Any]) -> Run:
     """A Run of a dagRuns item; a run that has not ended has taken 0 seconds."""
     month = (item["data_interval_start"] or item["logical_date"])[:7]
     return Run(item["dag_run_id"], item["run_type"], item["state"], month, round(item["duration"] or 0.0, 1))

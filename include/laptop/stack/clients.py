@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from include.laptop.stack.layout import REGION, Addresses
+from include.laptop.layout import REGION, Addresses
 
 
 def client(service: str, where: Addresses) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from include.laptop.stack.layout import HOST, JOBS_PYTHON, LOCAL, Addresses
+from include.laptop.layout import HOST, JOBS_PYTHON, LOCAL, Addresses
 
 SAGEMAKER = "local SageMaker"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))

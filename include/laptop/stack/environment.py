@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 
-from include.laptop.stack.layout import AIRFLOW_HOME, HOST, LOCAL, REGION, ROOT, Addresses
+from include.laptop.layout import AIRFLOW_HOME, HOST, LOCAL, REGION, ROOT, Addresses
 
 MARKER = "RETRAINING_STACK"
 """Every process of the stack carries this variable; its value is the `.local` folder the stack belongs to."""

@@ -6,20 +6,18 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import psutil
 
-from include.laptop.run.reviewer import command
+from include.laptop.layout import LOGS, ROOT, STACK_FILE, Addresses, LaptopError, addresses, hold_folder
 from include.laptop.stack import seeds
 from include.laptop.stack.components import SAGEMAKER
-from include.laptop.stack.environment import USERS
-from include.laptop.stack.layout import LOGS, REGION, ROOT, STACK_FILE, Addresses, LaptopError, addresses, hold_folder
 from include.laptop.stack.ports import check_ports
 from include.laptop.stack.processes import kill, log_tail, marked_processes
+from include.laptop.stack.stack_file import running_stack
+from include.laptop.stack.supervisor import Message
 
 STOP_SECONDS = 45
 Say = Callable[[str, float], None]
@@ -45,16 +43,6 @@ class Stack:
             self.supervisor.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             kill(marked_processes())
-
-
-def running_stack() -> dict[str, Any] | None:
-    """What `.local/stack.json` says, when its supervisor is alive."""
-    try:
-        description: dict[str, Any] = json.loads(STACK_FILE.read_text())
-        supervisor = psutil.Process(description["supervisor"])
-    except (OSError, ValueError, psutil.NoSuchProcess):
-        return None
-    return description if "include.laptop.stack.supervisor" in supervisor.cmdline() else None
 
 
 def check_not_in_use() -> None:
@@ -122,7 +110,7 @@ def follow(supervisor: subprocess.Popen[str], when_sagemaker_is_ready: Callable[
     """Read what the supervisor says until all is up. Raises LaptopError with its reason when it fails."""
     assert supervisor.stdout is not None  # noqa: S101 (Popen was given PIPE)
     for line in supervisor.stdout:
-        message = json.loads(line)
+        message: Message = json.loads(line)
         if "failed" in message:
             raise LaptopError(message["failed"])
         if "up" in message:
@@ -144,65 +132,3 @@ def stop_running() -> bool:
     kill(left)
     STACK_FILE.unlink(missing_ok=True)
     return bool(description or left)
-
-
-def up() -> None:
-    """`make up`: start in the background and say where; a second call says that it is up already."""
-    description = running_stack()
-    if description is not None:
-        sys.stdout.write(f"It is up already.\n{welcome(description['airflow'], description['sagemaker'])}")
-        return
-    started = time.monotonic()
-
-    def say(name: str, seconds: float) -> None:
-        sys.stdout.write(f"  {name} is ready after {seconds:.1f} s\n")
-        sys.stdout.flush()
-
-    stack = start(seeds.models_with_data(), say, detached=True)
-    sys.stdout.write(f"Up after {time.monotonic() - started:.0f} s.\n")
-    sys.stdout.write(welcome(stack.where.airflow, stack.where.sagemaker))
-
-
-def welcome(airflow: str, sagemaker: str) -> str:
-    """Addresses and logins."""
-    logins = ", ".join(f"{name}/{name} ({role})" for name, role in USERS.items())
-    return (
-        f"Airflow          {airflow}   user/password: {logins}\n"
-        f"local SageMaker  {sagemaker}   its jobs: {sagemaker}/_local/jobs\n"
-        f"AWS CLI          {aws_cli(sagemaker)} sagemaker list-training-jobs\n"
-        f"Decisions        Required Actions in Airflow, or {command(sagemaker)} status <model> (approve, reject)\n"
-        f"Logs in {LOGS}; make down stops it.\n"
-    )
-
-
-def aws_cli(sagemaker: str) -> str:
-    """The AWS CLI pointed at the local SageMaker; any credentials will do."""
-    variables = {
-        "AWS_ENDPOINT_URL": sagemaker,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
-    }
-    return " ".join(["env", *(f"{name}={value}" for name, value in variables.items()), "aws"])
-
-
-def down() -> None:
-    """`make down`."""
-    sys.stdout.write("Stopped.\n" if stop_running() else "Nothing was running.\n")
-
-
-def main(arguments: list[str]) -> int:
-    """`python -m include.laptop.stack.lifecycle {up,down}`."""
-    try:
-        {"up": up, "down": down}[arguments[0]]()
-    except LaptopError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.status
-    except KeyboardInterrupt:
-        stop_running()
-        return 130
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

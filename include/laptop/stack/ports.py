@@ -8,7 +8,7 @@ import socket
 
 import psutil
 
-from include.laptop.stack.layout import HOST, Addresses, LaptopError
+from include.laptop.layout import HOST, Addresses, LaptopError
 
 
 def check_ports(addresses: Addresses) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import psutil
 
+from include.laptop.layout import LOCAL, LOGS, ROOT
 from include.laptop.stack.components import Component
 from include.laptop.stack.environment import MARKER
-from include.laptop.stack.layout import LOCAL, LOGS, ROOT
 
 PR_SET_PDEATHSIG = 1
 STARTER = "RETRAINING_STARTER"

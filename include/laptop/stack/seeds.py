@@ -13,8 +13,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from include.laptop.layout import JOBS_PYTHON, MODELS, ROOT, Addresses, LaptopError, addresses
 from include.laptop.stack.clients import client
-from include.laptop.stack.layout import JOBS_PYTHON, MODELS, ROOT, Addresses, LaptopError, addresses
 from sagemaker_retraining.config import ConfigError, load_environment, load_model
 from sagemaker_retraining.plan import raw_uri
 from sagemaker_retraining.s3_uri import split_s3_uri

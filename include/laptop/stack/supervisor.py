@@ -2,8 +2,7 @@
 
 `python -m include.laptop.stack.supervisor` is a child of `make run`: it stops when its standard input closes, which
 the kernel does when the driver ends in whatever way. With `--detached` (`make up`) it stops on SIGTERM.
-On standard output it says one JSON object per line: `{"ready": <component>, "seconds": …}` for each component,
-`{"up": true}` when all are well, or `{"failed": <why>}`.
+On standard output it writes one JSON object per line, a Message.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ import subprocess
 import sys
 import time
 from importlib.metadata import version
-from typing import Any
+from typing import TypedDict
 
+from include.laptop.layout import AIRFLOW_HOME, LOGS, STACK_FILE, Addresses, LaptopError, addresses, hold_folder
 from include.laptop.stack.components import (
     Component,
     airflow,
@@ -27,11 +27,20 @@ from include.laptop.stack.components import (
     sagemaker_component,
 )
 from include.laptop.stack.environment import process_environment, write_passwords
-from include.laptop.stack.layout import AIRFLOW_HOME, LOGS, STACK_FILE, Addresses, LaptopError, addresses, hold_folder
 from include.laptop.stack.processes import log_tail, start, stop
+from include.laptop.stack.stack_file import write_stack_file
 
 START_SECONDS = 180
 LOOK_EVERY = 0.2
+
+
+class Message(TypedDict, total=False):
+    """A line of the supervisor: a component is `ready` after so many `seconds`, all are `up`, or why it `failed`."""
+
+    ready: str
+    seconds: float
+    up: bool
+    failed: str
 
 
 class StopRequested(Exception):
@@ -112,22 +121,7 @@ class Supervisor:
                 )
 
 
-def write_stack_file(where: Addresses, *, detached: bool) -> None:
-    """Tell others what runs here, as a whole or not at all."""
-    description = {
-        "supervisor": os.getpid(),
-        "detached": detached,
-        "airflow": where.airflow,
-        "sagemaker": where.sagemaker,
-        "airflow_port": where.airflow_port,
-        "sagemaker_port": where.sagemaker_port,
-    }
-    draft = STACK_FILE.with_suffix(".tmp")
-    draft.write_text(json.dumps(description, indent=2))
-    draft.replace(STACK_FILE)
-
-
-def say(message: dict[str, Any]) -> None:
+def say(message: Message) -> None:
     """One line for whoever started the supervisor, if there still is anyone."""
     with contextlib.suppress(OSError):
         sys.stdout.write(json.dumps(message) + "\n")

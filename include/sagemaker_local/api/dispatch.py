@@ -11,12 +11,11 @@ from typing import Any
 import botocore.session
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 
-from include.sagemaker_local import operations  # noqa: F401  (registers every operation)
 from include.sagemaker_local.api.validation import validate
-from include.sagemaker_local.context import OPERATIONS, Context
 from include.sagemaker_local.errors import AwsError, unsupported_operation
 from include.sagemaker_local.http.errors import error_reply
-from include.sagemaker_local.http.wsgi import Reply
+from include.sagemaker_local.http.types import Reply
+from include.sagemaker_local.operations.table import OPERATIONS, OperationContext, Response
 
 log = logging.getLogger(__name__)
 TARGET = "SageMaker."
@@ -28,7 +27,7 @@ def service_model() -> ServiceModel:
     return botocore.session.get_session().get_service_model("sagemaker")
 
 
-def answer(context: Context, operation: str, body: bytes) -> Reply:
+def answer(context: OperationContext, operation: str, body: bytes) -> Reply:
     """The HTTP reply to one call. Never raises: what goes wrong is an error reply, and logged if it is our fault."""
     try:
         response = _perform(context, operation, body)
@@ -40,7 +39,7 @@ def answer(context: Context, operation: str, body: bytes) -> Reply:
     return _reply(200, response)
 
 
-def _perform(context: Context, operation: str, body: bytes) -> dict[str, Any]:
+def _perform(context: OperationContext, operation: str, body: bytes) -> Response:
     model = _operation_model(operation)
     request = _parsed(body, model)
     function = OPERATIONS.get(operation)
@@ -97,6 +96,6 @@ def internal_failure() -> AwsError:
     return AwsError("InternalFailure", message, status=500)
 
 
-def _reply(status: int, content: dict[str, Any]) -> Reply:
+def _reply(status: int, content: Response) -> Reply:
     headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", str(uuid.uuid4()))]
     return status, headers, json.dumps(content).encode()

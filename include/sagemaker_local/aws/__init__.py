@@ -1,1 +1,1 @@
-"""Every other AWS service: moto, with what it lacks answered in front of it, and its state kept on disk."""
+"""Every other AWS service: moto, with overrides for what it lacks, and with its state on disk."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,14 @@ from moto.events.utils import EventTemplateParser
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from include.sagemaker_local.aws.errors import failed, refused
-from include.sagemaker_local.aws.overrides.bucket_policy import ask_policies_here, check_bucket_policy
+from include.sagemaker_local.aws.overrides.bucket_policy import check_bucket_policy, use_own_policy_evaluation
 from include.sagemaker_local.aws.overrides.object_bodies import is_object_body, store_body
-from include.sagemaker_local.aws.persistence.state import KEPT, MotoState
+from include.sagemaker_local.aws.overrides.table import Override
+from include.sagemaker_local.aws.persistence.state import PERSISTED, MotoState
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.http.errors import error_in_protocol
-from include.sagemaker_local.http.wsgi import Environ, Reply, call, operation_of
+from include.sagemaker_local.http.types import Environ, Reply
+from include.sagemaker_local.http.wsgi import call, operation_of
 
 log = logging.getLogger(__name__)
 _EVENT = EventTemplateParser.DEFAULT_EVENT_INPUT_TEMPLATE
@@ -26,9 +27,8 @@ _EVENT_WITH_ACCOUNT = _EVENT.replace('"region"', '"account": "<account>", "regio
 LONG_POLL = "ReceiveMessage"
 """Of SQS: waits up to 20 s for what another request brings."""
 _NETWORK = re.compile(r"Vpc|Subnet|SecurityGroup|Route|Gateway|NetworkInterface|Address|AvailabilityZone|Region|Tags")
-"""What is kept of EC2: networks. A machine that only looks as if it ran would help nobody."""
+"""The operations of EC2 that are offered: networks. A machine that only looks as if it ran would help nobody."""
 _READS = re.compile(r"(Get|List|Describe|Filter|BatchGet|Test)")
-Front = Callable[[Environ, Callable[[Environ], Reply]], Reply]
 
 
 class MotoApp:
@@ -41,13 +41,13 @@ class MotoApp:
     def __init__(self, directory: Path, account: str) -> None:
         EventTemplateParser.DEFAULT_EVENT_INPUT_TEMPLATE = _EVENT_WITH_ACCOUNT  # moto delivers events without it
         self._app = DomainDispatcherApplication(_create_backend_app)
-        ask_policies_here()
+        use_own_policy_evaluation()
         self._account = account
         self._turn = threading.RLock()
         self._state = MotoState(directory)
         self._state.load()
-        self.fronts: dict[tuple[str, str], Front] = {}
-        """What answers an operation of a service (as it signs) in front of moto, which it may run."""
+        self.overrides: dict[tuple[str, str], Override] = {}
+        """By a service's signing name and an operation: what answers instead of moto."""
 
     def answer(self, environ: Environ, service: str) -> Reply:
         """The reply of moto; what moto does not implement is an error that boto3 does not retry.
@@ -55,8 +55,8 @@ class MotoApp:
         The reply's body may be a `Content`, whose bytes are on disk.
         """
         try:
-            if front := self._front(environ, service):
-                return front(environ, lambda changed: self._run(changed, service))
+            if override := self._override(environ, service):
+                return override(environ, lambda changed: self._run(changed, service))
             check_bucket_policy(environ, service, self._account)
             if is_object_body(environ, service):
                 store_body(environ, self._state.bodies)
@@ -65,18 +65,17 @@ class MotoApp:
             return error_in_protocol(environ, service, self._explained(error, environ, service))
 
     def _explained(self, error: Exception, environ: Environ, service: str) -> AwsError:
-        """What the caller is told of an exception; what may be our doing is logged."""
-        told = refused(error, service)
-        if told is None:
+        """The error that the caller gets for an exception; what may be a mistake of ours is logged."""
+        answer = refused(error, service)
+        if answer is None:
             log.error("%s: %s %s failed", service, environ["REQUEST_METHOD"], environ["PATH_INFO"], exc_info=error)
-            told = failed(error, service, self._state.directory)
-        return told
+            answer = failed(error, service, self._state.directory)
+        return answer
 
-    def _front(self, environ: Environ, service: str) -> Front | None:
-        """What answers in front of moto."""
-        if all(service != in_front for in_front, _ in self.fronts):
+    def _override(self, environ: Environ, service: str) -> Override | None:
+        if all(service != overridden for overridden, _ in self.overrides):
             return None
-        return self.fronts.get((service, operation_of(environ)))
+        return self.overrides.get((service, operation_of(environ)))
 
     def _run(self, environ: Environ, service: str) -> Reply:
         operation, changing = _operation(environ, service), _may_change(environ)
@@ -87,14 +86,14 @@ class MotoApp:
             with self._turn:
                 self._state.begin(changing=True)
                 self._state.use("sqs")
-                self._state.keep(service, operation)
+                self._state.save(service, operation)
             return reply
         with self._turn:
             self._state.begin(changing=changing)
             try:
                 return call(self._app, environ)
             finally:
-                self._state.keep(service, operation)
+                self._state.save(service, operation)
 
     def close(self) -> None:
         """Close the files of the state; everything is in them."""
@@ -103,8 +102,8 @@ class MotoApp:
 
 
 def _create_backend_app(service: Any) -> Any:
-    """moto's application of a service, if its state is kept."""
-    if service not in KEPT:
+    """moto's application of a service, if its state is written to disk."""
+    if service not in PERSISTED:
         raise NotImplementedError(f"the service {service}, whose state would not be kept,")
     return create_backend_app(service)
 

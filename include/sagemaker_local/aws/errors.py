@@ -1,4 +1,4 @@
-"""What a caller of moto is told when moto raises instead of answering: errors that are worth a retry, or are not."""
+"""The error that a caller gets when moto raises an exception: whether it is worth a retry."""
 
 from __future__ import annotations
 

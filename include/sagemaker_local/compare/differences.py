@@ -1,6 +1,6 @@
 """Where two answers to the same request differ: members, types, states, error codes, and texts that programs read.
 
-What is of no account is left out: times, numbers, ids, ARNs, addresses, and the texts of other members.
+What says nothing is left out: times, numbers, ids, ARNs, addresses, and the texts of other members.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 
 import botocore.session
 from botocore.model import ListShape, MapShape, Shape, StructureShape
+
+from include.aws_smoke.recording import Answer, Call, CallError, Outcome, RecordedCall
 
 TEXTS = frozenset({"FailureReason", "StatusMessage", "ExitMessage", "Body", "ContentType"})
 _VOLATILE = (
@@ -25,15 +27,15 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d.*")
 _ONLY_ERRORS = frozenset({"PutObject"})
 
 
-def differences(line: Mapping[str, Any], ours: Mapping[str, Any]) -> Iterator[str]:
+def differences(line: RecordedCall, ours: Outcome) -> Iterator[str]:
     """One sentence for each difference between a recorded line and the one that it would be here."""
     theirs_error, our_error = line.get("error"), ours.get("error")
     if theirs_error and our_error:
         yield from _errors(theirs_error, our_error)
     elif theirs_error:
-        yield f"AWS refuses it ({_spoken(theirs_error)}); here it is accepted"
+        yield f"AWS refuses it ({_as_text(theirs_error)}); here it is accepted"
     elif our_error:
-        yield f"AWS accepts it; here it is refused ({_spoken(our_error)})"
+        yield f"AWS accepts it; here it is refused ({_as_text(our_error)})"
     elif line["operation"] not in _ONLY_ERRORS:
         yield from _answers(line, line["answers"], ours["answers"])
 
@@ -45,20 +47,21 @@ def plain(text: str) -> str:
     return text.strip()
 
 
-def _errors(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> Iterator[str]:
-    for what in ("code", "status"):
-        if theirs[what] != ours[what]:
-            yield f"error {what}: AWS {theirs[what]}, here {ours[what]}"
+def _errors(theirs: CallError, ours: CallError) -> Iterator[str]:
+    if theirs["code"] != ours["code"]:
+        yield f"error code: AWS {theirs['code']}, here {ours['code']}"
+    if theirs["status"] != ours["status"]:
+        yield f"error status: AWS {theirs['status']}, here {ours['status']}"
     if plain(theirs["message"]) != plain(ours["message"]):
         yield f"error text: AWS {theirs['message']!r}, here {ours['message']!r}"
 
 
-def _answers(line: Mapping[str, Any], theirs: list[Any], ours: list[Any]) -> Iterator[str]:
-    if status := line.get("wait"):
+def _answers(call: Call, theirs: list[Answer], ours: list[Answer]) -> Iterator[str]:
+    if status := call.get("wait"):
         seen = [[answer.get(status) for answer in answers] for answers in (theirs, ours)]
         if min(map(len, seen)) > 1:  # of one that was at rest at the first look, the way there was not seen
             yield from _sequence(status, *seen)
-    yield from _walk(theirs[-1], ours[-1], _output_shape(line["service"], line["operation"]), "")
+    yield from _walk(theirs[-1], ours[-1], _output_shape(call["service"], call["operation"]), "")
 
 
 def _walk(theirs: Any, ours: Any, shape: Shape | None, path: str) -> Iterator[str]:
@@ -72,7 +75,7 @@ def _walk(theirs: Any, ours: Any, shape: Shape | None, path: str) -> Iterator[st
         yield from _values(theirs, ours, shape, path)
 
 
-def _members(theirs: Mapping[str, Any], ours: Mapping[str, Any], shape: Shape | None, path: str) -> Iterator[str]:
+def _members(theirs: Mapping[str, object], ours: Mapping[str, object], shape: Shape | None, path: str) -> Iterator[str]:
     prefix = f"{path}." if path else ""
     for name, value in theirs.items():
         if name in ours:
@@ -83,7 +86,7 @@ def _members(theirs: Mapping[str, Any], ours: Mapping[str, Any], shape: Shape | 
 
 
 def _items(theirs: list[Any], ours: list[Any], shape: Shape | None, path: str) -> Iterator[str]:
-    """Items of the same state are compared; without states, those of the same place."""
+    """Items of the same state are compared; without states, those of the same position."""
     member = shape.member if isinstance(shape, ListShape) else None
     if all(isinstance(item, dict) and "Status" in item for item in (*theirs, *ours)):
         yield from _sequence(path, [item["Status"] for item in theirs], [item["Status"] for item in ours])
@@ -106,7 +109,7 @@ def _values(theirs: Any, ours: Any, shape: Shape | None, path: str) -> Iterator[
 
 
 def _sequence(what: str, theirs: list[Any], ours: list[Any]) -> Iterator[str]:
-    """States in their order, each said once while it lasts."""
+    """States in their order, each once while it lasts."""
     lasting = [
         [state for index, state in enumerate(states) if not index or state != states[index - 1]]
         for states in (theirs, ours)
@@ -122,7 +125,7 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "nothing")
 
 
-def _spoken(error: Mapping[str, Any]) -> str:
+def _as_text(error: CallError) -> str:
     return f"{error['code']}: {error['message']}"
 
 

@@ -10,27 +10,27 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from include.aws_smoke.recorder import FORMAT, answer_of, as_json, error_of, states
+from include.aws_smoke.recorder import answer_of, as_json, error_of, states
+from include.aws_smoke.recording import FORMAT, About, Answer, Call, Outcome, RecordedCall, Request
 from include.aws_smoke.redact import BUCKET
 
 REGION = "us-east-1"
 _START_SECONDS, _WAIT_SECONDS = 60.0, 300.0
-Line = Mapping[str, Any]
 
 
 class RecordingError(Exception):
     """The file is not a recording; the message says why."""
 
 
-def read(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def read(file: Path) -> tuple[About, list[RecordedCall]]:
     """What the recording says of itself, and its lines. Raises RecordingError."""
     try:
         about, *lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
@@ -38,7 +38,7 @@ def read(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         raise RecordingError(f"{file} is not a recording of make aws-smoke: {error}") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise RecordingError(f"{file} is not a recording of make aws-smoke: its first line has no format {FORMAT}")
-    return about, lines
+    return cast("About", about), lines
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def local_sagemaker(python: Path) -> Iterator[str]:
             process.wait()
 
 
-def replay(about: Line, lines: list[dict[str, Any]], url: str) -> Iterator[tuple[Line, dict[str, Any]]]:
+def replay(about: About, lines: list[RecordedCall], url: str) -> Iterator[tuple[RecordedCall, Outcome]]:
     """Each line of the recording beside the line that it would be here."""
     import boto3
 
@@ -88,15 +88,15 @@ def restored(value: Any, region: str) -> Any:
     return value
 
 
-def _ours(client: Any, line: Line, request: dict[str, Any]) -> dict[str, Any]:
-    operation = line["operation"]
+def _ours(client: Any, call: Call, request: Request) -> Outcome:
+    operation = call["operation"]
 
-    def send(_service: str, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    def send(_service: str, name: str, body: Request) -> Answer:
         return answer_of(client, name, body)
 
     try:
-        if "wait" in line:
-            return {"answers": as_json(states(send, operation, request, line["wait"], _WAIT_SECONDS))}
+        if "wait" in call:
+            return {"answers": as_json(states(send, operation, request, call["wait"], _WAIT_SECONDS))}
         return {"answers": as_json([answer_of(client, operation, request)])}
     except ClientError as error:
         return {"error": error_of(error)}

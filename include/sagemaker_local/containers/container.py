@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from include.sagemaker_local.containers import isolation
+from include.sagemaker_local.context import Settings
 
 
 class Container:
@@ -70,3 +71,22 @@ class Container:
         with contextlib.suppress(OSError):
             self._orders.close()
         self._on_exit()
+
+
+def aws_environment(settings: Settings, *, isolated: bool) -> dict[str, str]:
+    """This server as AWS, for a container; an isolated one has no credentials, as on AWS.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/mkt-algo-model-internet-free.html
+    """
+    reach = {
+        "AWS_ENDPOINT_URL": settings.url,
+        "S3_ENDPOINT_URL": settings.url,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+    }
+    return {
+        "AWS_REGION": settings.region,
+        "AWS_DEFAULT_REGION": settings.region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        **({} if isolated else reach),
+    }

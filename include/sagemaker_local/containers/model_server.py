@@ -1,17 +1,20 @@
-"""The running container of one variant: its start, its health, requests to it, and its end."""
+"""A model behind HTTP: its container's environment and start, its health, requests to it, and its end."""
 
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import NotRequired, Protocol, TypedDict
 
-from include.sagemaker_local.containers.container import Container
+from include.sagemaker_local.containers import isolation
+from include.sagemaker_local.containers.container import Container, aws_environment
 from include.sagemaker_local.containers.logs import LogStream
+from include.sagemaker_local.context import Context, Settings
 
 PING_SECONDS = 2
 PING_EVERY_SECONDS = 0.03
@@ -20,10 +23,22 @@ TERM_SECONDS = 30
 KILL_SECONDS = 10
 RESTART_SECONDS = 1.0
 
-Launch = Callable[[Callable[[str], None], Callable[[], None]], Container]
+SERVE = Path(__file__).with_name("programs") / "serve.py"
+SKLEARN, XGBOOST = "sagemaker_sklearn_container.serving:main", "sagemaker_xgboost_container.serving:main"
+"""What AWS's images set themselves: whose functions stand in for those that a script does not have."""
 
 
-class NoAnswerError(Exception):
+class ServingContainer(TypedDict):
+    """What a model says of its one container, as plans of endpoints and transform jobs hold it."""
+
+    Image: str
+    ModelDataUrl: str | None
+    Environment: dict[str, str]
+    Isolated: NotRequired[bool]
+    """Network isolation; plans of older versions do not say it."""
+
+
+class NoResponseError(Exception):
     """The container did not answer: `timed_out` tells a slow one from one that is gone."""
 
     def __init__(self, timed_out: bool) -> None:
@@ -33,7 +48,7 @@ class NoAnswerError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the container said."""
+    """The container's HTTP response."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -57,18 +72,17 @@ class Serving(Protocol):
 class ModelServer:
     """A container that is started, asked and stopped; when it dies it is started again, as on AWS.
 
-    `reserved` is a socket bound to the container's port, `launch` starts the process with callbacks for its lines and
-    its end, `logs` takes what it prints. One that fails at its start gets `start_failure_seconds` from then on.
+    `definition` is the model's container, `directory` was made by `prepare_container`; `logs` takes what it
+    prints. One that fails at its start gets `start_failure_seconds` of the settings from then on.
     """
 
     name = "primary"
 
-    def __init__(self, reserved: socket.socket, launch: Launch, logs: LogStream, start_failure_seconds: float) -> None:
-        self._reserved = reserved
-        self._port: int = reserved.getsockname()[1]
-        self._launch = launch
-        self._logs = logs
-        self._start_failure_seconds = start_failure_seconds
+    def __init__(self, ctx: Context, directory: Path, definition: ServingContainer, logs: LogStream) -> None:
+        self._reserved = _reserve_port()
+        self._port: int = self._reserved.getsockname()[1]
+        self._ctx, self._directory, self._logs = ctx, directory, logs
+        self._environment = _environment(ctx.settings, directory, definition, self._port)
         self._container: Container | None = None
         self._healthy = False
         self._ended = threading.Event()
@@ -95,7 +109,7 @@ class ModelServer:
                 self._healthy = True
                 return True
             if not failing and (answer is not None or self._ended.is_set()):
-                failing, deadline = True, min(deadline, time.monotonic() + self._start_failure_seconds)
+                failing, deadline = True, min(deadline, time.monotonic() + self._ctx.settings.start_failure_seconds)
             pause = min(RESTART_SECONDS, max(0.0, deadline - time.monotonic())) if failing else PING_EVERY_SECONDS
             cancelled.wait(pause)
         return False
@@ -121,7 +135,14 @@ class ModelServer:
     def _run_once(self) -> None:
         ended = threading.Event()
         try:
-            self._container = container = self._launch(self._logs.write, ended.set)
+            self._container = container = Container(
+                self._ctx.isolation,
+                self._directory,
+                [str(self._ctx.settings.python), "-P", str(SERVE)],
+                self._environment,
+                on_line=self._logs.write,
+                on_exit=ended.set,
+            )
         except OSError as error:
             self._logs.write(f"The container could not be started: {error}")
             return
@@ -147,7 +168,7 @@ class ModelServer:
             self._idle.notify_all()
 
     def invoke(self, body: bytes, headers: dict[str, str], seconds: float = INVOCATION_SECONDS) -> Answer:
-        """`POST /invocations` over a kept-alive connection. Raises NoAnswerError."""
+        """`POST /invocations` over a kept-alive connection. Raises NoResponseError."""
         try:
             connection = self._connections.pop()
         except IndexError:
@@ -160,7 +181,7 @@ class ModelServer:
             answer = _read_answer(connection)
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise NoAnswerError(timed_out=isinstance(error, TimeoutError)) from error
+            raise NoResponseError(timed_out=isinstance(error, TimeoutError)) from error
         self._connections.append(connection)
         return answer
 
@@ -189,3 +210,37 @@ class ModelServer:
 def _read_answer(connection: http.client.HTTPConnection) -> Answer:
     response = connection.getresponse()
     return Answer(response.status, response.headers, response.read())
+
+
+def prepare_container(ctx: Context, directory: Path) -> None:
+    """Make a new container's directory; its `ml` becomes /opt/ml."""
+    isolation.prepare(directory)
+    isolation.localise_files(ctx.isolation, directory, directory / "ml")
+
+
+def _reserve_port() -> socket.socket:
+    """A free loopback port. We hold it too (without listening) while the container lives, so that nobody gets it."""
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    reserved.bind(("127.0.0.1", 0))
+    return reserved
+
+
+def _environment(settings: Settings, directory: Path, definition: ServingContainer, port: int) -> dict[str, str]:
+    """What a serving container finds in its environment.
+
+    One OpenMP thread, as in AWS's own containers: for single rows, more threads cost more than they bring.
+    """
+    return {
+        "PATH": f"{settings.python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "HOME": str(directory / "work"),
+        "TMPDIR": str(directory / "tmp"),
+        "OMP_NUM_THREADS": "1",
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "SAGEMAKER_BASE_DIR": isolation.ML,
+        "SAGEMAKER_SERVING_MODULE": SKLEARN if "scikit-learn" in definition["Image"] else XGBOOST,
+        **aws_environment(settings, isolated=definition.get("Isolated", False)),
+        **definition["Environment"],
+        "SAGEMAKER_BIND_TO_PORT": str(port),
+    }

@@ -5,17 +5,67 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
-from include.sagemaker_local.context import OPERATIONS
 from include.sagemaker_local.errors import AwsError, NoAnswerError
-from include.sagemaker_local.http.wsgi import Reply
+from include.sagemaker_local.http.types import Reply
+from include.sagemaker_local.operations.table import OPERATIONS
 
-Body = dict[str, Any]
 
-DEFAULT: Body = {
+class OperationRule(TypedDict):
+    """A fault of the next calls of an operation."""
+
+    operation: str
+    times: NotRequired[int]
+
+
+class EndpointRule(TypedDict):
+    """A fault of the next rollbacks of an endpoint."""
+
+    endpoint: str
+    times: NotRequired[int]
+
+
+class FaultSettings(TypedDict):
+    """What PUT `/_local/faults` takes; settings that are left out get their defaults.
+
+    The percentages are shares of all calls of SageMaker operations. The n-th call of an operation has the same fate for
+    the same seed, whatever else is called in between.
+    """
+
+    seed: int
+    throttle_percent: float
+    error_percent: float
+    drop_percent: float
+    lose_answer: list[OperationRule]
+    """The answers of the next `times` calls that succeed are lost."""
+    conflict: list[OperationRule]
+    """The next `times` calls meet another's change of the same resource."""
+    fail_rollback: list[EndpointRule]
+    """The next `times` rollbacks of updates of an endpoint fail."""
+
+
+class FaultCounts(TypedDict):
+    """What the settings have done since they were set."""
+
+    calls: int
+    throttled: int
+    errors: int
+    dropped: int
+    lost: int
+    conflicts: int
+    by_operation: dict[str, int]
+
+
+class FaultReport(FaultSettings):
+    """What `/_local/faults` answers."""
+
+    counts: FaultCounts
+
+
+DEFAULT: FaultSettings = {
     "seed": 1,
     "throttle_percent": 0,
     "error_percent": 0,
@@ -27,7 +77,7 @@ DEFAULT: Body = {
 
 
 class Fate(Enum):
-    """What becomes of a call; the values are the names it is counted under."""
+    """What becomes of a call; the values are the names in FaultCounts."""
 
     THROTTLED = "throttled"
     ERROR = "errors"
@@ -36,39 +86,31 @@ class Fate(Enum):
     CONFLICT = "conflicts"
 
 
-_SHARES = (
-    (Fate.THROTTLED, "throttle_percent"),
-    (Fate.ERROR, "error_percent"),
-    (Fate.DROPPED, "drop_percent"),
-)
+_Share = Literal["throttle_percent", "error_percent", "drop_percent"]
+_SHARES: dict[Fate, _Share] = {
+    Fate.THROTTLED: "throttle_percent",
+    Fate.ERROR: "error_percent",
+    Fate.DROPPED: "drop_percent",
+}
 
 
 class Faults:
-    """The switches behind `/_local/faults`; all off at the start, and forgotten at the end, of the server.
-
-    `{"seed": 1, "throttle_percent": 0, "error_percent": 0, "drop_percent": 0,
-    "lose_answer": [{"operation": "CreateTrainingJob", "times": 1}],
-    "conflict": [{"operation": "UpdateModelPackage", "times": 1}],
-    "fail_rollback": [{"endpoint": "flight-delay", "times": 1}]}`: the percentages are shares of all calls of SageMaker
-    operations. The n-th call of an operation has the same fate for the same seed, whatever else is called in between.
-    The answers of the next `times` calls of an operation that succeed are lost; the next `times` calls of an operation
-    meet another's change of the same resource; the next `times` rollbacks of updates of an endpoint fail.
-    """
+    """The switches behind `/_local/faults`; all off at the start, and forgotten at the end, of the server."""
 
     def __init__(self) -> None:
         self._plan = _Plan(DEFAULT)
 
     @property
-    def settings(self) -> Body:
-        """The switches in force, and as `counts` what they have done since they were set."""
+    def settings(self) -> FaultReport:
+        """The switches in force, and what they have done since they were set."""
         plan = self._plan
         return {**plan.settings, "counts": plan.counts()}
 
-    def change(self, settings: Body) -> Body:
+    def change(self, settings: Mapping[str, object]) -> FaultReport:
         """Replace the switches and begin again with seed and counts. Raises ValueError that says what is wrong."""
         complete = {**DEFAULT, **settings}
         check(complete)
-        self._plan = _Plan(complete)
+        self._plan = _Plan(cast("FaultSettings", complete))
         return self.settings
 
     def around(self, operation: str, perform: Callable[[], Reply]) -> Reply:
@@ -101,21 +143,21 @@ class Faults:
 class _Plan:
     """One setting of the switches and its counts."""
 
-    def __init__(self, settings: Body) -> None:
+    def __init__(self, settings: FaultSettings) -> None:
         self.settings = settings
+        self._shares = {fate: settings[member] for fate, member in _SHARES.items()}
         self._lock = threading.Lock()
         self._by_operation: Counter[str] = Counter()
         self._fates: Counter[Fate] = Counter()
         self._to_lose = {rule["operation"]: rule.get("times", 1) for rule in settings["lose_answer"]}
         self._to_conflict = {rule["operation"]: rule.get("times", 1) for rule in settings["conflict"]}
         self._to_fail = {rule["endpoint"]: rule.get("times", 1) for rule in settings["fail_rollback"]}
-        self._random = any(settings[member] for _, member in _SHARES)
 
     def draw(self, operation: str) -> Fate | None:
         """Count a call, and say what prevents it, if anything does."""
         with self._lock:
             self._by_operation[operation] += 1
-            if not self._random:
+            if not any(self._shares.values()):
                 return None
             fate = self._fate(operation, self._by_operation[operation])
             if fate is not None:
@@ -124,10 +166,10 @@ class _Plan:
 
     def _fate(self, operation: str, number: int) -> Fate | None:
         draw = random.Random(f"{self.settings['seed']}/{operation}/{number}").uniform(0, 100)  # noqa: S311
-        for fate, member in _SHARES:
-            if draw < self.settings[member]:
+        for fate, percent in self._shares.items():
+            if draw < percent:
                 return fate
-            draw -= self.settings[member]
+            draw -= percent
         return None
 
     def loses_answer(self, operation: str) -> bool:
@@ -151,12 +193,12 @@ class _Plan:
         with self._lock:
             return _use_up(self._to_fail, endpoint)
 
-    def counts(self) -> Body:
+    def counts(self) -> FaultCounts:
         """Calls, what became of them, and calls by operation."""
         with self._lock:
             by_operation = dict(sorted(self._by_operation.items()))
-            fates = {fate.value: self._fates[fate] for fate in Fate}
-        return {"calls": sum(by_operation.values()), **fates, "by_operation": by_operation}
+            counts = {fate.value: self._fates[fate] for fate in Fate}
+        return cast("FaultCounts", {"calls": sum(by_operation.values()), **counts, "by_operation": by_operation})
 
 
 def _use_up(times: dict[str, int], name: str) -> bool:
@@ -166,14 +208,14 @@ def _use_up(times: dict[str, int], name: str) -> bool:
     return True
 
 
-def check(settings: Body) -> None:
-    """Raise ValueError for switches that are not of the documented form."""
+def check(settings: Mapping[str, Any]) -> None:
+    """Raise ValueError for settings, which may be any JSON, that are not FaultSettings."""
     unknown = sorted(set(settings) - set(DEFAULT))
     if unknown:
         raise ValueError(f"unknown switch {unknown[0]}; known are {', '.join(DEFAULT)}")
     if not _is_whole(settings["seed"]):
         raise ValueError(f"seed is {settings['seed']!r}; it must be a whole number")
-    members = [member for _, member in _SHARES]
+    members = _SHARES.values()
     for member in members:
         _check_percent(member, settings[member])
     if sum(settings[member] for member in members) > 100:

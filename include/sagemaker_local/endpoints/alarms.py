@@ -13,15 +13,17 @@ import operator
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.endpoints.metrics import Metrics
 from include.sagemaker_local.endpoints.tallies import Distribution, Tally
 
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch.type_defs import MetricAlarmTypeDef as Alarm
+
 log = logging.getLogger(__name__)
 
-Alarm = dict[str, Any]
 Points = list[float | None]
 
 ALARM, OK, INSUFFICIENT_DATA = "ALARM", "OK", "INSUFFICIENT_DATA"
@@ -159,9 +161,9 @@ def _reason(alarm: Alarm, points: Points, state: str) -> str:
     if not known:
         return f"Insufficient Data: {len(points)} datapoints were unknown."
     crossing = [point for point in known if compare(point, alarm["Threshold"]) == (state == ALARM)]
-    shown = f"{', '.join(f'{point:g}' for point in crossing)} ({datetime.now(UTC):%d/%m/%y %H:%M:%S})"
+    values = f"{', '.join(f'{point:g}' for point in crossing)} ({datetime.now(UTC):%d/%m/%y %H:%M:%S})"
     verb = ("was" if len(crossing) == 1 else "were") + ("" if state == ALARM else " not")
     return (
-        f"Threshold Crossed: {len(crossing)} out of the last {len(points)} datapoints [{shown}] "
+        f"Threshold Crossed: {len(crossing)} out of the last {len(points)} datapoints [{values}] "
         f"{verb} {words} the threshold ({alarm['Threshold']})."
     )

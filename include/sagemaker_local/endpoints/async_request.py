@@ -1,4 +1,4 @@
-"""One asynchronous request: from the HTTP request to what is kept of it, and what is told of its end."""
+"""One asynchronous request: from the HTTP request to its row in the store, and the notification of its end."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from include.sagemaker_local.containers.transfers import join
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import AwsError
+from include.sagemaker_local.http.types import Environ, Reply
 from include.sagemaker_local.s3_uri import split_s3
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import (
+        AsyncInferenceConfigOutputTypeDef,
+        AsyncInferenceNotificationConfigOutputTypeDef,
+    )
 
 MAX_INLINE_BYTES = 128_000
 MAX_INCLUDED_BYTES = 128 * 1024
@@ -26,7 +33,25 @@ _PASSED_ON = {
     "Custom-Attributes": "X-Amzn-SageMaker-Custom-Attributes",
 }
 
-Body = dict[str, Any]
+
+class AsyncRequest(TypedDict):
+    """A request as the store keeps it until it is answered."""
+
+    Id: str
+    Endpoint: str
+    InferenceId: str
+    ReceivedTime: float
+    InputLocation: str | None
+    Inline: str
+    """The body in base64; empty when there is an InputLocation."""
+    Headers: dict[str, str]
+    """Of the request to the container."""
+    RequestTTLSeconds: int
+    InvocationTimeoutSeconds: int
+    OutputLocation: str | None
+    FailureLocation: str | None
+    Notification: AsyncInferenceNotificationConfigOutputTypeDef
+    KmsKeyId: str | None
 
 
 @dataclass(frozen=True)
@@ -40,12 +65,12 @@ class Outcome:
 
 
 def failed(reason: str, body: bytes | None = None, content_type: str = "text/plain", *, lost: bool = False) -> Outcome:
-    """A failure; its object in S3 is what the model said, or the reason."""
+    """A failure; its object in S3 is what the model answered, or the reason."""
     return Outcome(reason.encode() if body is None else body, content_type, reason, lost)
 
 
-def parse(endpoint: str, environ: dict[str, Any], body: bytes, config: Body) -> Body:
-    """InvokeEndpointAsync's headers and body as what the store keeps. Raises ValidationError."""
+def parse(endpoint: str, environ: Environ, body: bytes, config: AsyncInferenceConfigOutputTypeDef) -> AsyncRequest:
+    """InvokeEndpointAsync's headers and body . Raises ValidationError."""
 
     def given(name: str) -> str | None:
         value: str | None = environ.get("HTTP_X_AMZN_SAGEMAKER_" + name.upper().replace("-", "_"))
@@ -78,7 +103,8 @@ def parse(endpoint: str, environ: dict[str, Any], body: bytes, config: Body) -> 
             **headers,
             "X-Amzn-SageMaker-Inference-Id": inference_id,
         },
-        **{name: _seconds(name, given(name)) for name in _SECONDS},
+        "RequestTTLSeconds": _seconds("RequestTTLSeconds", given("RequestTTLSeconds")),
+        "InvocationTimeoutSeconds": _seconds("InvocationTimeoutSeconds", given("InvocationTimeoutSeconds")),
         "OutputLocation": _below(output.get("S3OutputPath"), folder, file),
         "FailureLocation": join(failure, f"{identity}-error.out") if failure else None,
         "Notification": output.get("NotificationConfig", {}),
@@ -99,16 +125,15 @@ def _seconds(name: str, value: str | None) -> int:
     return int(value)
 
 
-def accepted(request: Body) -> tuple[int, list[tuple[str, str]], bytes]:
+def accepted(request: AsyncRequest) -> Reply:
     """The HTTP answer to InvokeEndpointAsync."""
     headers = [("Content-Type", "application/json")]
-    for member in ("OutputLocation", "FailureLocation"):
-        if request[member]:
-            headers.append((f"X-Amzn-SageMaker-{member}", request[member]))
+    locations = {name: request[name] for name in ("OutputLocation", "FailureLocation")}
+    headers += [(f"X-Amzn-SageMaker-{name}", location) for name, location in locations.items() if location]
     return 202, headers, json.dumps({"InferenceId": request["InferenceId"]}).encode()
 
 
-def payload_of(ctx: Context, request: Body) -> bytes:
+def payload_of(ctx: Context, request: AsyncRequest) -> bytes:
     """The input: sent along, or from S3. Raises botocore's errors."""
     if not request["InputLocation"]:
         return base64.b64decode(request["Inline"])
@@ -117,7 +142,7 @@ def payload_of(ctx: Context, request: Body) -> bytes:
     return content
 
 
-def notification(request: Body, outcome: Outcome, region: str) -> str:
+def notification(request: AsyncRequest, outcome: Outcome, region: str) -> str:
     """The message to the success or the error topic."""
     location = None if outcome.failure else request["OutputLocation"]
     parameters = {
@@ -126,7 +151,7 @@ def notification(request: Body, outcome: Outcome, region: str) -> str:
         "endpointName": request["Endpoint"],
         "inputLocation": request["InputLocation"],
     }
-    message: Body = {
+    message: dict[str, object] = {
         "awsRegion": region,
         "eventTime": _moment(time.time()),
         "receivedTime": _moment(request["ReceivedTime"]),

@@ -11,18 +11,22 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from include.sagemaker_local.containers.model_server import NoAnswerError, Serving
+from include.sagemaker_local.containers.model_server import NoResponseError, Serving
+from include.sagemaker_local.containers.transfers import encryption
 from include.sagemaker_local.context import Context
-from include.sagemaker_local.endpoints.async_request import Outcome, failed, notification, payload_of
+from include.sagemaker_local.endpoints.async_request import AsyncRequest, Outcome, failed, notification, payload_of
 from include.sagemaker_local.endpoints.deployment import Deployment
 from include.sagemaker_local.endpoints.invoke import Call, Invoker, content_type
 from include.sagemaker_local.endpoints.texts import TIMED_OUT
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.s3_uri import split_s3
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import AsyncInferenceConfigOutputTypeDef
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +34,6 @@ KIND = "async-invocation"
 CONCURRENT = 4
 """Requests to a container at once when MaxConcurrentInvocationsPerInstance is not given; AWS chooses its own number."""
 
-Body = dict[str, Any]
 Acquire = Callable[[str], tuple[Deployment, str, Serving]]
 
 
@@ -46,7 +49,7 @@ class AsyncInvocations:
         self._acquire = acquire
         self._closing = closing
         self._lock = threading.Lock()
-        self._waiting: dict[str, deque[Body]] = defaultdict(deque)
+        self._waiting: dict[str, deque[AsyncRequest]] = defaultdict(deque)
         self._workers: dict[str, int] = defaultdict(int)
         self._concurrent: dict[str, int] = {}
         for request in ctx.store.list(KIND):
@@ -55,14 +58,15 @@ class AsyncInvocations:
             else:
                 self._waiting[request["Endpoint"]].append(request)
 
-    def resume(self, endpoint: str, config: Body | None) -> None:
+    def resume(self, endpoint: str, config: AsyncInferenceConfigOutputTypeDef | None) -> None:
         """The endpoint serves, with this AsyncInferenceConfig: answer what waits."""
-        concurrent = (config or {}).get("ClientConfig", {}).get("MaxConcurrentInvocationsPerInstance", CONCURRENT)
+        client = config.get("ClientConfig", {}) if config else {}
+        concurrent = client.get("MaxConcurrentInvocationsPerInstance", CONCURRENT)
         with self._lock:
             self._concurrent[endpoint] = concurrent
         self._start_workers(endpoint)
 
-    def submit(self, request: Body, config: Body) -> None:
+    def submit(self, request: AsyncRequest, config: AsyncInferenceConfigOutputTypeDef) -> None:
         """Keep a request, made by `async_request.parse`; it is answered later."""
         self._ctx.store.insert(KIND, request["Id"], request)
         with self._lock:
@@ -97,7 +101,7 @@ class AsyncInvocations:
                 log.exception("asynchronous request %s of endpoint %s is lost", request["InferenceId"], endpoint)
                 self._ctx.store.delete(KIND, request["Id"])
 
-    def _put_back(self, request: Body, *, comes_back: bool) -> None:
+    def _put_back(self, request: AsyncRequest, *, comes_back: bool) -> None:
         """The endpoint does not serve: it comes back, and `resume` starts workers again, or it is gone."""
         endpoint = request["Endpoint"]
         with self._lock:
@@ -107,7 +111,7 @@ class AsyncInvocations:
         if not comes_back:
             self._ctx.store.delete(KIND, request["Id"])
 
-    def _next(self, endpoint: str) -> Body | None:
+    def _next(self, endpoint: str) -> AsyncRequest | None:
         """The request that waits longest; without one, this worker ends in the same moment."""
         with self._lock:
             waiting = self._waiting[endpoint]
@@ -117,7 +121,7 @@ class AsyncInvocations:
                 return None
             return waiting.popleft()
 
-    def _process(self, request: Body) -> None:
+    def _process(self, request: AsyncRequest) -> None:
         deployment, variant, server = self._acquire(request["Endpoint"])
         try:
             outcome = self._outcome(request, deployment, variant, server)
@@ -128,7 +132,7 @@ class AsyncInvocations:
         finally:
             server.release()
 
-    def _outcome(self, request: Body, deployment: Deployment, variant: str, server: Serving) -> Outcome:
+    def _outcome(self, request: AsyncRequest, deployment: Deployment, variant: str, server: Serving) -> Outcome:
         if time.time() > request["ReceivedTime"] + request["RequestTTLSeconds"]:
             return failed("ClientError: The request has expired: it waited longer than RequestTTLSeconds.")
         try:
@@ -138,7 +142,7 @@ class AsyncInvocations:
         call = Call.sample(deployment, request["Headers"], payload, time.perf_counter())
         try:
             answer = self._invoker.ask(call, variant, server, request["InvocationTimeoutSeconds"])
-        except NoAnswerError as error:
+        except NoResponseError as error:
             if error.timed_out:
                 return failed(f"ClientError: {TIMED_OUT}")
             return failed("InternalServerError: The container ended before it answered.", lost=True)
@@ -151,7 +155,7 @@ class AsyncInvocations:
             return failed(reason, answer.body, content_type(answer))
         return Outcome(answer.body, content_type(answer))
 
-    def _deliver(self, request: Body, outcome: Outcome) -> None:
+    def _deliver(self, request: AsyncRequest, outcome: Outcome) -> None:
         """Object first, notification then: who hears of the answer finds it."""
         try:
             self._put(request, outcome)
@@ -165,12 +169,11 @@ class AsyncInvocations:
             except (ClientError, BotoCoreError) as error:
                 log.warning("asynchronous request %s: %s was not told: %s", request["InferenceId"], topic, error)
 
-    def _put(self, request: Body, outcome: Outcome) -> None:
+    def _put(self, request: AsyncRequest, outcome: Outcome) -> None:
         url = request["FailureLocation"] if outcome.failure else request["OutputLocation"]
         if url:
             bucket, key = split_s3(url)
-            kms = request["KmsKeyId"]
-            encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms} if kms else {}
+            options = encryption(request["KmsKeyId"])
             self._ctx.client("s3").put_object(
-                Bucket=bucket, Key=key, Body=outcome.body, ContentType=outcome.content_type, **encryption
+                Bucket=bucket, Key=key, Body=outcome.body, ContentType=outcome.content_type, **options
             )

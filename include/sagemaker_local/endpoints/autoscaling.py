@@ -11,12 +11,19 @@ import re
 import sys
 import time
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from include.sagemaker_local.context import Context
-from include.sagemaker_local.endpoints import state
+from include.sagemaker_local.endpoints import record
 from include.sagemaker_local.endpoints.metrics import Metrics
 from include.sagemaker_local.errors import validation_error
+
+if TYPE_CHECKING:
+    from mypy_boto3_application_autoscaling.type_defs import ScalableTargetTypeDef as ScalableTarget
+    from mypy_boto3_application_autoscaling.type_defs import (
+        TargetTrackingScalingPolicyConfigurationOutputTypeDef as TargetTracking,
+    )
+    from mypy_boto3_sagemaker.type_defs import ProductionVariantOutputTypeDef as Variant
 
 METRIC = "SageMakerVariantInvocationsPerInstance"
 WINDOW_SECONDS = 60
@@ -25,16 +32,16 @@ COOLDOWN_SECONDS = 300
 _RESOURCE = re.compile(r"endpoint/([^/]+)/variant/([^/]+)")
 
 
-def scalable_targets(ctx: Context) -> list[dict[str, Any]]:
+def scalable_targets(ctx: Context) -> list[ScalableTarget]:
     """All variants that Application Auto Scaling knows."""
     if "moto.applicationautoscaling.models" not in sys.modules:
         return []  # nobody has used it, and loading it would cost 130 MB
     client = ctx.client("application-autoscaling")
-    found: list[dict[str, Any]] = client.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    found: list[ScalableTarget] = client.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
     return found
 
 
-def check_targets(ctx: Context, name: str, before: list[dict[str, Any]], after: list[dict[str, Any]]) -> None:
+def check_targets(ctx: Context, name: str, before: list[Variant], after: list[Variant]) -> None:
     """Raise ValidationException when an update would remove a scaled variant or give it another instance type."""
     kept = {variant["VariantName"]: variant.get("InstanceType") for variant in after}
     touched = [v["VariantName"] for v in before if kept.get(v["VariantName"], "") != v.get("InstanceType")]
@@ -67,8 +74,8 @@ class Autoscaling:
 
     def apply(self) -> None:
         """End what the last look began, and look at every scalable target once."""
-        for body in filter(state.is_scaling, self._ctx.store.list("endpoint")):
-            state.set_status(self._ctx, body["EndpointName"], "InService", state.scaled)
+        for body in filter(record.is_scaling, self._ctx.store.list("endpoint")):
+            record.set_status(self._ctx, body["EndpointName"], "InService", record.scaled)
         targets = scalable_targets(self._ctx)
         if not targets:
             return
@@ -79,7 +86,7 @@ class Autoscaling:
                 if policy["ResourceId"] == target["ResourceId"] and policy["PolicyType"] == "TargetTrackingScaling":
                     self._track(target, policy["TargetTrackingScalingPolicyConfiguration"])
 
-    def _track(self, target: dict[str, Any], policy: dict[str, Any]) -> None:
+    def _track(self, target: ScalableTarget, policy: TargetTracking) -> None:
         resource = _RESOURCE.fullmatch(target["ResourceId"])
         metric = policy.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
         if resource is None or metric != METRIC:
@@ -96,12 +103,12 @@ class Autoscaling:
             if found["VariantName"] == variant and self._may_scale(
                 target, policy, found["DesiredInstanceCount"], wanted
             ):
-                change = partial(state.scale, variant=variant, instances=wanted)
-                state.announce(self._ctx, self._ctx.store.update("endpoint", name, change))
+                change = partial(record.scale, variant=variant, instances=wanted)
+                record.announce(self._ctx, self._ctx.store.update("endpoint", name, change))
                 self._scaled_at[target["ResourceId"]] = now
 
-    def _may_scale(self, target: dict[str, Any], policy: dict[str, Any], present: int, wanted: int) -> bool:
+    def _may_scale(self, target: ScalableTarget, policy: TargetTracking, present: int, wanted: int) -> bool:
         """Whether there is something to change and the last change is long enough ago."""
-        member = "ScaleOutCooldown" if wanted > present else "ScaleInCooldown"
+        cooldown = policy.get("ScaleOutCooldown") if wanted > present else policy.get("ScaleInCooldown")
         since = time.time() - self._scaled_at.get(target["ResourceId"], 0)
-        return wanted != present and since >= policy.get(member, COOLDOWN_SECONDS)
+        return wanted != present and since >= (COOLDOWN_SECONDS if cooldown is None else cooldown)

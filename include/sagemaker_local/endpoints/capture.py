@@ -13,12 +13,16 @@ import random
 import threading
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
+from include.sagemaker_local.containers.transfers import encryption
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.s3_uri import split_s3
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import DataCaptureConfigOutputTypeDef
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +47,11 @@ class CaptureConfig:
     kms_key: str | None
 
     @classmethod
-    def parse(cls, body: dict[str, Any] | None) -> CaptureConfig | None:
+    def parse(cls, body: DataCaptureConfigOutputTypeDef | None) -> CaptureConfig | None:
         """None when there is nothing to capture: no config, or capture disabled in it."""
         if not body or not body.get("EnableCapture", True):
             return None
-        header = body.get("CaptureContentTypeHeader", {})
+        header = body.get("CaptureContentTypeHeader") or {}
         return cls(
             percentage=body["InitialSamplingPercentage"],
             destination=body["DestinationS3Uri"].rstrip("/"),
@@ -115,7 +119,7 @@ class Spool:
 
 
 class Capture:
-    """All spools of the server. `record` is called on every sampled request, `flush` in the background."""
+    """All spools of the server. `append` is called on every sampled request, `flush` in the background."""
 
     def __init__(self, ctx: Context, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -126,7 +130,7 @@ class Capture:
         self._open: dict[tuple[str, CaptureConfig], Spool] = {}
         self._closed: list[Path] = sorted(directory.glob("*.jsonl"))
 
-    def record(self, config: CaptureConfig, stream: str, line: bytes, at: datetime) -> None:
+    def append(self, config: CaptureConfig, stream: str, line: bytes, at: datetime) -> None:
         """Keep one event; `stream` is `<endpoint>/<variant>`. An object holds events of the hour in its key."""
         with self._lock:
             spool = self._open.get((stream, config))
@@ -163,9 +167,6 @@ class Capture:
             return True
         if target["Bucket"] in refused:
             return False
-        encryption = (
-            {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": target["KmsKeyId"]} if target["KmsKeyId"] else {}
-        )
         try:
             if events:
                 self._ctx.client("s3").put_object(
@@ -173,7 +174,7 @@ class Capture:
                     Key=target["Key"],
                     Body=events,
                     ContentType="application/jsonlines",
-                    **encryption,
+                    **encryption(target["KmsKeyId"]),
                 )
         except Exception as error:
             log.warning("data capture: s3://%s/%s: %s; will be tried again", target["Bucket"], target["Key"], error)
@@ -181,8 +182,3 @@ class Capture:
             return False
         path.unlink()
         return True
-
-
-def now() -> datetime:
-    """The time of an event."""
-    return datetime.now(UTC)

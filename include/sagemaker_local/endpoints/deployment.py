@@ -7,18 +7,21 @@ import shutil
 import uuid
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING
 
-from include.sagemaker_local.containers import serving
 from include.sagemaker_local.containers.logs import LogStream
 from include.sagemaker_local.containers.model_data import DeploymentError, unpack_model
-from include.sagemaker_local.containers.model_server import INVOCATION_SECONDS, ModelServer, Serving
+from include.sagemaker_local.containers.model_server import INVOCATION_SECONDS, ModelServer, Serving, prepare_container
 from include.sagemaker_local.context import Context
-from include.sagemaker_local.endpoints import state
 from include.sagemaker_local.endpoints.capture import CaptureConfig
+from include.sagemaker_local.endpoints.plan import Plan, planned_variants
 from include.sagemaker_local.endpoints.serverless import SERVERLESS, ServerlessServer
 from include.sagemaker_local.endpoints.shadow import Shadow
 from include.sagemaker_local.endpoints.texts import SERVERLESS_EXITED, log_group, received
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import AsyncInferenceConfigOutputTypeDef as AsyncConfig
+    from mypy_boto3_sagemaker.type_defs import ProductionVariantOutputTypeDef as Variant
 
 HEALTH_CHECK_SECONDS = 240
 """AWS's ContainerStartupHealthCheckTimeoutInSeconds when a variant has none."""
@@ -35,7 +38,7 @@ class Deployment:
         capture: CaptureConfig | None,
         *,
         shadow: Shadow | None,
-        asynchronous: dict[str, Any] | None,
+        asynchronous: AsyncConfig | None,
     ) -> None:
         self.endpoint = endpoint
         self.config = config
@@ -79,17 +82,17 @@ class Builder:
         """Where the endpoint's deployments are."""
         return self._ctx.settings.state / "endpoints" / endpoint
 
-    def bring_up(self, endpoint: str, plan: dict[str, Any]) -> Deployment:
+    def bring_up(self, endpoint: str, plan: Plan) -> Deployment:
         """Start a container per variant of the plan and wait until all are healthy.
 
         Raises DeploymentError when one is not; then none is left, nor anything of them on disk.
         """
         servers: dict[str, Serving] = {}
         try:
-            for variant in state.all_variants(plan):
+            for variant in planned_variants(plan):
                 name = variant["VariantName"]
                 servers[name] = self._start(endpoint, plan, variant)
-            for variant in state.all_variants(plan):
+            for variant in planned_variants(plan):
                 self._wait_healthy(endpoint, variant, servers[variant["VariantName"]])
         except BaseException:
             for server in servers.values():
@@ -108,7 +111,7 @@ class Builder:
             asynchronous=plan.get("AsyncInferenceConfig"),
         )
 
-    def remove(self, endpoint: str, plan: dict[str, Any]) -> None:
+    def remove(self, endpoint: str, plan: Plan) -> None:
         """Delete the directory of a deployment that is no longer used."""
         shutil.rmtree(self.directory(endpoint) / plan["Id"], ignore_errors=True)
 
@@ -122,7 +125,7 @@ class Builder:
             if (directory.parent.name, directory.name) not in used:
                 shutil.rmtree(directory, ignore_errors=True)
 
-    def _wait_healthy(self, endpoint: str, variant: dict[str, Any], server: Serving) -> None:
+    def _wait_healthy(self, endpoint: str, variant: Variant, server: Serving) -> None:
         seconds = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", HEALTH_CHECK_SECONDS)
         if server.wait_healthy(seconds, self._cancelled):
             return
@@ -135,7 +138,7 @@ class Builder:
             )
         raise DeploymentError(reason)
 
-    def _start(self, endpoint: str, plan: dict[str, Any], variant: dict[str, Any]) -> Serving:
+    def _start(self, endpoint: str, plan: Plan, variant: Variant) -> Serving:
         name = variant["VariantName"]
         container, serverless = plan["Containers"][name], variant.get("ServerlessConfig")
         directory = self.directory(endpoint) / plan["Id"] / name
@@ -146,7 +149,7 @@ class Builder:
             host = uuid.uuid4().hex
             stream = f"{host[:12]}-{uuid.uuid4().hex}" if serverless else f"{name}/i-{host[:17]}"
             logs = LogStream(self._ctx, log_group(endpoint), stream)
-            return serving.model_server(self._ctx, directory, container, logs)
+            return ModelServer(self._ctx, directory, container, logs)
 
         idle_seconds = self._ctx.settings.serverless_idle_seconds
         server: Serving = ServerlessServer(make, serverless, idle_seconds) if serverless else make()
@@ -158,5 +161,5 @@ class Builder:
         part = directory / "ml" / "model.part"
         shutil.rmtree(part, ignore_errors=True)
         unpack_model(self._ctx, model_data, part)
-        serving.prepare(self._ctx, directory)
+        prepare_container(self._ctx, directory)
         part.rename(directory / "ml" / "model")

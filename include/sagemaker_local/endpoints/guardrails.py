@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Final
 
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import validation_error
 
-Body = dict[str, Any]
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import (
+        BlueGreenUpdatePolicyTypeDef,
+        CapacitySizeTypeDef,
+        RollingUpdatePolicyTypeDef,
+        TrafficRoutingConfigTypeDef,
+    )
+    from mypy_boto3_sagemaker.type_defs import DeploymentConfigOutputTypeDef as DeploymentConfig
+    from mypy_boto3_sagemaker.type_defs import ProductionVariantOutputTypeDef as Variant
 
-BLUE_GREEN, ROLLING = "BlueGreenUpdatePolicy", "RollingUpdatePolicy"
-TRAFFIC = "TrafficRoutingConfiguration"
-WAIT, TERMINATION_WAIT = "WaitIntervalInSeconds", "TerminationWaitInSeconds"
-TIMEOUT = "MaximumExecutionTimeoutInSeconds"
+BLUE_GREEN: Final = "BlueGreenUpdatePolicy"
+ROLLING: Final = "RollingUpdatePolicy"
+TRAFFIC: Final = "TrafficRoutingConfiguration"
+WAIT: Final = "WaitIntervalInSeconds"
+TERMINATION_WAIT: Final = "TerminationWaitInSeconds"
+TIMEOUT: Final = "MaximumExecutionTimeoutInSeconds"
 EPSILON = 1e-9
 
 
@@ -29,7 +39,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Policy:
+class UpdatePolicy:
     """How an update is carried out."""
 
     steps: list[Step]
@@ -38,29 +48,33 @@ class Policy:
     alarms: list[str]
 
 
-def policy(config: Body | None, variants: list[Body]) -> Policy:
+def update_policy(config: DeploymentConfig | None, variants: list[Variant]) -> UpdatePolicy:
     """The policy of a DeploymentConfig that `check` has passed; without one all requests move at once."""
     config = config or {}
-    update: Body = config.get(BLUE_GREEN) or config.get(ROLLING) or {}
-    back = _size_share(update.get("RollbackMaximumBatchSize"), variants)
-    return Policy(
-        steps=_rolling_steps(update, variants) if ROLLING in config else _blue_green_steps(update, variants),
+    rolling, blue_green = config.get(ROLLING), config.get(BLUE_GREEN)
+    steps = _rolling_steps(rolling, variants) if rolling else _blue_green_steps(blue_green, variants)
+    back = _size_share(rolling.get("RollbackMaximumBatchSize") if rolling else None, variants)
+    update = rolling or blue_green
+    return UpdatePolicy(
+        steps=steps,
         rollback_shares=[1 - share for share in _shares(back)],
-        timeout_seconds=update.get(TIMEOUT, math.inf),
+        timeout_seconds=update.get(TIMEOUT, math.inf) if update else math.inf,
         alarms=alarm_names(config),
     )
 
 
-def alarm_names(config: Body | None) -> list[str]:
+def alarm_names(config: DeploymentConfig | None) -> list[str]:
     """The alarms of the AutoRollbackConfiguration."""
     alarms = (config or {}).get("AutoRollbackConfiguration", {}).get("Alarms", [])
     return [alarm["AlarmName"] for alarm in alarms if "AlarmName" in alarm]
 
 
-def _blue_green_steps(update: Body, variants: list[Body]) -> list[Step]:
-    routing = update.get(TRAFFIC, {})
+def _blue_green_steps(update: BlueGreenUpdatePolicyTypeDef | None, variants: list[Variant]) -> list[Step]:
+    if update is None:
+        return [Step(1.0, "full", 0, TERMINATION_WAIT)]
+    routing = update[TRAFFIC]
     wait, last = routing.get(WAIT, 0), Step(1.0, "full", update.get(TERMINATION_WAIT, 0), TERMINATION_WAIT)
-    match routing.get("Type"):
+    match routing["Type"]:
         case "CANARY":
             return [Step(_size_share(routing["CanarySize"], variants), "canary", wait, WAIT), last]
         case "LINEAR":
@@ -69,7 +83,7 @@ def _blue_green_steps(update: Body, variants: list[Body]) -> list[Step]:
     return [last]
 
 
-def _rolling_steps(update: Body, variants: list[Body]) -> list[Step]:
+def _rolling_steps(update: RollingUpdatePolicyTypeDef, variants: list[Variant]) -> list[Step]:
     shares = _shares(_size_share(update["MaximumBatchSize"], variants))
     return [Step(share, "full" if share == 1 else "partial", update[WAIT], WAIT) for share in shares]
 
@@ -80,7 +94,7 @@ def _shares(size: float) -> list[float]:
     return [*(size * number for number in range(1, whole)), 1.0]
 
 
-def _size_share(size: Body | None, variants: list[Body]) -> float:
+def _size_share(size: CapacitySizeTypeDef | None, variants: list[Variant]) -> float:
     """A CapacitySize as a share of the fleet; of the smallest variant when it is a number of instances."""
     if size is None:
         return 1.0
@@ -89,7 +103,7 @@ def _size_share(size: Body | None, variants: list[Body]) -> float:
     return float(size["Value"] / min(instances(variant) for variant in variants))
 
 
-def instances(variant: Body) -> int:
+def instances(variant: Variant) -> int:
     """How many instances a variant is deployed with."""
     return int(variant.get("InitialInstanceCount") or 1)
 
@@ -99,7 +113,7 @@ def active_instances(share: float, total: int) -> int:
     return math.ceil(share * total - EPSILON)
 
 
-def check(config: Body | None, variants: list[Body]) -> None:
+def check(config: DeploymentConfig | None, variants: list[Variant]) -> None:
     """Raise ValidationException for a DeploymentConfig that breaks a rule the service model does not know."""
     if not config:
         return
@@ -118,19 +132,22 @@ SIZES = {"CANARY": ("CanarySize", 0, 50), "LINEAR": ("LinearStepSize", 10, 50)}
 """Which CapacitySize a type of traffic routing needs, and its percentages at least and at most."""
 
 
-def _check_routing(routing: Body, variants: list[Body]) -> None:
+def _check_routing(routing: TrafficRoutingConfigTypeDef, variants: list[Variant]) -> None:
     kind = routing["Type"]
     needed = SIZES[kind][0] if kind in SIZES else None
-    for member in ("CanarySize", "LinearStepSize"):
-        if member in routing and member != needed:
+    sizes = {"CanarySize": routing.get("CanarySize"), "LinearStepSize": routing.get("LinearStepSize")}
+    for member, size in sizes.items():
+        if size and member != needed:
             raise validation_error(f"{member} must not be specified when the traffic routing type is {kind}.")
-    if needed and needed not in routing:
+    if needed is None:
+        return
+    size = sizes[needed]
+    if size is None:
         raise validation_error(f"{needed} must be specified when the traffic routing type is {kind}.")
-    if needed:
-        _check_size(needed, routing[needed], variants, *SIZES[kind][1:])
+    _check_size(needed, size, variants, *SIZES[kind][1:])
 
 
-def _check_rolling(update: Body, variants: list[Body]) -> None:
+def _check_rolling(update: RollingUpdatePolicyTypeDef, variants: list[Variant]) -> None:
     if len(variants) > 1:
         raise validation_error("Rolling deployments are not supported for multi-variant endpoints.")
     if "ServerlessConfig" in variants[0]:
@@ -140,7 +157,7 @@ def _check_rolling(update: Body, variants: list[Body]) -> None:
         _check_size("RollbackMaximumBatchSize", update["RollbackMaximumBatchSize"], variants, 0, 100)
 
 
-def _check_size(member: str, size: Body, variants: list[Body], least: int, most: int) -> None:
+def _check_size(member: str, size: CapacitySizeTypeDef, variants: list[Variant], least: int, most: int) -> None:
     for variant in variants:
         total = instances(variant)
         percent = size["Value"] if size["Type"] == "CAPACITY_PERCENT" else 100 * size["Value"] / total
@@ -152,8 +169,8 @@ def _check_size(member: str, size: Body, variants: list[Body], least: int, most:
             )
 
 
-def _check_timeout(config: Body, variants: list[Body]) -> None:
-    found = policy(config, variants)
+def _check_timeout(config: DeploymentConfig, variants: list[Variant]) -> None:
+    found = update_policy(config, variants)
     waits = sum(step.bake_seconds for step in found.steps)
     if found.timeout_seconds <= waits:
         raise validation_error(
@@ -162,9 +179,13 @@ def _check_timeout(config: Body, variants: list[Body]) -> None:
         )
 
 
-def check_variants(config: Body | None, before: list[Body], after: list[Body]) -> None:
+def check_variants(
+    config: DeploymentConfig | None,
+    before: list[Variant],
+    after: list[Variant],
+) -> None:
     """Raise ValidationException when traffic is to be shifted between fleets of different variants."""
-    shifts = bool(config) and len(policy(config, after).steps) > 1
+    shifts = bool(config) and len(update_policy(config, after).steps) > 1
     names = [sorted(variant["VariantName"] for variant in variants) for variants in (before, after)]
     if shifts and names[0] != names[1]:
         raise validation_error(
@@ -173,7 +194,7 @@ def check_variants(config: Body | None, before: list[Body], after: list[Body]) -
         )
 
 
-def check_alarms(ctx: Context, config: Body | None) -> None:
+def check_alarms(ctx: Context, config: DeploymentConfig | None) -> None:
     """Raise ValidationException when an alarm does not exist."""
     names = alarm_names(config)
     if not names:

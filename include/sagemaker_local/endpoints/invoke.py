@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
 
-from include.sagemaker_local.containers.model_server import Answer, NoAnswerError, Serving
+from include.sagemaker_local.containers.model_server import Answer, NoResponseError, Serving
 from include.sagemaker_local.context import Settings
-from include.sagemaker_local.endpoints.capture import Capture, CaptureConfig, Payload, event_line, now
+from include.sagemaker_local.endpoints.capture import Capture, CaptureConfig, Payload, event_line
 from include.sagemaker_local.endpoints.deployment import Deployment
 from include.sagemaker_local.endpoints.metrics import Fleet, Metrics
 from include.sagemaker_local.endpoints.serverless import SERVERLESS
@@ -23,12 +22,11 @@ from include.sagemaker_local.endpoints.texts import (
     received,
 )
 from include.sagemaker_local.errors import AwsError
+from include.sagemaker_local.http.types import Environ, Headers, Reply
 
 MAX_BODY_BYTES = 6_291_456
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
-
-HttpResponse = tuple[int, list[tuple[str, str]], bytes]
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Call:
     def sample(cls, deployment: Deployment, headers: dict[str, str], body: bytes, started: float) -> Call:
         """A request to this deployment; draws whether it is captured."""
         capture = deployment.capture if deployment.capture is not None and deployment.capture.sampled() else None
-        return cls(deployment.endpoint, deployment.config, headers, body, now(), started, capture)
+        return cls(deployment.endpoint, deployment.config, headers, body, datetime.now(UTC), started, capture)
 
 
 class Invoker:
@@ -62,7 +60,7 @@ class Invoker:
         self._capture = capture
         self._metrics = metrics
 
-    def choose(self, deployment: Deployment, environ: dict[str, Any]) -> tuple[str, Serving]:
+    def choose(self, deployment: Deployment, environ: Environ) -> tuple[str, Serving]:
         """The variant asked for, or one drawn by weight."""
         wanted = environ.get("HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT")
         if wanted is None:
@@ -74,9 +72,7 @@ class Invoker:
             )
         return wanted, deployment.servers[wanted]
 
-    def forward(
-        self, deployment: Deployment, variant: str, environ: dict[str, Any], body: bytes, started: float
-    ) -> HttpResponse:
+    def forward(self, deployment: Deployment, variant: str, environ: Environ, body: bytes, started: float) -> Reply:
         """Ask the variant's container. Raises ModelError for the model's errors, ServiceUnavailable without answer.
 
         `started` is when, on the performance counter, the request had arrived.
@@ -87,7 +83,7 @@ class Invoker:
             shadow.offer(lambda: self._copy(call, shadow))
         try:
             answer = self.ask(call, variant, server)
-        except NoAnswerError as error:
+        except NoResponseError as error:
             if server.name == SERVERLESS:
                 text = SERVERLESS_TIMED_OUT.format(endpoint) if error.timed_out else SERVERLESS_EXITED
                 raise self._model_error(server, endpoint, 0, text) from error
@@ -101,11 +97,11 @@ class Invoker:
 
     def _copy(self, call: Call, shadow: Shadow) -> None:
         """What production was asked, to the shadow variant; its errors are seen in its metrics and its log only."""
-        with contextlib.suppress(NoAnswerError):
+        with contextlib.suppress(NoResponseError):
             self.ask(call, shadow.name, shadow.server)
 
     def ask(self, call: Call, variant: str, server: Serving, seconds: float | None = None) -> Answer:
-        """The container's answer, counted, and captured when it is no error. Raises NoAnswerError."""
+        """The container's answer, counted, and captured when it is no error. Raises NoResponseError."""
         status, asked = 0, time.perf_counter()
         try:
             answer = server.invoke(call.body, call.headers, seconds or self._settings.invocation_seconds)
@@ -121,7 +117,7 @@ class Invoker:
             request = Payload(call.headers["Content-Type"], call.body)
             reply = Payload(content_type(answer), answer.body)
             line = event_line(call.capture, request, reply, call.headers.get(INFERENCE_ID), call.at)
-            self._capture.record(call.capture, f"{call.endpoint}/{variant}", line, call.at)
+            self._capture.append(call.capture, f"{call.endpoint}/{variant}", line, call.at)
         return answer
 
     def _model_error(self, server: Serving, endpoint: str, status: int, message: str) -> AwsError:
@@ -142,7 +138,7 @@ def check_size(body: bytes) -> None:
         raise AwsError("413", f"HTTP content length exceeded {MAX_BODY_BYTES} bytes.", status=413)
 
 
-def _container_headers(environ: dict[str, Any]) -> dict[str, str]:
+def _container_headers(environ: Environ) -> dict[str, str]:
     headers = {
         "Content-Type": environ.get("CONTENT_TYPE") or "application/octet-stream",
         "Accept": environ.get("HTTP_ACCEPT") or "*/*",
@@ -159,7 +155,7 @@ def content_type(answer: Answer) -> str:
     return answer.headers.get("Content-Type", "application/octet-stream")
 
 
-def _response_headers(answer: Answer, variant: str) -> list[tuple[str, str]]:
+def _response_headers(answer: Answer, variant: str) -> Headers:
     headers = [("Content-Type", content_type(answer)), ("x-Amzn-Invoked-Production-Variant", variant)]
     attributes = answer.headers.get(CUSTOM_ATTRIBUTES)
     return [*headers, (CUSTOM_ATTRIBUTES, attributes)] if attributes else headers

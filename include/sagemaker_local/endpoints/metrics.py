@@ -6,12 +6,16 @@ import logging
 import threading
 import time
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.endpoints.tallies import Distribution, History, Tally
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch.literals import StandardUnitType
+    from mypy_boto3_cloudwatch.type_defs import DimensionTypeDef, MetricDatumTypeDef, StatisticSetTypeDef
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +61,8 @@ class Metrics:
     def forget(self, endpoint: str) -> None:
         """Keep no history of an endpoint that is gone."""
         with self._lock:
-            self._histories = {fleet: kept for fleet, kept in self._histories.items() if fleet.endpoint != endpoint}
+            for fleet in [fleet for fleet in self._histories if fleet.endpoint == endpoint]:
+                del self._histories[fleet]
 
     def flush(self) -> None:
         """Send what was counted since the last time."""
@@ -73,12 +78,13 @@ class Metrics:
                 log.warning("endpoint metrics of the last seconds are lost: %s", error)
 
 
-def _data(endpoint: str, variant: str, tally: Tally) -> list[dict[str, Any]]:
-    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+def _data(endpoint: str, variant: str, tally: Tally) -> list[MetricDatumTypeDef]:
+    names = {"EndpointName": endpoint, "VariantName": variant}
+    dimensions: list[DimensionTypeDef] = [{"Name": name, "Value": value} for name, value in names.items()]
     count = tally.invocations
 
-    def datum(name: str, unit: str, sum_: float, low: float, high: float) -> dict[str, Any]:
-        statistics = {"SampleCount": count, "Sum": sum_, "Minimum": low, "Maximum": high}
+    def datum(name: str, unit: StandardUnitType, sum_: float, low: float, high: float) -> MetricDatumTypeDef:
+        statistics: StatisticSetTypeDef = {"SampleCount": count, "Sum": sum_, "Minimum": low, "Maximum": high}
         return {
             "MetricName": name,
             "Dimensions": dimensions,
@@ -87,10 +93,10 @@ def _data(endpoint: str, variant: str, tally: Tally) -> list[dict[str, Any]]:
             "StatisticValues": statistics,
         }
 
-    def errors(name: str, number: int) -> dict[str, Any]:
+    def errors(name: str, number: int) -> MetricDatumTypeDef:
         return datum(name, "None", number, int(number == count), int(number > 0))
 
-    def latency(name: str, values: Distribution) -> dict[str, Any]:
+    def latency(name: str, values: Distribution) -> MetricDatumTypeDef:
         return datum(name, "Microseconds", values.sum, values.low, values.high)
 
     return [

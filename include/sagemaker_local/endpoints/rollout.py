@@ -8,15 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
+from typing import TYPE_CHECKING
 
 from include.sagemaker_local.containers.model_data import DeploymentError
 from include.sagemaker_local.context import Context
-from include.sagemaker_local.endpoints import state
+from include.sagemaker_local.endpoints import record
 from include.sagemaker_local.endpoints.alarms import Alarms
 from include.sagemaker_local.endpoints.capture import Capture
 from include.sagemaker_local.endpoints.deployment import Builder, Deployment
-from include.sagemaker_local.endpoints.guardrails import Step, active_instances, instances, policy
+from include.sagemaker_local.endpoints.guardrails import Step, active_instances, instances, update_policy
+from include.sagemaker_local.endpoints.plan import Plan, planned_variants
+from include.sagemaker_local.endpoints.record import Endpoint
 from include.sagemaker_local.endpoints.traffic import Traffic
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.literals import EndpointStatusType, VariantStatusType
 
 log = logging.getLogger(__name__)
 
@@ -47,19 +53,19 @@ class Parts:
 class Rollout:
     """The update of an endpoint whose status is Updating and whose wanted plan is `_Pending`."""
 
-    def __init__(self, parts: Parts, name: str, body: state.Body, traffic: Traffic) -> None:
+    def __init__(self, parts: Parts, name: str, body: Endpoint, traffic: Traffic) -> None:
         self._parts = parts
         self._name = name
         self._body = body
         self._traffic = traffic
-        self._plan: state.Plan = body["_Pending"]
-        self._policy = policy(self._plan["DeploymentConfig"], self._plan["ProductionVariants"])
+        self._plan: Plan = body["_Pending"]
+        self._policy = update_policy(self._plan["DeploymentConfig"], self._plan["ProductionVariants"])
         self._deadline = time.monotonic() + self._policy.timeout_seconds
         self._share = 0.0
 
     def run(self) -> None:
         """Carry the update out to its end, whichever that is."""
-        state.announce(self._parts.ctx, self._body)
+        record.announce(self._parts.ctx, self._body)
         green: Deployment | None = None
         try:
             self._bake(0)  # an alarm that is in ALARM already ends the update before anything is started
@@ -74,13 +80,13 @@ class Rollout:
             self._roll_back(green, str(error))
         except Exception:
             log.exception("endpoint %s could not be updated", self._name)
-            self._roll_back(green, state.INTERNAL_ERROR)
+            self._roll_back(green, record.INTERNAL_ERROR)
         else:
             self._finish(green)
 
-    def _stage(self, status: str, share: float, message: Callable[[int], str]) -> None:
+    def _stage(self, status: VariantStatusType, share: float, message: Callable[[int], str]) -> None:
         """Show where the deployment is, with the instances that take requests, and tell EventBridge."""
-        state.set_stage(self._parts.ctx, self._name, status, partial(active_instances, share), message)
+        record.set_stage(self._parts.ctx, self._name, status, partial(active_instances, share), message)
 
     def _launch(self) -> Deployment:
         self._stage("Creating", 0, lambda _: f"Launching {self._instances()} instance(s).")
@@ -91,9 +97,9 @@ class Rollout:
             if isinstance(error, DeploymentError):
                 raise RollbackError(str(error)) from error
             raise
-        after = dict(self._body)
-        state.deployed(after)
-        green.weigh(state.weights(after))
+        after = self._body.copy()
+        record.deployed(after)
+        green.weigh(record.weights(after))
         return green
 
     def _activate(self, green: Deployment, step: Step) -> None:
@@ -111,9 +117,9 @@ class Rollout:
         while True:
             self._raise_if_stopping()
             if tripped := self._parts.alarms.in_alarm(self._policy.alarms):
-                raise RollbackError(f"{state.ALARMS_TRIPPED} {', '.join(tripped)}.")
+                raise RollbackError(f"{record.ALARMS_TRIPPED} {', '.join(tripped)}.")
             if time.monotonic() > self._deadline:
-                raise RollbackError(state.TIMED_OUT.format(self._policy.timeout_seconds))
+                raise RollbackError(record.TIMED_OUT.format(self._policy.timeout_seconds))
             left = end - time.monotonic()
             if left <= 0:
                 return
@@ -124,21 +130,21 @@ class Rollout:
             raise ServerStoppingError
 
     def _finish(self, green: Deployment) -> None:
-        state.set_terminating(self._parts.ctx, self._name)
+        record.set_terminating(self._parts.ctx, self._name)
         for blue in self._traffic.settle(green):
             blue.stop()
         self._parts.capture.flush()
-        state.set_status(self._parts.ctx, self._name, "InService", state.deployed)
+        record.set_status(self._parts.ctx, self._name, "InService", record.deployed)
         for plan in ("_Deployed", "_Mixed"):
             if plan in self._body:
                 self._parts.builder.remove(self._name, self._body[plan])
 
     def _roll_back(self, green: Deployment | None, reason: str) -> None:
         log.info("endpoint %s: rolling back: %s", self._name, reason)
-        state.set_status(self._parts.ctx, self._name, "RollingBack")
+        record.set_status(self._parts.ctx, self._name, "RollingBack")
         if green and self._parts.rollback_fails(self._name):
             self._traffic.stay_mixed()
-            state.set_status(self._parts.ctx, self._name, "UpdateRollbackFailed", partial(state.mixed, reason=reason))
+            record.set_status(self._parts.ctx, self._name, "UpdateRollbackFailed", partial(record.mixed, reason=reason))
             return
         if green:
             for share in self._policy.rollback_shares:
@@ -148,9 +154,9 @@ class Rollout:
             self._traffic.withdraw()
             green.stop()
             self._parts.capture.flush()
-        settled = "UpdateRollbackFailed" if "_Mixed" in self._body else "InService"
+        settled: EndpointStatusType = "UpdateRollbackFailed" if "_Mixed" in self._body else "InService"
         self._parts.builder.remove(self._name, self._plan)
-        state.set_status(self._parts.ctx, self._name, settled, partial(state.rolled_back, reason=reason))
+        record.set_status(self._parts.ctx, self._name, settled, partial(record.rolled_back, reason=reason))
 
     def _instances(self) -> int:
-        return sum(instances(variant) for variant in state.all_variants(self._plan))
+        return sum(instances(variant) for variant in planned_variants(self._plan))

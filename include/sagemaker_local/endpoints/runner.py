@@ -9,23 +9,25 @@ import time
 from collections.abc import Callable
 from functools import partial
 from itertools import count
-from typing import Any
 
 from include.sagemaker_local.containers.model_data import DeploymentError
 from include.sagemaker_local.containers.model_server import INVOCATION_SECONDS, Serving
 from include.sagemaker_local.context import Context
-from include.sagemaker_local.endpoints import async_request, autoscaling, state
+from include.sagemaker_local.endpoints import async_request, autoscaling, record
 from include.sagemaker_local.endpoints.alarms import Alarms
 from include.sagemaker_local.endpoints.asynchronous import AsyncInvocations
 from include.sagemaker_local.endpoints.autoscaling import Autoscaling
 from include.sagemaker_local.endpoints.capture import Capture
 from include.sagemaker_local.endpoints.deployment import Builder, Deployment
-from include.sagemaker_local.endpoints.invoke import HttpResponse, Invoker, check_size
+from include.sagemaker_local.endpoints.invoke import Invoker, check_size
 from include.sagemaker_local.endpoints.metrics import Metrics
+from include.sagemaker_local.endpoints.plan import Plan
+from include.sagemaker_local.endpoints.record import Endpoint
 from include.sagemaker_local.endpoints.rollout import Parts, Rollout
 from include.sagemaker_local.endpoints.traffic import Traffic
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.operations.tags import delete_all_tags
+from include.sagemaker_local.http.types import Environ, Reply
+from include.sagemaker_local.state.tags import delete_all_tags
 
 log = logging.getLogger(__name__)
 
@@ -66,14 +68,14 @@ class EndpointRunner:
 
     def reweigh(self, name: str) -> None:
         """Share requests by the weights now in the store, and end the update that changed them."""
-        body = state.set_status(self._ctx, name, "InService")
-        self._live[name].weigh(state.weights(body))
+        body = record.set_status(self._ctx, name, "InService")
+        self._live[name].weigh(record.weights(body))
 
     def delete(self, name: str) -> None:
         """End an endpoint, whose status is Deleting."""
         self._in_background(self._delete, name)
 
-    def invoke(self, environ: dict[str, Any], name: str, body: bytes) -> HttpResponse:
+    def invoke(self, environ: Environ, name: str, body: bytes) -> Reply:
         """InvokeEndpoint; the headers in the WSGI environ are the operation's parameters. Raises AwsError."""
         started = time.perf_counter()
         check_size(body)
@@ -85,7 +87,7 @@ class EndpointRunner:
         finally:
             server.release()
 
-    def invoke_async(self, environ: dict[str, Any], name: str, body: bytes) -> HttpResponse:
+    def invoke_async(self, environ: Environ, name: str, body: bytes) -> Reply:
         """InvokeEndpointAsync: the request is kept, and answered later. Raises AwsError."""
         traffic = self._live.get(name)
         if traffic is None:
@@ -97,7 +99,7 @@ class EndpointRunner:
         self._async.submit(request, deployment.asynchronous)
         return async_request.accepted(request)
 
-    def _acquire(self, name: str, environ: dict[str, Any]) -> tuple[Deployment, str, Serving]:
+    def _acquire(self, name: str, environ: Environ) -> tuple[Deployment, str, Serving]:
         """A serving container for one request, to be released. Raises AwsError."""
         while True:
             traffic = self._live.get(name)
@@ -156,12 +158,12 @@ class EndpointRunner:
 
     def _create(self, name: str) -> None:
         body = self._body(name)
-        state.announce(self._ctx, body)
+        record.announce(self._ctx, body)
         deployment = self._bring_up(name, body["_Pending"], partial(self._end_failed, name))
         if deployment:
-            state.deployed(body)
+            record.deployed(body)
             self._publish(name, deployment, body)
-            state.set_status(self._ctx, name, "InService", state.deployed)
+            record.set_status(self._ctx, name, "InService", record.deployed)
 
     def _restart(self, name: str) -> None:
         """After a restart of the server: bring up again what served before, of a mix of two configs the old one."""
@@ -169,18 +171,18 @@ class EndpointRunner:
         deployment = self._bring_up(name, body["_Deployed"], partial(self._end_failed, name))
         if deployment:
             self._publish(name, deployment, body)
-            state.set_status(self._ctx, name, "UpdateRollbackFailed" if "_Mixed" in body else "InService")
+            record.set_status(self._ctx, name, "UpdateRollbackFailed" if "_Mixed" in body else "InService")
 
     def _update(self, name: str) -> None:
         Rollout(self._parts, name, self._body(name), self._live[name]).run()
 
-    def _publish(self, name: str, deployment: Deployment, body: state.Body) -> None:
+    def _publish(self, name: str, deployment: Deployment, body: Endpoint) -> None:
         """From here on requests go to this deployment, shared as `body` says."""
-        deployment.weigh(state.weights(body))
+        deployment.weigh(record.weights(body))
         self._live[name] = Traffic(deployment)
         self._async.resume(name, deployment.asynchronous)
 
-    def _bring_up(self, name: str, plan: state.Plan, failed: Callable[[str], None]) -> Deployment | None:
+    def _bring_up(self, name: str, plan: Plan, failed: Callable[[str], None]) -> Deployment | None:
         """The running deployment; or None after telling `failed` why not, unless it is the server that ends."""
         try:
             return self._builder.bring_up(name, plan)
@@ -188,20 +190,20 @@ class EndpointRunner:
             reason = str(error)
         except Exception:
             log.exception("endpoint %s could not be brought up", name)
-            reason = state.INTERNAL_ERROR
+            reason = record.INTERNAL_ERROR
         if not self._closing.is_set():
             failed(reason)
         return None
 
     def _end_failed(self, name: str, reason: str) -> None:
-        def change(body: state.Body) -> None:
+        def change(body: Endpoint) -> None:
             body["FailureReason"] = reason
 
-        state.set_status(self._ctx, name, "Failed", change)
+        record.set_status(self._ctx, name, "Failed", change)
 
     def _delete(self, name: str) -> None:
         body = self._body(name)
-        state.announce(self._ctx, body)
+        record.announce(self._ctx, body)
         traffic = self._live.pop(name, None)
         self._async.forget(name)
         if traffic:
@@ -210,11 +212,11 @@ class EndpointRunner:
         self._metrics.forget(name)
         autoscaling.deregister(self._ctx, name)
         shutil.rmtree(self._builder.directory(name), ignore_errors=True)
-        delete_all_tags(self._ctx, body["EndpointArn"])
+        delete_all_tags(self._ctx.store, body["EndpointArn"])
         self._ctx.store.delete("endpoint", name)
 
-    def _body(self, name: str) -> state.Body:
-        body = self._ctx.store.get("endpoint", name)
+    def _body(self, name: str) -> Endpoint:
+        body: Endpoint | None = self._ctx.store.get("endpoint", name)
         if body is None:
             raise KeyError(f"endpoint {name}")
         return body
@@ -230,14 +232,14 @@ class EndpointRunner:
             elif status == "Deleting":
                 self.delete(name)
             elif status != "Failed":
-                state.set_status(self._ctx, name, "SystemUpdating", partial(self._undo_update, name))
+                record.set_status(self._ctx, name, "SystemUpdating", partial(self._undo_update, name))
                 self._in_background(self._restart, name)
 
-    def _undo_update(self, name: str, body: state.Body) -> None:
-        state.scaled(body)
+    def _undo_update(self, name: str, body: Endpoint) -> None:
+        record.scaled(body)
         if "_Pending" in body:
             self._builder.remove(name, body["_Pending"])
-            state.rolled_back(body, state.RESTARTED)
+            record.rolled_back(body, record.RESTARTED)
 
     def _flush_regularly(self) -> None:
         for tick in count(1):

@@ -5,16 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from include.sagemaker_local.containers.model_server import (
     INVOCATION_SECONDS,
     KILL_SECONDS,
     Answer,
     ModelServer,
-    NoAnswerError,
+    NoResponseError,
 )
 from include.sagemaker_local.errors import AwsError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import ProductionVariantServerlessConfigTypeDef as ServerlessConfig
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 LEAST_SECONDS = 0.001
@@ -30,7 +33,7 @@ class ServerlessServer:
 
     name = SERVERLESS
 
-    def __init__(self, make: Callable[[], ModelServer], config: dict[str, Any], idle_seconds: float) -> None:
+    def __init__(self, make: Callable[[], ModelServer], config: ServerlessConfig, idle_seconds: float) -> None:
         self._make = make
         self._most: int = config["MaxConcurrency"]
         self._stays_warm = bool(config.get("ProvisionedConcurrency"))
@@ -76,7 +79,7 @@ class ServerlessServer:
             self._changed.notify_all()
 
     def invoke(self, body: bytes, headers: dict[str, str], seconds: float = INVOCATION_SECONDS) -> Answer:
-        """Ask the container, started if there is none, which counts. Raises NoAnswerError."""
+        """Ask the container, started if there is none, which counts. Raises NoResponseError."""
         if len(body) > MAX_BODY_BYTES:
             raise AwsError("413", f"HTTP content length exceeded {MAX_BODY_BYTES} bytes.", status=413)
         deadline = time.monotonic() + seconds
@@ -94,7 +97,7 @@ class ServerlessServer:
                 threading.Thread(target=self._start_cold, name="serverless-start", daemon=True).start()
             self._changed.wait_for(lambda: not self._starting, timeout=seconds)
             if self._server is None:
-                raise NoAnswerError(timed_out=self._starting)
+                raise NoResponseError(timed_out=self._starting)
             return self._server
 
     def _start_cold(self) -> None:

@@ -6,14 +6,15 @@ import asyncio
 import io
 import re
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from include.sagemaker_local.errors import AwsError, NoAnswerError
 from include.sagemaker_local.http.guard import Guard, secured
-from include.sagemaker_local.http.wsgi import SPOOL_BYTES, Environ, Headers, Reply, asgi_environ
+from include.sagemaker_local.http.types import Environ, Headers, Receive, Reply, Scope, Send
+from include.sagemaker_local.http.wsgi import SPOOL_BYTES, asgi_environ
 from include.sagemaker_local.state.content import Content
 
 PIECE_BYTES = 256 * 1024
@@ -21,9 +22,6 @@ BODY_SECONDS = 60
 """A client that sends or takes nothing for so long is given up."""
 _NOT_IN_A_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _OURS = frozenset({"content-length", "transfer-encoding", "connection"})
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Pool(Enum):
@@ -69,7 +67,7 @@ class Application:
         self._refuse = refuse
         self._threads = {pool: ThreadPoolExecutor(count, pool.value) for pool, count in THREADS.items()}
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         environ = asgi_environ(scope)
         closing: Headers = []
@@ -151,8 +149,8 @@ def _head(headers: Headers, content: bytes, status: int, bodiless: bool) -> Head
     length = next((value for name, value in headers if name.lower() == "content-length"), None)
     if length is None or not bodiless:
         length = str(len(content))
-    kept = [(name, value) for name, value in headers if name.lower() not in _OURS]
-    return kept if length is None or status == 204 else [*kept, ("Content-Length", length)]
+    others = [(name, value) for name, value in headers if name.lower() not in _OURS]
+    return others if length is None or status == 204 else [*others, ("Content-Length", length)]
 
 
 def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:

@@ -8,7 +8,7 @@ import uuid
 from xml.sax.saxutils import escape
 
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.http.wsgi import Environ, Reply
+from include.sagemaker_local.http.types import Environ, Reply
 
 _REST_XML = ("", "s3", "s3control", "route53", "cloudfront")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")

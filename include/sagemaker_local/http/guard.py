@@ -10,9 +10,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from include.sagemaker_local.errors import AwsError
+from include.sagemaker_local.http.types import Environ, Headers
 
 ROOT = "/_local/"
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?", re.IGNORECASE)
@@ -24,9 +24,6 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
 }
 """Of every reply: it is neither framed nor loaded by other pages, and an object of S3 that is HTML runs no script."""
-
-Environ = dict[str, Any]
-Headers = list[tuple[str, str]]
 
 
 class Guard:
@@ -65,9 +62,9 @@ class Guard:
 
 def secured(headers: Headers) -> Headers:
     """A reply's headers for a world with browsers: no CORS, whoever set it, and the policies it did not set itself."""
-    kept = [(name, value) for name, value in headers if not name.lower().startswith("access-control-")]
-    given = {name.lower() for name, _ in kept}
-    return kept + [(name, value) for name, value in _HEADERS.items() if name.lower() not in given]
+    allowed = [(name, value) for name, value in headers if not name.lower().startswith("access-control-")]
+    present = {name.lower() for name, _ in allowed}
+    return allowed + [(name, value) for name, value in _HEADERS.items() if name.lower() not in present]
 
 
 def _is_address(name: str) -> bool:

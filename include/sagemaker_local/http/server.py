@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from include.sagemaker_local.http.types import ASGIApp
 
 HEAD_BYTES = 64 * 1024
 """Most bytes of a request's first line and headers. S3 refuses more than 8 KB of headers; signed URLs may be longer."""
@@ -68,10 +69,10 @@ class _Protocol(HttpToolsProtocol):
 class HttpServer:
     """Listens already (so that a port in use is an OSError here) but answers only after `start`.
 
-    Connections cost no thread: one event loop reads requests and writes replies; `app` is the ASGI application.
+    Connections cost no thread: one event loop reads requests and writes replies.
     """
 
-    def __init__(self, host: str, port: int, app: Any) -> None:
+    def __init__(self, host: str, port: int, app: ASGIApp) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             self._socket = socket.create_server((host, port), family=family, backlog=2048)

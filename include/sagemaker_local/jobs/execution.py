@@ -11,21 +11,26 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Generic
 
 from include.sagemaker_local.containers import isolation
-from include.sagemaker_local.containers.container import Container
-from include.sagemaker_local.containers.errors import JobError, ShutdownError
+from include.sagemaker_local.containers.container import Container, aws_environment
 from include.sagemaker_local.containers.launcher import NAMESPACES, REWRITE
 from include.sagemaker_local.containers.logs import LogStream
-from include.sagemaker_local.context import Context, Settings
-from include.sagemaker_local.jobs.queue import Line
+from include.sagemaker_local.containers.transfers import JobError
+from include.sagemaker_local.context import Context
+from include.sagemaker_local.jobs.job import JobT
+from include.sagemaker_local.jobs.queue import JobQueue
 from include.sagemaker_local.jobs.record import JobRecord
 
 log = logging.getLogger(__name__)
 
 INTERNAL_ERROR = "InternalServerError: We encountered an internal error.  Please try again."
 _HANDED_DOWN = {"http_proxy", "https_proxy", "no_proxy", "ssl_cert_file", "requests_ca_bundle"}
+
+
+class ShutdownError(Exception):
+    """The server is going down; the job ends without another word, and is found and failed at the next start."""
 
 
 class Cause(StrEnum):
@@ -39,19 +44,19 @@ class Cause(StrEnum):
     WAITED = "waited"
 
 
-class Execution(ABC):
+class Execution(ABC, Generic[JobT]):
     """One job on its way to a terminal status. `directory` is its "instance": made for it, removed after it.
 
-    `line` is where it waits for its turn, see `take_turn`.
+    `queue` is where it waits for its turn, see `take_turn`.
     """
 
     kind: str
     log_group: str
 
-    def __init__(self, ctx: Context, mode: str, name: str, line: Line) -> None:
-        self.ctx, self.mode, self.name, self.line = ctx, mode, name, line
-        self.record = JobRecord(ctx, self.kind, name)
-        self.job = self.record.body
+    def __init__(self, ctx: Context, name: str, queue: JobQueue) -> None:
+        self.ctx, self.mode, self.name, self.queue = ctx, ctx.isolation, name, queue
+        self.record: JobRecord[JobT] = JobRecord(ctx, self.kind, name)
+        self.job: JobT = self.record.body
         instance = f"{name}-{int(self.job['CreationTime'] * 1000)}"
         self.directory = ctx.settings.state / "jobs" / self.kind / instance
         self.s3 = ctx.client("s3")
@@ -114,17 +119,17 @@ class Execution(ABC):
             if self._container is not None:
                 self._container.kill()
             isolation.remove(self.directory)
-            if not self._shutdown:  # else nobody else shall begin
-                self.line.leave(self)
+            if not self._shutdown:  # when the server ends, no other job is to begin
+                self.queue.leave(self)
 
     def take_turn(self) -> Cause:
-        """Wait in line until this machine has a place for the job: WAITED when it has, STOPPED by the user."""
-        self.line.enter(self)
-        return self.wait_in_line({})
+        """Wait until it is the job's turn on this machine: WAITED when it is, STOPPED by the user."""
+        self.queue.enter(self)
+        return self.wait_in_queue({})
 
-    def wait_in_line(self, deadlines: Mapping[Cause, float]) -> Cause:
-        """The same for a job that has entered the line."""
-        return self.wait(deadlines, lambda: Cause.WAITED if self.line.admits(self) else None)
+    def wait_in_queue(self, deadlines: Mapping[Cause, float]) -> Cause:
+        """The same for a job that is in the queue already."""
+        return self.wait(deadlines, lambda: Cause.WAITED if self.queue.admits(self) else None)
 
     def wait(self, deadlines: Mapping[Cause, float], happened: Callable[[], Cause | None] = lambda: None) -> Cause:
         """Sleep until something happens, the user stops the job, or the first deadline (epoch seconds) has passed."""
@@ -152,7 +157,7 @@ class Execution(ABC):
         """The folder here that a path under /opt/ml is."""
         return self.directory / "ml" / Path(path).relative_to(isolation.ML)
 
-    def write_config(self, path: str, content: Any) -> None:
+    def write_config(self, path: str, content: object) -> None:
         """Write one of the JSON files that SageMaker gives a container."""
         file = self.local_path(path)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -202,7 +207,7 @@ class Execution(ABC):
         if self._log is not None:
             self._log.write(line)
 
-    def say(self, line: str) -> None:
+    def append_to_log(self, line: str) -> None:
         """Add a line to the log of the last container, which has ended."""
         stream = LogStream(self.ctx, self.log_group, f"{self.name}/algo-1-{self._log_second}")
         stream.write(f"[local SageMaker] {line}")
@@ -211,8 +216,7 @@ class Execution(ABC):
     @property
     def isolated(self) -> bool:
         """Whether the request asks for network isolation."""
-        network: dict[str, bool] = self.job.get("NetworkConfig", self.job)
-        return network.get("EnableNetworkIsolation", False)
+        return False
 
     def _environment(self) -> dict[str, str]:
         """What every container finds: the job environment's programs first, and this server as AWS."""
@@ -234,25 +238,6 @@ class Execution(ABC):
             "OMP_NUM_THREADS": str(cpus()),
             **aws_environment(settings, isolated=self.isolated),
         }
-
-
-def aws_environment(settings: Settings, *, isolated: bool) -> dict[str, str]:
-    """This server as AWS, for a container; an isolated one has no credentials, as on AWS.
-
-    https://docs.aws.amazon.com/sagemaker/latest/dg/mkt-algo-model-internet-free.html
-    """
-    reach = {
-        "AWS_ENDPOINT_URL": settings.url,
-        "S3_ENDPOINT_URL": settings.url,
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
-    }
-    return {
-        "AWS_REGION": settings.region,
-        "AWS_DEFAULT_REGION": settings.region,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        **({} if isolated else reach),
-    }
 
 
 def cpus() -> int:

@@ -1,4 +1,7 @@
-"""The part of JSONPath that DataProcessing's filters know: `$`, `.name`, `['a','b']`, `[0]`, `[1:]`, `[0,5:]`."""
+"""The part of JSONPath that DataProcessing's filters know: `$`, `.name`, `['a','b']`, `[0]`, `[1:]`, `[0,5:]`.
+
+jsonpath-ng does not fit: it refuses `[0,5:]`, and finds a flat list of values where a filter makes an object or array.
+"""
 
 from __future__ import annotations
 
@@ -41,14 +44,14 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Path:
+class JsonPath:
     """A parsed expression."""
 
     steps: tuple[Step, ...]
 
     @classmethod
-    def parse(cls, expression: str) -> Path:
-        """Raises ValueError for what is not, or not here, a JSONPath."""
+    def parse(cls, expression: str) -> JsonPath:
+        """The steps of an expression. Raises ValueError for one that is not of the forms above."""
         position, steps = 1, []
         while position < len(expression) and (match := _STEP.match(expression, position)):
             steps.append(Step((match["name"],) if match["name"] else _selectors(match["list"])))

@@ -18,7 +18,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:  # this file runs as a script, without the project
+    from mypy_boto3_sagemaker.type_defs import MetricDefinitionTypeDef
+
+    from include.sagemaker_local.jobs.job import FinalMetric
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +35,14 @@ ALL_SECONDS = 300
 class Found(NamedTuple):
     """FinalMetricDataList, and the names of the metrics whose expressions were given up."""
 
-    final: list[dict[str, Any]]
+    final: list[FinalMetric]
     slow: list[str]
 
 
-class Metrics:
+class MetricSearch:
     """Keeps log lines for the definitions `{Name, Regex}` of a training job, if it has any."""
 
-    def __init__(self, definitions: Iterable[dict[str, str]]) -> None:
+    def __init__(self, definitions: Iterable[MetricDefinitionTypeDef]) -> None:
         self._definitions = [(definition["Name"], definition["Regex"]) for definition in definitions]
         self._lines = tempfile.TemporaryFile() if self._definitions else None  # noqa: SIM115 - ends with the job
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 from botocore.exceptions import ClientError
 
 from include.sagemaker_local.containers import isolation
-from include.sagemaker_local.containers.errors import JobError
-from include.sagemaker_local.containers.transfers import NoObjectsError, download, encryption, objects_of, upload_folder
+from include.sagemaker_local.containers.transfers import (
+    JobError,
+    NoObjectsError,
+    download,
+    encryption,
+    objects_of,
+    upload_folder,
+)
 from include.sagemaker_local.jobs.execution import Cause, Execution
-from include.sagemaker_local.jobs.record import PROCESSING, Body
+from include.sagemaker_local.jobs.job import ProcessingJob
+from include.sagemaker_local.jobs.record import PROCESSING, mark_stopping
 from include.sagemaker_local.jobs.sync import FolderSync
 
 MESSAGE = f"{isolation.ML}/output/message"
@@ -29,7 +35,7 @@ _CONFIG_MEMBERS = (
 )
 
 
-class ProcessingExecution(Execution):
+class ProcessingExecution(Execution[ProcessingJob]):
     """Runs one processing job."""
 
     kind = PROCESSING
@@ -42,7 +48,7 @@ class ProcessingExecution(Execution):
             return
         self.fresh_instance()
         started = time.time()
-        self.job = self.record.change(lambda body: body.update(ProcessingStartTime=started))
+        self.job = self.record.change(lambda body: body.update({"ProcessingStartTime": started}))
         self._download_inputs()
         self._configure()
         uploads = self._prepare_outputs()
@@ -59,7 +65,7 @@ class ProcessingExecution(Execution):
             lambda: Cause.EXITED if container.exit_code is not None else None,
         )
         if cause is Cause.MAX_RUNTIME:
-            self.record.change(lambda body: body.update(ProcessingJobStatus="Stopping"))
+            self.record.change(lambda body: mark_stopping(PROCESSING, body))
         self.end_container(container)
         for sync in uploads:
             sync.finish()
@@ -110,13 +116,13 @@ class ProcessingExecution(Execution):
 
     def _outputs(self) -> list[tuple[Path, str, str]]:
         """(folder, S3 prefix, upload mode) of the outputs that the platform uploads."""
-        config: Body = self.job.get("ProcessingOutputConfig", {})
-        targets: list[dict[str, Any]] = [
-            output["S3Output"]
-            for output in config.get("Outputs", ())
-            if "LocalPath" in output.get("S3Output", ()) and not output.get("AppManaged")
+        outputs = self.job["ProcessingOutputConfig"]["Outputs"] if "ProcessingOutputConfig" in self.job else []
+        targets = [output["S3Output"] for output in outputs if "S3Output" in output and not output.get("AppManaged")]
+        return [
+            (self.local_path(target["LocalPath"]), target["S3Uri"], target["S3UploadMode"])
+            for target in targets
+            if "LocalPath" in target
         ]
-        return [(self.local_path(target["LocalPath"]), target["S3Uri"], target["S3UploadMode"]) for target in targets]
 
     def _prepare_outputs(self) -> list[FolderSync]:
         """Make the output folders; returns the uploaders of the continuous ones."""
@@ -129,7 +135,13 @@ class ProcessingExecution(Execution):
         return syncs
 
     def _encryption(self) -> dict[str, str]:
-        return encryption(self.job.get("ProcessingOutputConfig", {}).get("KmsKeyId"))
+        config = self.job.get("ProcessingOutputConfig")
+        return encryption(config.get("KmsKeyId") if config else None)
+
+    @property
+    def isolated(self) -> bool:
+        """Whether the request asks for network isolation."""
+        return self.job.get("NetworkConfig", {}).get("EnableNetworkIsolation", False)
 
     def _upload_outputs(self) -> None:
         for folder, url, mode in self._outputs():

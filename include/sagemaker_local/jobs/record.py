@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Generic
 
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.events import emit
-
-Body = dict[str, Any]
+from include.sagemaker_local.jobs.job import LIVE_STATUSES, STOPPING, JobT, TrainingJob
+from include.sagemaker_local.state.tags import tags_of
 
 TRAINING = "training-job"
 PROCESSING = "processing-job"
 TRANSFORM = "transform-job"
 PREFIX = {TRAINING: "Training", PROCESSING: "Processing", TRANSFORM: "Transform"}
 """What the members of a job's kind begin with: TrainingJobName, ProcessingJobName, …"""
-RUNNING = ("InProgress", "Stopping")
 RESTARTED = (
     "InternalServerError: We encountered an internal error.  Please try again. "
     "(the local SageMaker was restarted while the job ran)"
@@ -24,7 +23,7 @@ RESTARTED = (
 MAX_REASON = 1024
 
 
-class JobRecord:
+class JobRecord(Generic[JobT]):
     """The stored body of one job; `change` and what builds on it save a change and tell EventBridge of it."""
 
     def __init__(self, ctx: Context, kind: str, name: str) -> None:
@@ -32,9 +31,9 @@ class JobRecord:
         self._prefix = PREFIX[kind]
 
     @property
-    def body(self) -> Body:
+    def body(self) -> JobT:
         """The job as it is stored now."""
-        body = self._ctx.store.get(self._kind, self._name)
+        body: JobT | None = self._ctx.store.get(self._kind, self._name)
         if body is None:
             raise KeyError(f"{self._kind} {self._name}")
         return body
@@ -47,36 +46,35 @@ class JobRecord:
     @property
     def running(self) -> bool:
         """True until the job has a terminal status."""
-        return self.body[f"{self._prefix}JobStatus"] in RUNNING
+        return self._ctx.store.get(self._kind, self._name)[f"{self._prefix}JobStatus"] in LIVE_STATUSES
 
-    def change(self, mutate: Callable[[Body], None]) -> Body:
+    def change(self, mutate: Callable[[JobT], None]) -> JobT:
         """Apply a change, set LastModifiedTime, and send the state change event."""
 
-        def apply(body: Body) -> None:
+        def apply(body: JobT) -> None:
             mutate(body)
             body["LastModifiedTime"] = time.time()
 
-        body = self._ctx.store.update(self._kind, self._name, apply)
+        body: JobT = self._ctx.store.update(self._kind, self._name, apply)
         self.announce(body)
         return body
 
-    def announce(self, body: Body) -> None:
+    def announce(self, body: Mapping[str, object]) -> None:
         """Send the event of the job's present state: its description with times in milliseconds, and its tags."""
-        stored = self._ctx.store.get("tags", self.arn) or {"Tags": []}
-        tags = {tag["Key"]: tag["Value"] for tag in stored["Tags"]}
+        tags = {tag["Key"]: tag["Value"] for tag in tags_of(self._ctx.store, self.arn)}
         detail = milliseconds({**body, "Tags": tags})
         if self._kind == PROCESSING:
             detail = {"ExperimentConfig": {}, **capitals(detail)}
         emit(self._ctx, f"SageMaker {self._prefix} Job State Change", self.arn, detail)
 
-    def fail(self, reason: str, **members: Any) -> Body:
+    def fail(self, reason: str, **members: object) -> JobT:
         """Make the job Failed, for this reason."""
         return self.end("Failed", "Failed", "Training job failed", FailureReason=reason[:MAX_REASON], **members)
 
-    def end(self, status: str, secondary: str, message: str, **members: Any) -> Body:
+    def end(self, status: str, secondary: str, message: str, **members: object) -> JobT:
         """Make the job's status a terminal one. `secondary` and `message` are a training job's last transition."""
 
-        def mutate(body: Body) -> None:
+        def mutate(body: Any) -> None:  # of any kind
             now = time.time()
             body.update(members)
             body[f"{self._prefix}JobStatus"] = status
@@ -89,7 +87,14 @@ class JobRecord:
         return self.change(mutate)
 
 
-def _count_seconds(body: Body, now: float) -> None:
+def mark_stopping(kind: str, body: Any) -> None:
+    """Make a job of this kind Stopping."""
+    body[f"{PREFIX[kind]}JobStatus"] = STOPPING
+    if kind == TRAINING:
+        enter(body, STOPPING, "Stopping the training job", time.time())
+
+
+def _count_seconds(body: TrainingJob, now: float) -> None:
     """A training job's duration, which is what is billed unless the body says otherwise already (Spot)."""
     if "TrainingStartTime" in body:
         seconds = max(1, round(now - body["TrainingStartTime"]))
@@ -97,7 +102,7 @@ def _count_seconds(body: Body, now: float) -> None:
         body.setdefault("BillableTimeInSeconds", seconds)
 
 
-def enter(body: Body, secondary: str, message: str, now: float) -> None:
+def enter(body: TrainingJob, secondary: str, message: str, now: float) -> None:
     """Begin a secondary status of a training job; the one before ends at the same moment."""
     transitions = body.setdefault("SecondaryStatusTransitions", [])
     if transitions:

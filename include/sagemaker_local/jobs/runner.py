@@ -3,45 +3,47 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 from include.sagemaker_local.containers import isolation
 from include.sagemaker_local.context import Context
-from include.sagemaker_local.jobs.execution import Execution, cpus
+from include.sagemaker_local.jobs.execution import cpus
 from include.sagemaker_local.jobs.processing import ProcessingExecution
-from include.sagemaker_local.jobs.queue import Line
-from include.sagemaker_local.jobs.record import PREFIX, PROCESSING, RESTARTED, TRAINING, TRANSFORM, JobRecord
+from include.sagemaker_local.jobs.queue import JobQueue
+from include.sagemaker_local.jobs.record import PREFIX, PROCESSING, RESTARTED, TRAINING, JobRecord
 from include.sagemaker_local.jobs.training import TrainingExecution
 from include.sagemaker_local.jobs.transform import TransformExecution
 from include.sagemaker_local.state.spot import SpotMarket
 
-LEAST_PLACES = 4
-"""Jobs of a kind that run at once on a machine with fewer processors: most jobs wait for something now and then."""
+AnyExecution = ProcessingExecution | TrainingExecution | TransformExecution
+LEAST_RUNNING = 4
+"""Jobs of a kind that run at the same time on a machine with fewer processors: most jobs wait for something."""
 
 
 class JobRunner:
-    """Implements `service.Jobs`. `isolation` says how jobs get their /opt/ml on this machine, `spot` what Spot does."""
+    """Starts and stops jobs; one per server. `spot` says what Spot training meets."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self.spot = SpotMarket(ctx.store)
-        self._lines = {kind: Line(max(LEAST_PLACES, cpus())) for kind in PREFIX}
+        self._queues = {kind: JobQueue(max(LEAST_RUNNING, cpus())) for kind in PREFIX}
         self._lock = threading.Lock()
-        self._executions: dict[tuple[str, str], Execution] = {}
-        self.isolation = isolation.probe(ctx.settings.python)
+        self._executions: dict[tuple[str, str], AnyExecution] = {}
         self._settle()
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
 
-    def start_processing(self, name: str) -> None:
-        """Run the stored processing job."""
-        self._start(ProcessingExecution(self._ctx, self.isolation, name, self._lines[PROCESSING]))
-
-    def start_training(self, name: str) -> None:
-        """Run the stored training job."""
-        self._start(TrainingExecution(self._ctx, self.isolation, name, self._lines[TRAINING], self.spot))
-
-    def start_transform(self, name: str) -> None:
-        """Run the stored transform job."""
-        self._start(TransformExecution(self._ctx, self.isolation, name, self._lines[TRANSFORM]))
+    def start(self, kind: str, name: str) -> None:
+        """Run a stored job."""
+        queue = self._queues[kind]
+        execution: AnyExecution
+        if kind == TRAINING:
+            execution = TrainingExecution(self._ctx, name, queue, self.spot)
+        else:
+            execution = (ProcessingExecution if kind == PROCESSING else TransformExecution)(self._ctx, name, queue)
+        with self._lock:
+            self._executions = {key: other for key, other in self._executions.items() if other.alive}
+            self._executions[kind, name] = execution
+        execution.start()
 
     def stop(self, kind: str, name: str) -> None:
         """Stop a job whose status was made Stopping."""
@@ -57,12 +59,6 @@ class JobRunner:
         for execution in executions:
             execution.shut_down()
 
-    def _start(self, execution: Execution) -> None:
-        with self._lock:
-            self._executions = {key: other for key, other in self._executions.items() if other.alive}
-            self._executions[execution.kind, execution.name] = execution
-        execution.start()
-
     def _warm_up(self) -> None:
         """Make the clients that jobs use, so that the first job does not wait for it."""
         for service in ("events", "s3", "logs"):
@@ -72,7 +68,7 @@ class JobRunner:
         """Fail the jobs that ran when the server ended, and remove their directories."""
         for kind in PREFIX:
             for body in self._ctx.store.list(kind):
-                record = JobRecord(self._ctx, kind, body[f"{PREFIX[kind]}JobName"])
+                record = JobRecord[Any](self._ctx, kind, body[f"{PREFIX[kind]}JobName"])
                 if record.running:
                     record.fail(RESTARTED)
             for directory in (self._ctx.settings.state / "jobs" / kind).glob("*"):

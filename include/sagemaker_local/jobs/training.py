@@ -7,13 +7,14 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from include.sagemaker_local.containers import isolation
 from include.sagemaker_local.containers.container import Container
-from include.sagemaker_local.containers.errors import JobError
 from include.sagemaker_local.containers.transfers import (
+    JobError,
     NoObjectsError,
     download,
     encryption,
@@ -24,11 +25,15 @@ from include.sagemaker_local.containers.transfers import (
 )
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.jobs.execution import Cause, Execution
-from include.sagemaker_local.jobs.metrics import SLOW_SECONDS, Metrics
-from include.sagemaker_local.jobs.queue import Line
-from include.sagemaker_local.jobs.record import MAX_REASON, TRAINING, Body, enter
+from include.sagemaker_local.jobs.job import STOPPING, TrainingJob
+from include.sagemaker_local.jobs.metrics import SLOW_SECONDS, MetricSearch
+from include.sagemaker_local.jobs.queue import JobQueue
+from include.sagemaker_local.jobs.record import MAX_REASON, TRAINING, enter, mark_stopping
 from include.sagemaker_local.jobs.sync import FolderSync
 from include.sagemaker_local.state.spot import Interruption, SpotMarket
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import ChannelOutputTypeDef
 
 TRAIN = Path(__file__).resolve().parent.parent / "containers" / "programs" / "train.py"
 CONFIG = f"{isolation.ML}/input/config"
@@ -45,18 +50,18 @@ _STOPPED = {
 }
 
 
-class TrainingExecution(Execution):
+class TrainingExecution(Execution[TrainingJob]):
     """Runs one training job. `running_seconds` is the time it has held an instance, over all attempts."""
 
     kind = TRAINING
     log_group = "/aws/sagemaker/TrainingJobs"
 
-    def __init__(self, ctx: Context, mode: str, name: str, line: Line, market: SpotMarket) -> None:
-        super().__init__(ctx, mode, name, line)
+    def __init__(self, ctx: Context, name: str, queue: JobQueue, market: SpotMarket) -> None:
+        super().__init__(ctx, name, queue)
         self.running_seconds = 0.0
         self._market = market
         self._spot: bool = self.job.get("EnableManagedSpotTraining", False)
-        self._metrics = Metrics(self.job["AlgorithmSpecification"].get("MetricDefinitions", ()))
+        self._metrics = MetricSearch(self.job["AlgorithmSpecification"].get("MetricDefinitions", ()))
         self._attempt_started: float | None = None
         # Of checkpoints too: they have no key of their own, and nothing of AWS says another.
         self._encryption = encryption(self.job["OutputDataConfig"].get("KmsKeyId"))
@@ -87,17 +92,17 @@ class TrainingExecution(Execution):
         sequences of https://docs.aws.amazon.com/sagemaker/latest/dg/model-managed-spot-training-status.html
         """
         if self._spot and not self._market.has_capacity(self.name):
-            self._describe(NO_SPOT)
+            self._replace_message(NO_SPOT)
             return self.wait(self._last_moment())
-        self._enter("Pending", PREPARING if self.line.enter(self) else WAITING)
-        cause = self.wait_in_line(self._last_moment())
+        self._enter("Pending", PREPARING if self.queue.enter(self) else WAITING)
+        cause = self.wait_in_queue(self._last_moment())
         if cause is Cause.WAITED:
-            self._describe(PREPARING)
+            self._replace_message(PREPARING)
         return cause
 
     def _wait_after(self, interruption: Interruption) -> Cause:
         """The time without an instance after an interruption, then a new start."""
-        self.line.leave(self)
+        self.queue.leave(self)
         gap = {Cause.WAITED: time.time() + interruption.gap_seconds}
         cause = self.wait({**self._last_moment(), **gap})
         if cause is not Cause.WAITED:
@@ -153,7 +158,7 @@ class TrainingExecution(Execution):
     def _begin_attempt(self) -> None:
         now = self._attempt_started = time.time()
 
-        def mutate(body: Body) -> None:
+        def mutate(body: TrainingJob) -> None:
             body.setdefault("TrainingStartTime", now)
             enter(body, "Downloading", "Downloading input data", now)
 
@@ -222,6 +227,11 @@ class TrainingExecution(Execution):
         for folder in ("model", "output/data", "code"):
             self.local_path(f"{isolation.ML}/{folder}").mkdir(parents=True, exist_ok=True)
 
+    @property
+    def isolated(self) -> bool:
+        """Whether the request asks for network isolation."""
+        return self.job.get("EnableNetworkIsolation", False)
+
     def _command(self) -> list[str]:
         """The container's command: its own, or what `train` is in AWS's framework containers."""
         algorithm = self.job["AlgorithmSpecification"]
@@ -234,22 +244,22 @@ class TrainingExecution(Execution):
 
     def on_line(self, line: str) -> None:
         """Keep it for the metrics, and log; a control character becomes its number, so that a tab is `#011`."""
-        shown = _CONTROL.sub(lambda found: f"#{ord(found[0]):03o}", line)
-        self._metrics.read(shown)
-        super().on_line(shown)
+        printable = _CONTROL.sub(lambda found: f"#{ord(found[0]):03o}", line)
+        self._metrics.read(printable)
+        super().on_line(printable)
 
     def _enter(self, secondary: str, message: str) -> None:
         self.record.change(lambda body: enter(body, secondary, message, time.time()))
 
-    def _describe(self, message: str) -> None:
+    def _replace_message(self, message: str) -> None:
         """Replace the message of the present secondary status, if it is another."""
         if self.record.body["SecondaryStatusTransitions"][-1]["StatusMessage"] != message:
-            self.record.change(lambda body: body["SecondaryStatusTransitions"][-1].update(StatusMessage=message))
+            self.record.change(lambda body: body["SecondaryStatusTransitions"][-1].update({"StatusMessage": message}))
 
     def _mark_stopping(self) -> None:
         """Status Stopping, which a stop by the user has set already."""
-        if self.record.body["TrainingJobStatus"] != "Stopping":
-            self.record.change(lambda body: mark_stopping(body, time.time()))
+        if self.record.body["TrainingJobStatus"] != STOPPING:
+            self.record.change(lambda body: mark_stopping(TRAINING, body))
 
     def _fail_with(self, exit_code: int | None) -> None:
         """The container failed: its data output is kept, and the reason is what it wrote to /opt/ml/output/failure."""
@@ -281,7 +291,7 @@ class TrainingExecution(Execution):
         except ClientError as error:
             raise JobError(f"ClientError: Artifact upload failed: {error}") from error
         if what == "model":
-            self.record.change(lambda body: body.update(ModelArtifacts={"S3ModelArtifacts": url}))
+            self.record.change(lambda body: body.update({"ModelArtifacts": {"S3ModelArtifacts": url}}))
 
     def _upload_to_s3(self, folder: Path, what: str) -> str:
         """Upload the folder as OutputDataConfig says, and return the address of what it became."""
@@ -297,11 +307,11 @@ class TrainingExecution(Execution):
         self._end_attempt()
         metrics = self._metrics.search()
         for name in metrics.slow:
-            self.say(
+            self.append_to_log(
                 f"Metric {name} is lost: its regular expression took more than {SLOW_SECONDS:g} s for one line. Nested "
                 f"repetitions such as (a+)+ do that."
             )
-        more: Body = {"FinalMetricDataList": metrics.final} if metrics.final else {}
+        more: dict[str, object] = {"FinalMetricDataList": metrics.final} if metrics.final else {}
         if self._spot and self.running_seconds:
             more["BillableTimeInSeconds"] = self._market.billable_seconds(self.running_seconds)
         self.record.end(status, secondary, message, **members, **more)
@@ -311,12 +321,6 @@ class TrainingExecution(Execution):
         self._end("Failed", "Failed", "Training job failed", FailureReason=reason[:MAX_REASON])
 
 
-def mark_stopping(body: Body, now: float) -> None:
-    """Make a training job Stopping."""
-    body["TrainingJobStatus"] = "Stopping"
-    enter(body, "Stopping", "Stopping the training job", now)
-
-
 def _happened(container: Container, sync: FolderSync | None, interruption: Interruption | None) -> Cause | None:
     if container.exit_code is not None:
         return Cause.EXITED
@@ -324,7 +328,7 @@ def _happened(container: Container, sync: FolderSync | None, interruption: Inter
     return Cause.INTERRUPTED if count and sync is not None and sync.uploaded >= count else None
 
 
-def _channel_config(channel: Body) -> dict[str, str]:
+def _channel_config(channel: ChannelOutputTypeDef) -> dict[str, str]:
     source = channel["DataSource"]["S3DataSource"]
     config = {
         "ContentType": channel.get("ContentType"),

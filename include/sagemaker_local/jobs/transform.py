@@ -11,18 +11,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 from botocore.exceptions import ClientError
 
-from include.sagemaker_local.containers import serving
-from include.sagemaker_local.containers.errors import JobError
 from include.sagemaker_local.containers.logs import LogStream
 from include.sagemaker_local.containers.model_data import DeploymentError, unpack_model
-from include.sagemaker_local.containers.model_server import Answer, ModelServer, NoAnswerError
+from include.sagemaker_local.containers.model_server import Answer, ModelServer, NoResponseError, prepare_container
 from include.sagemaker_local.containers.transfers import (
     BadGzipError,
     Fetch,
+    JobError,
     NoObjectsError,
     download,
     encryption,
@@ -32,7 +30,8 @@ from include.sagemaker_local.containers.transfers import (
 )
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.jobs.execution import Cause, Execution
-from include.sagemaker_local.jobs.queue import Line
+from include.sagemaker_local.jobs.job import TransformJob
+from include.sagemaker_local.jobs.queue import JobQueue
 from include.sagemaker_local.jobs.record import TRANSFORM
 from include.sagemaker_local.jobs.transform_data import Batch, DataError, batches, parse_processing
 from include.sagemaker_local.jobs.transform_settings import BatchSettings, container_environment
@@ -65,14 +64,14 @@ class _Item:
     failure: str | None = None
 
 
-class TransformExecution(Execution):
+class TransformExecution(Execution[TransformJob]):
     """Runs one transform job."""
 
     kind = TRANSFORM
     log_group = "/aws/sagemaker/TransformJobs"
 
-    def __init__(self, ctx: Context, mode: str, name: str, line: Line) -> None:
-        super().__init__(ctx, mode, name, line)
+    def __init__(self, ctx: Context, name: str, queue: JobQueue) -> None:
+        super().__init__(ctx, name, queue)
         self._cancelled = Event()
         self._instance = f"{name}/i-{uuid.uuid4().hex[:17]}-{int(time.time())}"
         self._data_log: LogStream | None = None
@@ -98,7 +97,7 @@ class TransformExecution(Execution):
             return
         self.fresh_instance()
         started = time.time()
-        self.job = self.record.change(lambda body: body.update(TransformStartTime=started))
+        self.job = self.record.change(lambda body: body.update({"TransformStartTime": started}))
         items = self._items()
         server = self._start_server()
         self._data_log = LogStream(self.ctx, self.log_group, f"{self._instance}/data-log")
@@ -129,15 +128,15 @@ class TransformExecution(Execution):
 
     def _start_server(self) -> ModelServer:
         """Start the model's container: as on an endpoint, but for the variables that tell it of the batch."""
-        container: dict[str, Any] = self.job["_Container"]
+        container = self.job["_Container"]
         try:
             unpack_model(self.ctx, container["ModelDataUrl"], self.directory / "ml" / "model")
         except DeploymentError as error:
             raise JobError(f"ClientError: {error}") from error
-        serving.prepare(self.ctx, self.directory)
+        prepare_container(self.ctx, self.directory)
         environment = {**container["Environment"], **self.job.get("Environment", {}), **container_environment(self.job)}
         logs = LogStream(self.ctx, self.log_group, self._instance)
-        server = serving.model_server(self.ctx, self.directory, {**container, "Environment": environment}, logs)
+        server = ModelServer(self.ctx, self.directory, {**container, "Environment": environment}, logs)
         server.start()
         return server
 
@@ -214,7 +213,7 @@ class TransformExecution(Execution):
         for _ in range(self._tries):
             try:
                 answer = server.invoke(payload, headers, self._seconds)
-            except NoAnswerError:
+            except NoResponseError:
                 answer = None
             if self._cancelled.is_set() or (answer is not None and answer.status < 500):
                 break

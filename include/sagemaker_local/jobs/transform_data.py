@@ -7,10 +7,11 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path as File
+from pathlib import Path
 from typing import Any
 
-from include.sagemaker_local.jobs.jsonpath import Path, SelectionError
+from include.sagemaker_local.jobs.job import TransformJob
+from include.sagemaker_local.jobs.jsonpath import JsonPath, SelectionError
 
 CSV, JSON = "csv", "json"
 MEGABYTE = 1024 * 1024
@@ -30,13 +31,13 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Processing:
-    """DataProcessing: what of a record is sent, and what of record and answer is kept."""
+class DataProcessing:
+    """DataProcessing: what of a record is sent, and what of record and answer is stored."""
 
     kind: str
     """`csv` or `json`."""
-    input_filter: Path
-    output_filter: Path
+    input_filter: JsonPath
+    output_filter: JsonPath
     join: bool
     lines: bool
     """Each line is a record (SplitType Line)."""
@@ -65,7 +66,7 @@ class Processing:
         known = before if isinstance(before, dict) else {"SageMakerInput": before}
         return {**known, "SageMakerOutput": after}
 
-    def _select(self, path: Path, document: Any) -> Any:
+    def _select(self, path: JsonPath, document: Any) -> Any:
         try:
             return path.select(document)
         except SelectionError as error:
@@ -91,10 +92,13 @@ class Processing:
         return text.getvalue().removesuffix("\n").encode()
 
 
-def parse_processing(request: dict[str, Any]) -> Processing | None:
+def parse_processing(request: TransformJob) -> DataProcessing | None:
     """DataProcessing of a transform job, None when it changes nothing. Raises ValueError for what is not possible."""
     given = request.get("DataProcessing", {})
-    input_filter, output_filter = (Path.parse(given.get(name, "$")) for name in ("InputFilter", "OutputFilter"))
+    input_filter, output_filter = (
+        JsonPath.parse(given.get("InputFilter", "$")),
+        JsonPath.parse(given.get("OutputFilter", "$")),
+    )
     join = given.get("JoinSource") == "Input"
     if input_filter.everything and output_filter.everything and not join:
         return None
@@ -105,7 +109,7 @@ def parse_processing(request: dict[str, Any]) -> Processing | None:
     split = source.get("SplitType", "None")
     if join and split != target.get("AssembleWith", "None"):
         raise ValueError("JoinSource Input needs an AssembleWith that is the same as SplitType")
-    return Processing(kind, input_filter, output_filter, join, lines=split == "Line")
+    return DataProcessing(kind, input_filter, output_filter, join, lines=split == "Line")
 
 
 def _format(member: str, content_type: str | None) -> str:
@@ -115,7 +119,7 @@ def _format(member: str, content_type: str | None) -> str:
     return _FORMATS[name]
 
 
-def batches(file: File, *, lines: bool, single: bool, limit: int, processing: Processing | None) -> Iterator[Batch]:
+def batches(file: Path, *, lines: bool, single: bool, limit: int, processing: DataProcessing | None) -> Iterator[Batch]:
     """The requests for one input file: of single records, or of as many as `limit` bytes hold (0: no limit).
 
     Raises DataError for a record that is larger than the limit.
@@ -142,7 +146,7 @@ def _payload(parts: list[bytes]) -> bytes:
     return b"\n".join(parts)
 
 
-def _records(file: File, *, lines: bool) -> Iterator[bytes]:
+def _records(file: Path, *, lines: bool) -> Iterator[bytes]:
     if not lines:
         yield file.read_bytes()
         return

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict, cast
 
 from include.sagemaker_local.containers.model_server import Answer
+from include.sagemaker_local.jobs.job import TransformJob
 from include.sagemaker_local.jobs.transform_data import MEGABYTE
 
+
+class _Settings(TypedDict, total=False):
+    """In the words of `GET /execution-parameters`."""
+
+    MaxConcurrentTransforms: int
+    MaxPayloadInMB: int
+    BatchStrategy: str
+
+
 _STRATEGIES = {"MultiRecord": "MULTI_RECORD", "SingleRecord": "SINGLE_RECORD"}
-_DEFAULTS = {"MaxConcurrentTransforms": 1, "MaxPayloadInMB": 6, "BatchStrategy": "MULTI_RECORD"}
+_DEFAULTS: _Settings = {"MaxConcurrentTransforms": 1, "MaxPayloadInMB": 6, "BatchStrategy": "MULTI_RECORD"}
 
 
 @dataclass(frozen=True)
@@ -22,9 +32,9 @@ class BatchSettings:
     single: bool
 
     @classmethod
-    def of(cls, job: dict[str, Any], parameters: Answer | None) -> BatchSettings:
+    def of(cls, job: TransformJob, parameters: Answer | None) -> BatchSettings:
         """`parameters` is the container's answer to `GET /execution-parameters`, which it need not know."""
-        settings = {**_DEFAULTS, **_parsed(parameters), **_requested(job)}
+        settings: _Settings = {**_DEFAULTS, **_parsed(parameters), **_requested(job)}
         return cls(
             settings["MaxConcurrentTransforms"],
             settings["MaxPayloadInMB"],
@@ -44,7 +54,7 @@ class BatchSettings:
         )
 
 
-def container_environment(job: dict[str, Any]) -> dict[str, str]:
+def container_environment(job: TransformJob) -> dict[str, str]:
     """The variables that tell a container of its transform job: SAGEMAKER_BATCH, and what the request asks for."""
     names = {
         "MaxConcurrentTransforms": "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS",
@@ -54,21 +64,24 @@ def container_environment(job: dict[str, Any]) -> dict[str, str]:
     return {"SAGEMAKER_BATCH": "true", **{names[name]: str(value) for name, value in _requested(job).items()}}
 
 
-def _requested(job: dict[str, Any]) -> dict[str, Any]:
+def _requested(job: TransformJob) -> _Settings:
     """What CreateTransformJob was given; MaxConcurrentTransforms 0 means not given."""
-    given = {name: job[name] for name in _DEFAULTS if name in job}
-    if not given.get("MaxConcurrentTransforms", 1):
-        del given["MaxConcurrentTransforms"]
-    if "BatchStrategy" in given:
-        given["BatchStrategy"] = _STRATEGIES[given["BatchStrategy"]]
+    given: _Settings = {}
+    if concurrent := job.get("MaxConcurrentTransforms"):
+        given["MaxConcurrentTransforms"] = concurrent
+    if "MaxPayloadInMB" in job:
+        given["MaxPayloadInMB"] = job["MaxPayloadInMB"]
+    if "BatchStrategy" in job:
+        given["BatchStrategy"] = _STRATEGIES[job["BatchStrategy"]]
     return given
 
 
-def _parsed(parameters: Answer | None) -> dict[str, Any]:
+def _parsed(parameters: Answer | None) -> _Settings:
     if parameters is None or parameters.status != 200:
         return {}
     try:
         content = json.loads(parameters.body)
     except ValueError:
         return {}
-    return {name: content[name] for name in _DEFAULTS if name in content} if isinstance(content, dict) else {}
+    known = {name: content[name] for name in _DEFAULTS if name in content} if isinstance(content, dict) else {}
+    return cast("_Settings", known)

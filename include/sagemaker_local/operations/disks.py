@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 from moto.utilities.utils import load_resource
 
-from include.sagemaker_local.context import Request
 from include.sagemaker_local.errors import validation_error
+from include.sagemaker_local.operations.table import Request
 
 
 def check_volume_key(request: Request) -> None:
     """Raise ValidationException for a key for disks that encrypt themselves; the text is the API reference's.
 
-    Which instance types have them is what EC2's DescribeInstanceTypes said to moto. CreateEndpointConfig takes a key.
+    Which instance types have them is in moto's copy of EC2's DescribeInstanceTypes. CreateEndpointConfig takes a key.
     """
     instances = cluster(request)
     if not instances.get("VolumeKmsKeyId"):
@@ -28,13 +28,13 @@ def check_volume_key(request: Request) -> None:
 
 @cache
 def _with_local_storage() -> frozenset[str]:
-    """Names such as `m5d.large`. moto has much more to say of them."""
-    types: dict[str, Any] = load_resource("ec2/resources/instance_types.json")
-    return frozenset(name for name, said in types.items() if said.get("InstanceStorageSupported"))
+    """Names such as `m5d.large`. moto's table has much more about them."""
+    types: Mapping[str, Mapping[str, object]] = load_resource("ec2/resources/instance_types.json")
+    return frozenset(name for name, facts in types.items() if facts.get("InstanceStorageSupported"))
 
 
-def cluster(body: dict[str, Any]) -> dict[str, Any]:
-    """What a job of any kind, or the request for one, says of its instances."""
+def cluster(body: Request) -> Request:
+    """What a job of any kind, or the request for one, says about its instances."""
     processing = body.get("ProcessingResources", {}).get("ClusterConfig")
-    found: dict[str, Any] = processing or body.get("ResourceConfig") or body.get("TransformResources") or {}
+    found: Request = processing or body.get("ResourceConfig") or body.get("TransformResources") or {}
     return found

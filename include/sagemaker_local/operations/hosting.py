@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
-from include.sagemaker_local.context import Context, Request, Response, operation
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import AwsError, validation_error
 from include.sagemaker_local.events import emit
 from include.sagemaker_local.operations.listing import page
 from include.sagemaker_local.operations.model_data import require_model_data
 from include.sagemaker_local.operations.registry import require_model_package
 from include.sagemaker_local.operations.roles import require_role
-from include.sagemaker_local.operations.tags import check_tags, delete_all_tags, save_tags
+from include.sagemaker_local.operations.table import Request, Response, operation
+from include.sagemaker_local.operations.tags import check_tags, save_tags
+from include.sagemaker_local.state.tags import delete_all_tags
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import ContainerDefinitionTypeDef, ProductionVariantTypeDef
 
 MODEL = "model"
 CONFIG = "endpoint-config"
@@ -49,7 +54,7 @@ def create_model(context: Context, request: Request) -> Response:
     return {"ModelArn": arn}
 
 
-def _check_container(context: Context, container: dict[str, Any]) -> None:
+def _check_container(context: Context, container: ContainerDefinitionTypeDef) -> None:
     if "ModelPackageName" in container:
         if "Image" in container or "ModelDataUrl" in container:
             raise validation_error("A container with ModelPackageName must have neither Image nor ModelDataUrl.")
@@ -95,11 +100,7 @@ def create_endpoint_config(context: Context, request: Request) -> Response:
     _check_variants(request, variants)
     for variant in variants:
         _check_variant(context, variant)
-    body: dict[str, Any] = {
-        **request,
-        "EndpointConfigArn": arn,
-        "CreationTime": time.time(),
-    }
+    body = {**request, "EndpointConfigArn": arn, "CreationTime": time.time()}
     for member in {"ProductionVariants", "ShadowProductionVariants"} & set(request):
         body[member] = [{"InitialVariantWeight": 1.0, **variant} for variant in request[member]]
     if "DataCaptureConfig" in request:
@@ -110,7 +111,7 @@ def create_endpoint_config(context: Context, request: Request) -> Response:
     return {"EndpointConfigArn": arn}
 
 
-def _check_variants(request: Request, variants: list[dict[str, Any]]) -> None:
+def _check_variants(request: Request, variants: list[ProductionVariantTypeDef]) -> None:
     names = [variant["VariantName"] for variant in variants]
     if len(set(names)) < len(names):
         raise validation_error(f"Production variant names must be unique: {', '.join(names)}")
@@ -126,7 +127,7 @@ def _check_variants(request: Request, variants: list[dict[str, Any]]) -> None:
         raise validation_error("Data capture is not supported for serverless endpoints.")
 
 
-def _check_variant(context: Context, variant: dict[str, Any]) -> None:
+def _check_variant(context: Context, variant: ProductionVariantTypeDef) -> None:
     name = variant["VariantName"]
     if "ModelName" not in variant:
         raise validation_error(f"ModelName is required for production variant {name}.")
@@ -167,8 +168,8 @@ def delete_endpoint_config(context: Context, request: Request) -> Response:
     return _delete(context, CONFIG, request["EndpointConfigName"], "endpoint configuration")
 
 
-def _require(context: Context, kind: str, name: str, noun: str) -> dict[str, Any]:
-    body = context.store.get(kind, name)
+def _require(context: Context, kind: str, name: str, noun: str) -> Request:
+    body: Request | None = context.store.get(kind, name)
     if body is None:
         raise _missing(context, kind, name, noun)
     return body
@@ -177,7 +178,7 @@ def _require(context: Context, kind: str, name: str, noun: str) -> dict[str, Any
 def _delete(context: Context, kind: str, name: str, noun: str) -> Response:
     if not context.store.delete(kind, name):
         raise _missing(context, kind, name, noun)
-    delete_all_tags(context, context.arn(kind, name))
+    delete_all_tags(context.store, context.arn(kind, name))
     return {}
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from include.sagemaker_local.context import Request, Response
 from include.sagemaker_local.errors import validation_error
+from include.sagemaker_local.operations.table import Request, Response
 
-Body = dict[str, Any]
+Body = Mapping[str, Any]
+"""A stored resource of any kind."""
 DEFAULT_PAGE = 10
 """What AWS returns without MaxResults."""
 _TIMES = {
@@ -29,13 +30,12 @@ def page(
     member: str,
     name: str,
     status: str = "",
-    summary: Callable[[Body], Body] = lambda body: body,
 ) -> Response:
     """One page of resources, as `{member: [...], "NextToken": …}`.
 
     `bodies` come oldest first, as the store lists them; `name` and `status` are the body's members that NameContains,
-    StatusEquals and SortBy Name and Status mean. Newest first unless SortBy or SortOrder say otherwise. `summary` makes
-    a list entry of a body; the output shape drops the rest anyway.
+    StatusEquals and SortBy Name and Status mean. Newest first unless SortBy or SortOrder say otherwise. What a
+    list entry does not have, the output shape drops.
     """
     chosen = [body for body in bodies if _matches(request, body, name, status)]
     chosen.sort(
@@ -45,7 +45,7 @@ def page(
         chosen.reverse()
     start = _offset(request)
     end = start + int(request.get("MaxResults", DEFAULT_PAGE))
-    response: Response = {member: [summary(body) for body in chosen[start:end]]}
+    response: dict[str, object] = {member: chosen[start:end]}
     if end < len(chosen):
         response["NextToken"] = base64.urlsafe_b64encode(str(end).encode()).decode()
     return response

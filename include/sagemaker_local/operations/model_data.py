@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError, ParamValidationError
 
@@ -10,8 +10,17 @@ from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import AwsError, validation_error
 from include.sagemaker_local.s3_uri import split_s3
 
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import type_defs as aws
 
-def require_model_data(context: Context, container: dict[str, Any]) -> str | None:
+    Container = (
+        aws.ContainerDefinitionTypeDef
+        | aws.ModelPackageContainerDefinitionTypeDef
+        | aws.ModelPackageContainerDefinitionOutputTypeDef
+    )
+
+
+def require_model_data(context: Context, container: Container) -> str | None:
     """The ETag of a container's `ModelDataUrl`, None when it names no single object.
 
     Raises ValidationException when the object, or anything under a ModelDataSource prefix, does not exist, and

@@ -4,53 +4,42 @@ from __future__ import annotations
 
 import posixpath
 import re
-import time
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from include.sagemaker_local.context import Context, Request, Response, operation
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import validation_error
-from include.sagemaker_local.jobs.record import PROCESSING, RUNNING, JobRecord
+from include.sagemaker_local.jobs.record import PROCESSING
 from include.sagemaker_local.operations import jobs
-from include.sagemaker_local.operations.listing import page
+from include.sagemaker_local.operations.table import OperationContext, Request, Response, operation
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import ProcessingInputTypeDef, ProcessingOutputTypeDef
 
 ROOT = "/opt/ml/processing"
 _ECR = re.compile(r"\d{12}\.dkr[.-]ecr\.[a-z0-9-]+\.[a-z.]+/\S+")
 
 
 @operation("CreateProcessingJob")
-def create_processing_job(context: Context, request: Request) -> Response:
+def create_processing_job(context: OperationContext, request: Request) -> Response:
     """Check everything, store the job, start it."""
     _check(context, request)
-    name = request["ProcessingJobName"]
-    now = time.time()
     stopping = {"MaxRuntimeInSeconds": jobs.DEFAULT_RUNTIME_SECONDS, **request.get("StoppingCondition", {})}
-    body = {
-        **{member: value for member, value in request.items() if member != "Tags"},
-        **_described(request),
-        "ProcessingJobArn": context.arn(PROCESSING, name),
-        "ProcessingJobStatus": "InProgress",
-        "StoppingCondition": stopping,
-        "CreationTime": now,
-        "LastModifiedTime": now,
-    }
-    taken = "Job name must be unique within an AWS account and region, and a job with this name already exists"
-    arn = jobs.insert(context, PROCESSING, body, request, taken)
-    context.jobs.start_processing(name)
-    return {"ProcessingJobArn": arn}
+    return jobs.create(context, PROCESSING, request, {**_described(request), "StoppingCondition": stopping})
 
 
-def _described(request: Request) -> dict[str, Any]:
-    """The inputs and outputs as AWS's Describe shows them, if there are any."""
-    shown: dict[str, Any] = {}
+def _described(request: Request) -> Mapping[str, object]:
+    """The inputs and outputs as AWS's Describe has them, if there are any."""
+    described: dict[str, object] = {}
     if "ProcessingInputs" in request:
-        shown["ProcessingInputs"] = [_described_input(item) for item in request["ProcessingInputs"]]
+        described["ProcessingInputs"] = [_described_input(item) for item in request["ProcessingInputs"]]
     if outputs := request.get("ProcessingOutputConfig"):
         items = [{"AppManaged": False, **item} for item in outputs.get("Outputs", [])]
-        shown["ProcessingOutputConfig"] = {**outputs, "Outputs": items}
-    return shown
+        described["ProcessingOutputConfig"] = {**outputs, "Outputs": items}
+    return described
 
 
-def _described_input(item: dict[str, Any]) -> dict[str, Any]:
+def _described_input(item: ProcessingInputTypeDef) -> Mapping[str, object]:
     source = item.get("S3Input")
     more = {"S3Input": {"S3DataDistributionType": "FullyReplicated", **source}} if source else {}
     return {"AppManaged": False, **item, **more}
@@ -59,57 +48,26 @@ def _described_input(item: dict[str, Any]) -> dict[str, Any]:
 @operation("DescribeProcessingJob")
 def describe_processing_job(context: Context, request: Request) -> Response:
     """The job; ValidationException when there is none."""
-    return _job(context, request["ProcessingJobName"])
+    return jobs.require(context, PROCESSING, request["ProcessingJobName"])
 
 
 @operation("ListProcessingJobs")
 def list_processing_jobs(context: Context, request: Request) -> Response:
     """Summaries, filtered, sorted and paged."""
-    return page(
-        request,
-        context.store.list(PROCESSING),
-        member="ProcessingJobSummaries",
-        name="ProcessingJobName",
-        status="ProcessingJobStatus",
-    )
+    return jobs.summaries(context, PROCESSING, request)
 
 
 @operation("StopProcessingJob")
-def stop_processing_job(context: Context, request: Request) -> Response:
+def stop_processing_job(context: OperationContext, request: Request) -> Response:
     """Stop a job that is in progress."""
-    name = request["ProcessingJobName"]
-    _job(context, name)
-
-    def stop(body: dict[str, Any]) -> None:
-        if body["ProcessingJobStatus"] != "InProgress":
-            raise _wrong_status(body)
-        body["ProcessingJobStatus"] = "Stopping"
-
-    JobRecord(context, PROCESSING, name).change(stop)
-    context.jobs.stop(PROCESSING, name)
-    return {}
+    jobs.require(context, PROCESSING, request["ProcessingJobName"])
+    return jobs.stop(context, PROCESSING, request["ProcessingJobName"])
 
 
 @operation("DeleteProcessingJob")
 def delete_processing_job(context: Context, request: Request) -> Response:
     """Forget a job that has ended; its name can be used again."""
-    body = _job(context, request["ProcessingJobName"])
-    if body["ProcessingJobStatus"] in RUNNING:
-        raise _wrong_status(body)
-    jobs.delete(context, PROCESSING, request["ProcessingJobName"])
-    return {}
-
-
-def _job(context: Context, name: str) -> dict[str, Any]:
-    body = context.store.get(PROCESSING, name)
-    if body is None:
-        raise validation_error(f"Could not find requested job with name: {name}")
-    return body
-
-
-def _wrong_status(body: dict[str, Any]) -> Exception:
-    status = body["ProcessingJobStatus"]
-    return validation_error(f"The request was rejected because the processing job is in status {status}.")
+    return jobs.delete(context, PROCESSING, request["ProcessingJobName"])
 
 
 def _check(context: Context, request: Request) -> None:
@@ -141,7 +99,7 @@ def _check(context: Context, request: Request) -> None:
         _check_output(context, item)
 
 
-def _check_input(item: dict[str, Any]) -> None:
+def _check_input(item: ProcessingInputTypeDef) -> None:
     name, source = item["InputName"], item.get("S3Input")
     if item.get("AppManaged"):
         return
@@ -153,7 +111,7 @@ def _check_input(item: dict[str, Any]) -> None:
         _check_local_path("input", name, source["LocalPath"])
 
 
-def _check_output(context: Context, item: dict[str, Any]) -> None:
+def _check_output(context: Context, item: ProcessingOutputTypeDef) -> None:
     target = item.get("S3Output")
     if target is None or item.get("AppManaged"):
         return

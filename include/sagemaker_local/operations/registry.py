@@ -5,17 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from include.sagemaker_local.context import Context, Request, Response, operation
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import AwsError, validation_error
 from include.sagemaker_local.events import emit
 from include.sagemaker_local.identity import user_context
 from include.sagemaker_local.operations.listing import page
 from include.sagemaker_local.operations.model_data import require_model_data
-from include.sagemaker_local.operations.tags import check_tags, delete_all_tags, save_tags
+from include.sagemaker_local.operations.table import Request, Response, operation
+from include.sagemaker_local.operations.tags import check_tags, save_tags
 from include.sagemaker_local.state.packages import PackageValidation
+from include.sagemaker_local.state.tags import delete_all_tags
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef as ModelPackage
+    from mypy_boto3_sagemaker.type_defs import InferenceSpecificationTypeDef
 
 GROUP = "model-package-group"
 PACKAGE = "model-package"
@@ -34,6 +41,22 @@ _UPDATED_FIELDS = {
     "AdditionalInferenceSpecificationsToAdd": "AdditionalInferenceSpecifications",
 }
 """Members of UpdateModelPackage that UpdatedModelPackageFields of an event spells otherwise; the last two by guess."""
+
+
+class _UsedToken(TypedDict):
+    """A ClientToken's version, and the digest of the request that made it."""
+
+    Arn: str
+    Request: str
+
+
+class ModelPackageGroup(TypedDict, total=False):
+    """A stored group; what else its Create request said is beside it."""
+
+    ModelPackageGroupName: str
+    ModelPackageGroupArn: str
+    _LastVersion: int
+    _ClientTokens: dict[str, _UsedToken]
 
 
 @operation("CreateModelPackageGroup")
@@ -78,7 +101,7 @@ def delete_model_package_group(context: Context, request: Request) -> Response:
     if any(package["ModelPackageGroupName"] == name for package in context.store.list(PACKAGE)):
         raise AwsError("ConflictException", f"Model Package Group {arn} contains model packages; delete them first.")
     context.store.delete(GROUP, name)
-    delete_all_tags(context, arn)
+    delete_all_tags(context.store, arn)
     return {}
 
 
@@ -110,7 +133,7 @@ def create_model_package(context: Context, request: Request) -> Response:
     return {"ModelPackageArn": arn}
 
 
-def _new_package(context: Context, group: str, request: Request) -> dict[str, Any]:
+def _new_package(context: Context, group: str, request: Request) -> Request:
     """The version's body, but for its number. Raises ValidationException when a model artefact does not exist."""
     package = {member: value for member, value in request.items() if member != "ClientToken"}
     if "InferenceSpecification" in request:
@@ -125,7 +148,7 @@ def _new_package(context: Context, group: str, request: Request) -> dict[str, An
     }
 
 
-def _with_etags(context: Context, specification: dict[str, Any]) -> dict[str, Any]:
+def _with_etags(context: Context, specification: InferenceSpecificationTypeDef) -> Mapping[str, object]:
     """The specification with the ETag of each container's artefact, as AWS adds it."""
     containers = []
     for container in specification["Containers"]:
@@ -134,33 +157,33 @@ def _with_etags(context: Context, specification: dict[str, Any]) -> dict[str, An
     return {**specification, "Containers": containers}
 
 
-def _add_version(context: Context, group: str, request: Request, package: dict[str, Any]) -> tuple[str, bool]:
+def _add_version(context: Context, group: str, request: Request, package: Request) -> tuple[str, bool]:
     """Number the package and store it, as one step: (ARN, False when its ClientToken was used before)."""
-    token = request.get("ClientToken")
+    token: str = request.get("ClientToken", "")
     digest = hashlib.sha256(json.dumps({**request, "ClientToken": ""}, sort_keys=True).encode()).hexdigest()
-    result: list[Any] = []
+    result: list[tuple[str, bool]] = []
 
-    def add(body: dict[str, Any]) -> None:
+    def add(body: ModelPackageGroup) -> None:
         known = body["_ClientTokens"].get(token)
         if known:
             if known["Request"] != digest:
                 raise AwsError("ConflictException", f"ClientToken {token} was used before with different parameters.")
-            result[:] = [known["Arn"], False]
+            result.append((known["Arn"], False))
             return
         version, arn = _store_version(context, group, body["_LastVersion"] + 1, package)
         body["_LastVersion"] = version
         if token:
             body["_ClientTokens"][token] = {"Arn": arn, "Request": digest}
-        result[:] = [arn, True]
+        result.append((arn, True))
 
     try:
         context.store.update(GROUP, group, add)
     except KeyError:  # deleted since it was looked up
         raise _no_group(context, group) from None
-    return result[0], result[1]
+    return result[0]
 
 
-def _store_version(context: Context, group: str, version: int, package: dict[str, Any]) -> tuple[int, str]:
+def _store_version(context: Context, group: str, version: int, package: Request) -> tuple[int, str]:
     """Store under the first free number; after a crash the group may not have counted its newest version yet."""
     while True:
         arn = context.arn(PACKAGE, f"{group}/{version}")
@@ -173,7 +196,7 @@ def _store_version(context: Context, group: str, version: int, package: dict[str
 @operation("DescribeModelPackage")
 def describe_model_package(context: Context, request: Request) -> Response:
     """The version, by ARN or `<group>/<version>`."""
-    return _package(context, request["ModelPackageName"])
+    return require_model_package(context, request["ModelPackageName"])
 
 
 @operation("ListModelPackages")
@@ -198,12 +221,12 @@ def list_model_packages(context: Context, request: Request) -> Response:
 @operation("UpdateModelPackage")
 def update_model_package(context: Context, request: Request) -> Response:
     """Change approval, metadata and the like; what the request does not name stays."""
-    package = _package(context, request["ModelPackageArn"])
+    package = require_model_package(context, request["ModelPackageArn"])
     changes = {member: request[member] for member in _REPLACED if member in request}
     if "InferenceSpecification" in changes:
         changes["InferenceSpecification"] = _with_etags(context, changes["InferenceSpecification"])
 
-    def change(body: dict[str, Any]) -> None:
+    def change(body: Any) -> None:
         body.update(changes, LastModifiedTime=time.time(), LastModifiedBy=user_context(context))
         metadata = {**body.get("CustomerMetadataProperties", {}), **request.get("CustomerMetadataProperties", {})}
         for key in request.get("CustomerMetadataPropertiesToRemove", []):
@@ -226,25 +249,21 @@ def update_model_package(context: Context, request: Request) -> Response:
 @operation("DeleteModelPackage")
 def delete_model_package(context: Context, request: Request) -> Response:
     """Delete a version; its number is not used again."""
-    package = _package(context, request["ModelPackageName"])
+    package = require_model_package(context, request["ModelPackageName"])
     context.store.delete(PACKAGE, _key(package["ModelPackageArn"]))
     return {}
 
 
-def require_model_package(context: Context, name_or_arn: str) -> dict[str, Any]:
-    """The body of a version; raises ValidationException when there is none."""
-    return _package(context, name_or_arn)
-
-
-def _group(context: Context, name_or_arn: str) -> dict[str, Any]:
-    group = context.store.get(GROUP, _key(name_or_arn))
+def _group(context: Context, name_or_arn: str) -> ModelPackageGroup:
+    group: ModelPackageGroup | None = context.store.get(GROUP, _key(name_or_arn))
     if group is None:
         raise _no_group(context, _key(name_or_arn))
     return group
 
 
-def _package(context: Context, name_or_arn: str) -> dict[str, Any]:
-    package = context.store.get(PACKAGE, _key(name_or_arn))
+def require_model_package(context: Context, name_or_arn: str) -> ModelPackage:
+    """A stored version; raises ValidationException when there is none."""
+    package: ModelPackage | None = context.store.get(PACKAGE, _key(name_or_arn))
     if package is None:
         raise _no_package(context, name_or_arn)
     return package
@@ -263,7 +282,7 @@ def _key(name_or_arn: str) -> str:
     return name_or_arn.rpartition(":")[2].partition("/")[2] if name_or_arn.startswith("arn:") else name_or_arn
 
 
-def _emit(context: Context, arn: str, **more: Any) -> None:
+def _emit(context: Context, arn: str, **more: object) -> None:
     """Tell EventBridge of a version; `more` are members that only the event has.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from include.sagemaker_local.context import Context, Request, Response, operation
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import validation_error
+from include.sagemaker_local.operations.table import Request, Response, operation
+from include.sagemaker_local.state.tags import Tag, put_tags, tags_of
 
-MOST = 50
-_KIND = "tags"
+MAX_TAGS = 50
 
 
 def save_tags(context: Context, arn: str, request: Request) -> None:
     """Keep the `Tags` of a Create request for the resource it made. Raises ValidationException for a repeated key."""
     if request.get("Tags"):
         check_tags(request["Tags"])
-        context.store.put(_KIND, arn, {"Tags": request["Tags"]})
+        put_tags(context.store, arn, request["Tags"])
 
 
-def check_tags(tags: list[dict[str, str]]) -> None:
+def check_tags(tags: list[Tag]) -> None:
     """Raise ValidationException when a key comes twice; call it before the resource is made."""
     keys = [tag["Key"] for tag in tags]
     for key in keys:
@@ -26,27 +27,16 @@ def check_tags(tags: list[dict[str, str]]) -> None:
             raise validation_error(f"aws: prefixed tag key names are not allowed for external use: {key}")
 
 
-def tags_of(context: Context, arn: str) -> list[dict[str, str]]:
-    """The tags of a resource; none for one that was never tagged."""
-    body = context.store.get(_KIND, arn)
-    return list(body["Tags"]) if body else []
-
-
-def delete_all_tags(context: Context, arn: str) -> None:
-    """Forget the tags of a resource that is deleted."""
-    context.store.delete(_KIND, arn)
-
-
 @operation("AddTags")
 def add_tags(context: Context, request: Request) -> Response:
     """Add tags, replacing those of the same key."""
     arn = request["ResourceArn"]
     check_tags(request["Tags"])
     _require_resource(context, arn)
-    merged = {tag["Key"]: tag for tag in [*tags_of(context, arn), *request["Tags"]]}
-    if len(merged) > MOST:
-        raise validation_error(f"The resource {arn} cannot have more than {MOST} tags.")
-    context.store.put(_KIND, arn, {"Tags": list(merged.values())})
+    merged = {tag["Key"]: tag for tag in [*tags_of(context.store, arn), *request["Tags"]]}
+    if len(merged) > MAX_TAGS:
+        raise validation_error(f"The resource {arn} cannot have more than {MAX_TAGS} tags.")
+    put_tags(context.store, arn, list(merged.values()))
     return {"Tags": list(merged.values())}
 
 
@@ -54,7 +44,7 @@ def add_tags(context: Context, request: Request) -> Response:
 def list_tags(context: Context, request: Request) -> Response:
     """All tags of a resource, on one page: there are at most 50."""
     _require_resource(context, request["ResourceArn"])
-    return {"Tags": tags_of(context, request["ResourceArn"])}
+    return {"Tags": tags_of(context.store, request["ResourceArn"])}
 
 
 @operation("DeleteTags")
@@ -62,8 +52,8 @@ def delete_tags(context: Context, request: Request) -> Response:
     """Remove tags by key; keys the resource does not have are ignored."""
     arn = request["ResourceArn"]
     _require_resource(context, arn)
-    kept = [tag for tag in tags_of(context, arn) if tag["Key"] not in request["TagKeys"]]
-    context.store.put(_KIND, arn, {"Tags": kept})
+    remaining = [tag for tag in tags_of(context.store, arn) if tag["Key"] not in request["TagKeys"]]
+    put_tags(context.store, arn, remaining)
     return {}
 
 

@@ -4,109 +4,70 @@ from __future__ import annotations
 
 import posixpath
 import re
-import time
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from include.sagemaker_local.context import Context, Request, Response, operation
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import validation_error
-from include.sagemaker_local.jobs.record import RUNNING, TRAINING, JobRecord, enter
-from include.sagemaker_local.jobs.training import mark_stopping
+from include.sagemaker_local.jobs.record import TRAINING
 from include.sagemaker_local.operations import jobs
 from include.sagemaker_local.operations.first_party import REFUSED, is_first_party, metric_definitions
-from include.sagemaker_local.operations.listing import page
+from include.sagemaker_local.operations.table import OperationContext, Request, Response, operation
 
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import AlgorithmSpecificationTypeDef, ChannelTypeDef, CheckpointConfigTypeDef
+
+_DEFAULTS = {
+    "EnableNetworkIsolation": False,
+    "EnableInterContainerTrafficEncryption": False,
+    "EnableManagedSpotTraining": False,
+    "ProfilingStatus": "Disabled",
+}
 _CHANNEL = {"CompressionType": "None", "RecordWrapperType": "None"}
-"""What Describe says of a channel that was not asked for."""
+"""What Describe answers of a job and of a channel beside what was asked for."""
 _REFUSED_WITH_PREFERENCES = ("InstanceType", "InstanceGroups", "InstancePlacementConfig")
 
 
 @operation("CreateTrainingJob")
-def create_training_job(context: Context, request: Request) -> Response:
+def create_training_job(context: OperationContext, request: Request) -> Response:
     """Check everything, store the job with what AWS's Describe adds to a request, start it."""
     _check(context, request)
-    name = request["TrainingJobName"]
-    now = time.time()
-    stopping = {"MaxRuntimeInSeconds": jobs.DEFAULT_RUNTIME_SECONDS, **request.get("StoppingCondition", {})}
-    body: dict[str, Any] = {
-        "EnableNetworkIsolation": False,
-        "EnableInterContainerTrafficEncryption": False,
-        "EnableManagedSpotTraining": False,
-        "ProfilingStatus": "Disabled",
-        **{member: value for member, value in request.items() if member != "Tags"},
+    described = {
+        **{member: value for member, value in _DEFAULTS.items() if member not in request},
         "AlgorithmSpecification": _described(context, request["AlgorithmSpecification"]),
         "InputDataConfig": [{**_CHANNEL, **channel} for channel in request.get("InputDataConfig", [])],
         "OutputDataConfig": {"KmsKeyId": "", "CompressionType": "GZIP", **request["OutputDataConfig"]},
-        "TrainingJobArn": context.arn(TRAINING, name),
-        "TrainingJobStatus": "InProgress",
-        "StoppingCondition": stopping,
-        "CreationTime": now,
-        "LastModifiedTime": now,
+        "StoppingCondition": {
+            "MaxRuntimeInSeconds": jobs.DEFAULT_RUNTIME_SECONDS,
+            **request.get("StoppingCondition", {}),
+        },
     }
-    enter(body, "Starting", "Starting the training job", now)
-    taken = (
-        "Training job names must be unique within an AWS account and region, and a training job with this name "
-        "already exists"
-    )
-    arn = jobs.insert(context, TRAINING, body, request, taken)
-    context.jobs.start_training(name)
-    return {"TrainingJobArn": arn}
+    return jobs.create(context, TRAINING, request, described)
 
 
 @operation("DescribeTrainingJob")
 def describe_training_job(context: Context, request: Request) -> Response:
     """The job; ValidationException when there is none."""
-    return _job(context, request["TrainingJobName"])
+    return jobs.require(context, TRAINING, request["TrainingJobName"])
 
 
 @operation("ListTrainingJobs")
 def list_training_jobs(context: Context, request: Request) -> Response:
     """Summaries, filtered, sorted and paged."""
-    return page(
-        request,
-        context.store.list(TRAINING),
-        member="TrainingJobSummaries",
-        name="TrainingJobName",
-        status="TrainingJobStatus",
-    )
+    return jobs.summaries(context, TRAINING, request)
 
 
 @operation("StopTrainingJob")
-def stop_training_job(context: Context, request: Request) -> Response:
+def stop_training_job(context: OperationContext, request: Request) -> Response:
     """Stop a job that is in progress."""
-    name = request["TrainingJobName"]
-    _job(context, name)
-
-    def stop(body: dict[str, Any]) -> None:
-        if body["TrainingJobStatus"] != "InProgress":
-            raise _wrong_status(body)
-        mark_stopping(body, time.time())
-
-    JobRecord(context, TRAINING, name).change(stop)
-    context.jobs.stop(TRAINING, name)
-    return {}
+    jobs.require(context, TRAINING, request["TrainingJobName"])
+    return jobs.stop(context, TRAINING, request["TrainingJobName"])
 
 
 @operation("DeleteTrainingJob")
 def delete_training_job(context: Context, request: Request) -> Response:
     """Forget a job that has ended; its name can be used again."""
-    body = _job(context, request["TrainingJobName"])
-    if body["TrainingJobStatus"] in RUNNING:
-        raise _wrong_status(body)
-    jobs.delete(context, TRAINING, request["TrainingJobName"])
-    return {}
-
-
-def _job(context: Context, name: str) -> dict[str, Any]:
-    body = context.store.get(TRAINING, name)
-    if body is None:
-        raise validation_error("Requested resource not found.")
-    return body
-
-
-def _wrong_status(body: dict[str, Any]) -> Exception:
-    return validation_error(
-        f"The request was rejected because the training job is in status {body['TrainingJobStatus']}."
-    )
+    return jobs.delete(context, TRAINING, request["TrainingJobName"])
 
 
 def _check(context: Context, request: Request) -> None:
@@ -125,16 +86,16 @@ def _check(context: Context, request: Request) -> None:
         _check_checkpoints(context, checkpoints)
 
 
-def _described(context: Context, algorithm: dict[str, Any]) -> dict[str, Any]:
+def _described(context: Context, algorithm: AlgorithmSpecificationTypeDef) -> Mapping[str, object]:
     """What Describe says of the algorithm: AWS's own ones bring definitions of their metrics."""
-    added: dict[str, Any] = {"EnableSageMakerMetricsTimeSeries": False}
+    added: dict[str, object] = {"EnableSageMakerMetricsTimeSeries": False}
     image = algorithm.get("TrainingImage", "")
     if is_first_party(image, context.settings.account) and (definitions := metric_definitions(image)):
         added["MetricDefinitions"] = definitions
     return {**added, **algorithm}
 
 
-def _check_algorithm(context: Context, algorithm: dict[str, Any] | None) -> None:
+def _check_algorithm(context: Context, algorithm: AlgorithmSpecificationTypeDef | None) -> None:
     if algorithm is None:
         raise validation_error("AlgorithmSpecification is missing: the local SageMaker has no serverless jobs.")
     if ("TrainingImage" in algorithm) == ("AlgorithmName" in algorithm):
@@ -180,7 +141,7 @@ def _check_spot(request: Request) -> None:
         )
 
 
-def _check_channel(channel: dict[str, Any]) -> None:
+def _check_channel(channel: ChannelTypeDef) -> None:
     if "S3DataSource" not in channel["DataSource"]:
         raise validation_error(f"Channel {channel['ChannelName']} has no S3DataSource, the only source known here.")
     if channel.get("InputMode") == "Pipe":
@@ -189,7 +150,7 @@ def _check_channel(channel: dict[str, Any]) -> None:
         raise validation_error(f"Channel {channel['ChannelName']}: S3DataType must be S3Prefix or ManifestFile here.")
 
 
-def _check_checkpoints(context: Context, config: dict[str, Any]) -> None:
+def _check_checkpoints(context: Context, config: CheckpointConfigTypeDef) -> None:
     path = config.get("LocalPath", "/opt/ml/checkpoints")
     if posixpath.normpath(path) != path.rstrip("/") or not path.startswith("/opt/ml/"):
         raise validation_error(f"CheckpointConfig.LocalPath {path} is not valid: it must be under /opt/ml/.")

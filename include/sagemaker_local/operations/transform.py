@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
+from typing import cast
 
-from include.sagemaker_local.containers.definition import serving_container
-from include.sagemaker_local.containers.errors import JobError
-from include.sagemaker_local.containers.transfers import NoObjectsError, objects_of
-from include.sagemaker_local.context import Context, Request, Response, operation
+from include.sagemaker_local.containers.transfers import JobError, NoObjectsError, objects_of
+from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import validation_error
-from include.sagemaker_local.jobs.record import TRANSFORM, JobRecord
+from include.sagemaker_local.jobs.job import TransformJob
+from include.sagemaker_local.jobs.record import TRANSFORM
 from include.sagemaker_local.jobs.transform import no_objects
 from include.sagemaker_local.jobs.transform_data import parse_processing
 from include.sagemaker_local.operations import jobs
 from include.sagemaker_local.operations.disks import check_volume_key
-from include.sagemaker_local.operations.listing import page
+from include.sagemaker_local.operations.serving_container import serving_container
+from include.sagemaker_local.operations.table import OperationContext, Request, Response, operation
 from include.sagemaker_local.operations.tags import check_tags
 
 MOST_MEGABYTES = 100
@@ -23,16 +22,14 @@ DEFAULT_MEGABYTES = 6
 
 
 @operation("CreateTransformJob")
-def create_transform_job(context: Context, request: Request) -> Response:
+def create_transform_job(context: OperationContext, request: Request) -> Response:
     """Check everything, store the job with its model's container, start it."""
     container = serving_container(context, request["ModelName"])
     model = context.store.get("model", request["ModelName"]) or {}
     role = model.get("ExecutionRoleArn", "")
     check_volume_key(request)
     _check(context, request, role)
-    name, now = request["TransformJobName"], time.time()
-    body = {
-        **{member: value for member, value in request.items() if member != "Tags"},
+    described = {
         "TransformInput": {"CompressionType": "None", "SplitType": "None", **request["TransformInput"]},
         "TransformOutput": {"AssembleWith": "None", "KmsKeyId": "", **request["TransformOutput"]},
         "DataProcessing": {
@@ -41,60 +38,31 @@ def create_transform_job(context: Context, request: Request) -> Response:
             "JoinSource": "None",
             **request.get("DataProcessing", {}),
         },
-        "TransformJobArn": context.arn(TRANSFORM, name),
-        "TransformJobStatus": "InProgress",
-        "CreationTime": now,
-        "LastModifiedTime": now,
         "_Container": container,
         "_Role": role,
     }
-    taken = "Job name must be unique within an AWS account and region, and a job with this name already exists"
-    arn = jobs.insert(context, TRANSFORM, body, request, taken)
-    context.jobs.start_transform(name)
-    return {"TransformJobArn": arn}
+    return jobs.create(context, TRANSFORM, request, described)
 
 
 @operation("DescribeTransformJob")
 def describe_transform_job(context: Context, request: Request) -> Response:
     """The job; ValidationException when there is none."""
-    return _job(context, request["TransformJobName"])
+    return jobs.require(context, TRANSFORM, request["TransformJobName"])
 
 
 @operation("ListTransformJobs")
 def list_transform_jobs(context: Context, request: Request) -> Response:
     """Summaries, filtered, sorted and paged."""
-    return page(
-        request,
-        context.store.list(TRANSFORM),
-        member="TransformJobSummaries",
-        name="TransformJobName",
-        status="TransformJobStatus",
-    )
+    return jobs.summaries(context, TRANSFORM, request)
 
 
 @operation("StopTransformJob")
-def stop_transform_job(context: Context, request: Request) -> Response:
+def stop_transform_job(context: OperationContext, request: Request) -> Response:
     """Stop a job that is in progress."""
     name = request["TransformJobName"]
     if context.store.get(TRANSFORM, name) is None:
         raise validation_error(f"Could not find job to update with name: {name}")
-
-    def stop(body: dict[str, Any]) -> None:
-        status = body["TransformJobStatus"]
-        if status != "InProgress":
-            raise validation_error(f"The request was rejected because the transform job is in status {status}.")
-        body["TransformJobStatus"] = "Stopping"
-
-    JobRecord(context, TRANSFORM, name).change(stop)
-    context.jobs.stop(TRANSFORM, name)
-    return {}
-
-
-def _job(context: Context, name: str) -> dict[str, Any]:
-    body = context.store.get(TRANSFORM, name)
-    if body is None:
-        raise validation_error(f"Could not find requested job with name: {name}")
-    return body
+    return jobs.stop(context, TRANSFORM, name)
 
 
 def _check(context: Context, request: Request, role: str) -> None:
@@ -108,7 +76,7 @@ def _check(context: Context, request: Request, role: str) -> None:
     if source.get("SplitType") in ("RecordIO", "TFRecord"):
         raise validation_error(f"SplitType {source['SplitType']}: the local SageMaker knows Line and None only.")
     try:
-        parse_processing(request)
+        parse_processing(cast("TransformJob", request))
     except ValueError as error:
         raise validation_error(f"DataProcessing is not valid: {error}.") from error
     _check_input(context, source["DataSource"]["S3DataSource"], role)

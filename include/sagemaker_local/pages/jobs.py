@@ -10,8 +10,9 @@ from urllib.parse import quote
 
 from include.sagemaker_local.api.dispatch import service_model
 from include.sagemaker_local.context import Context
-from include.sagemaker_local.http.wsgi import Reply
-from include.sagemaker_local.jobs.record import PREFIX, PROCESSING, RUNNING, TRAINING, TRANSFORM
+from include.sagemaker_local.http.types import Reply
+from include.sagemaker_local.jobs.job import LIVE_STATUSES
+from include.sagemaker_local.jobs.record import PREFIX, PROCESSING, TRAINING, TRANSFORM
 from include.sagemaker_local.pages.render import duration, moment, page
 
 JOBS = "/_local/jobs"
@@ -61,7 +62,7 @@ class Job:
         self.name: str = body[f"{self.prefix}JobName"]
         self.arn: str = body[f"{self.prefix}JobArn"]
         self.status: str = body[f"{self.prefix}JobStatus"]
-        self.running = self.status in RUNNING
+        self.running = self.status in LIVE_STATUSES
         self.address = f"{JOBS}/{kind}/{quote(self.name)}"
         self.created: float = body["CreationTime"]
         self.start: float | None = body.get(f"{self.prefix}StartTime")

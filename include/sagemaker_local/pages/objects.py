@@ -7,7 +7,7 @@ import mimetypes
 from botocore.exceptions import BotoCoreError, ClientError
 
 from include.sagemaker_local.context import Context
-from include.sagemaker_local.http.wsgi import Reply
+from include.sagemaker_local.http.types import Reply
 from include.sagemaker_local.pages.render import page
 
 OBJECTS = "/_local/objects"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.http.errors import error_in_protocol, signing_service
-from include.sagemaker_local.http.wsgi import Environ, Reply
+from include.sagemaker_local.http.types import Environ, Reply
 from include.sagemaker_local.pages.render import page
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 from urllib.parse import quote
 
 from include.sagemaker_local.context import Context
-from include.sagemaker_local.http.wsgi import Reply
+from include.sagemaker_local.http.types import Reply
 from include.sagemaker_local.operations.registry import PACKAGE
 from include.sagemaker_local.pages.render import moment, page
 

@@ -1,1 +1,1 @@
-"""What is kept about SageMaker: its resources, its capacity, and the contents of objects."""
+"""What is stored about SageMaker: its resources, its capacity, and the contents of objects."""

@@ -80,7 +80,7 @@ class Content(bytes):
         return b"".join(self.blocks())
 
 
-class Body:
+class ObjectBody:
     """The content of one S3 object; the part of a temporary file's interface that moto uses.
 
     No file stays open and nothing stays in memory, however many objects there are. Equal contents are stored once; an

@@ -2,41 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TypedDict, cast
 
 from include.sagemaker_local.state.store import Store
 
 _KIND, _NAME = "switch", "packages"
-Body = dict[str, Any]
+
+
+class PackageSettings(TypedDict):
+    """What `/_local/packages` answers and takes."""
+
+    fail: dict[str, str]
+    """By model package group: the reason why versions that are registered in it from now on are Failed."""
+
+
+class ValidationFinding(TypedDict):
+    """An item of `ValidationStatuses`."""
+
+    Name: str
+    Status: str
+    FailureReason: str
+
+
+class PackageStatusDetails(TypedDict):
+    """`ModelPackageStatusDetails`."""
+
+    ValidationStatuses: list[ValidationFinding]
+    ImageScanStatuses: list[ValidationFinding]
+
+
+class PackageOutcome(TypedDict):
+    """The members of a version's description that its validation decides."""
+
+    ModelPackageStatus: str
+    ModelPackageStatusDetails: PackageStatusDetails
 
 
 class PackageValidation:
-    """The switch behind `/_local/packages`: `{"fail": {"<group>": "<reason>"}}`.
-
-    Versions registered from then on in such a group are Failed, with the reason. Kept with the rest of the state.
-    """
+    """The switch behind `/_local/packages`, in the store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     @property
-    def settings(self) -> Body:
+    def settings(self) -> PackageSettings:
         """The switch as it is."""
-        return self._store.get(_KIND, _NAME) or {"fail": {}}
+        return cast("PackageSettings", self._store.get(_KIND, _NAME) or {"fail": {}})
 
-    def change(self, settings: Body) -> Body:
+    def change(self, settings: Mapping[str, object]) -> PackageSettings:
         """Replace it. Raises ValueError that says what is wrong."""
         fail = settings.get("fail")
         if set(settings) != {"fail"} or not isinstance(fail, dict):
             raise ValueError(f'{settings!r}: it must be like {{"fail": {{"<model package group>": "<reason>"}}}}')
         if wrong := [group for group, reason in fail.items() if not isinstance(reason, str) or not reason]:
             raise ValueError(f"fail.{wrong[0]} is {fail[wrong[0]]!r}; it must be the reason, a text")
-        self._store.put(_KIND, _NAME, settings)
-        return settings
+        self._store.put(_KIND, _NAME, dict(settings))
+        return self.settings
 
-    def outcome(self, group: str) -> Body:
-        """`{ModelPackageStatus, ModelPackageStatusDetails}` of a version that is registered now."""
-        findings = []
+    def outcome(self, group: str) -> PackageOutcome:
+        """What the validation of a version ends with that is registered now."""
+        findings: list[ValidationFinding] = []
         if reason := self.settings["fail"].get(group):
             findings = [{"Name": "validation", "Status": "Failed", "FailureReason": reason}]
         return {

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import botocore.session
 
@@ -13,7 +13,7 @@ from include.sagemaker_local.state.store import Store
 
 _KIND, _NAME = "switch", "quotas"
 _LISTED = 20
-"""What Service Quotas says of a quota that nobody has set; more than this machine starts at a time."""
+"""The value of a quota that nobody has set, in Service Quotas; more than this machine starts at a time."""
 _USAGES = {
     "training job usage": "TrainingInstanceType",
     "spot training job usage": "TrainingInstanceType",
@@ -22,24 +22,27 @@ _USAGES = {
     "endpoint usage": "ProductionVariantInstanceType",
 }
 """The kinds of usage, and which instance types the service model knows for each."""
-Body = dict[str, Any]
+
+
+class QuotaSettings(TypedDict):
+    """What `/_local/quotas` answers and takes."""
+
+    quotas: dict[str, int]
+    """Numbers of instances by Service Quotas' names, such as `ml.m5.large for spot training job usage`."""
 
 
 class Quotas:
-    """The switch behind `/_local/quotas`: `{"quotas": {"ml.m5.large for spot training job usage": 0}}`.
-
-    The names are those of Service Quotas; what is not named has no limit. Kept with the rest of the state.
-    """
+    """The switch behind `/_local/quotas`, in the store; what is not named has no limit."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     @property
-    def settings(self) -> Body:
+    def settings(self) -> QuotaSettings:
         """The switch as it is."""
-        return self._store.get(_KIND, _NAME) or {"quotas": {}}
+        return cast("QuotaSettings", self._store.get(_KIND, _NAME) or {"quotas": {}})
 
-    def change(self, settings: Body) -> Body:
+    def change(self, settings: Mapping[str, object]) -> QuotaSettings:
         """Replace it. Raises ValueError that says what is wrong."""
         quotas = settings.get("quotas")
         if set(settings) != {"quotas"} or not isinstance(quotas, dict):
@@ -50,18 +53,16 @@ class Quotas:
                 raise ValueError(f"quotas: {name!r} is none; they are like 'ml.m5.large for {next(iter(_USAGES))}'")
             if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
                 raise ValueError(f"quotas.{name} is {limit!r}; it must be a whole number of instances, 0 or more")
-        self._store.put(_KIND, _NAME, settings)
-        return settings
+        self._store.put(_KIND, _NAME, dict(settings))
+        return self.settings
 
     def limit(self, name: str) -> int | None:
         """The quota of this name, None when there is none."""
-        found: int | None = self.settings["quotas"].get(name)
-        return found
+        return self.settings["quotas"].get(name)
 
     def listed(self) -> dict[str, int]:
         """Every quota by its name, as Service Quotas lists them."""
-        quotas: dict[str, int] = self.settings["quotas"]
-        return dict.fromkeys(names(), _LISTED) | quotas
+        return dict.fromkeys(names(), _LISTED) | self.settings["quotas"]
 
 
 @cache

@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 from include.sagemaker_local.state.store import Store
 
-Body = dict[str, Any]
 
-DEFAULT: Body = {"rules": [], "seed": None, "interruptions_per_hour": 0, "discount": 0.7}
+class SpotRule(TypedDict):
+    """Which jobs are interrupted, and when: one of `after_checkpoints`, `after_seconds` and `no_capacity`."""
+
+    job: str
+    """A pattern of job names, such as `flight-delay-*`."""
+    after_checkpoints: NotRequired[int | None]
+    after_seconds: NotRequired[float | None]
+    gap_seconds: NotRequired[float]
+    """How long no capacity is to be had after an interruption."""
+    times: NotRequired[int]
+    """How many interruptions of one job, 1 unless said otherwise."""
+    no_capacity: NotRequired[bool]
+
+
+class SpotSettings(TypedDict):
+    """What `/_local/spot` answers and takes; settings that are left out get their defaults."""
+
+    rules: list[SpotRule]
+    seed: int | None
+    interruptions_per_hour: float
+    discount: float
+    """The share of the on-demand price that Spot saves."""
+
+
+DEFAULT: SpotSettings = {"rules": [], "seed": None, "interruptions_per_hour": 0, "discount": 0.7}
 _KIND, _NAME = "spot", "settings"
-_RULE = {"job", "after_checkpoints", "after_seconds", "gap_seconds", "times", "no_capacity"}
 _GAP_SECONDS = 1.0
 
 
@@ -28,28 +51,26 @@ class Interruption:
 
 
 class SpotMarket:
-    """The settings behind `/_local/spot`, kept in the store so that they outlive a restart.
+    """The settings behind `/_local/spot`, in the store so that they outlive a restart.
 
-    `{"rules": [{"job": "<pattern of job names>", "after_checkpoints": 1 or "after_seconds": 4.0, "gap_seconds": 1.0,
-    "times": 1, "no_capacity": false}], "seed": null, "interruptions_per_hour": 0, "discount": 0.7}`: the first rule
-    whose pattern matches applies, for its first `times` interruptions of a job; where no rule matches and there is a
-    rate, interruptions are drawn at random, the same ones for the same seed, job name and attempt.
+    The first rule whose pattern matches applies, for its first `times` interruptions of a job. Where no rule matches
+    and there is a rate, interruptions are drawn at random, the same ones for the same seed, job name and attempt.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     @property
-    def settings(self) -> Body:
+    def settings(self) -> SpotSettings:
         """The settings in force."""
-        return self._store.get(_KIND, _NAME) or DEFAULT
+        return cast("SpotSettings", self._store.get(_KIND, _NAME) or DEFAULT)
 
-    def change(self, settings: Body) -> Body:
+    def change(self, settings: Mapping[str, object]) -> SpotSettings:
         """Replace the settings and return the new ones. Raises ValueError that names what is wrong."""
         complete = {**DEFAULT, **settings}
         check(complete)
         self._store.put(_KIND, _NAME, complete)
-        return complete
+        return self.settings
 
     def has_capacity(self, job: str) -> bool:
         """False when a rule says that this job never gets an instance."""
@@ -72,15 +93,14 @@ class SpotMarket:
 
     def billable_seconds(self, running_seconds: float) -> int:
         """What AWS bills for a Spot job that held instances for so long; at least one second."""
-        discount: float = self.settings["discount"]
-        return max(1, round(running_seconds * (1 - discount)))
+        return max(1, round(running_seconds * (1 - self.settings["discount"])))
 
-    def _rule(self, job: str) -> Body | None:
+    def _rule(self, job: str) -> SpotRule | None:
         return next((rule for rule in self.settings["rules"] if fnmatchcase(job, rule["job"])), None)
 
 
-def check(settings: Body) -> None:
-    """Raise ValueError for settings that are not of the documented form."""
+def check(settings: Mapping[str, Any]) -> None:
+    """Raise ValueError for settings, which may be any JSON, that are not SpotSettings."""
     unknown = sorted(set(settings) - set(DEFAULT))
     if unknown:
         raise ValueError(f"unknown setting {unknown[0]}; known are {', '.join(DEFAULT)}")
@@ -95,9 +115,11 @@ def check(settings: Body) -> None:
 def _check_rule(where: str, rule: Any) -> None:
     if not isinstance(rule, dict) or not isinstance(rule.get("job"), str):
         raise ValueError(f'{where} must be an object with "job", a pattern of job names such as "flight-delay-*"')
-    unknown = sorted(set(rule) - _RULE)
+    unknown = sorted(set(rule) - set(SpotRule.__annotations__))
     if unknown:
-        raise ValueError(f"{where} has an unknown member {unknown[0]}; known are {', '.join(sorted(_RULE))}")
+        raise ValueError(
+            f"{where} has an unknown member {unknown[0]}; known are {', '.join(sorted(SpotRule.__annotations__))}"
+        )
     triggers = [name for name in ("after_checkpoints", "after_seconds", "no_capacity") if rule.get(name)]
     if len(triggers) != 1:
         raise ValueError(f"{where} must have exactly one of after_checkpoints, after_seconds and no_capacity")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-Body = dict[str, Any]
+Body = Mapping[str, object]
 
 
 class Store:
-    """Resources by (kind, name); a body is JSON in the shape of the Describe response, times as epoch seconds."""
+    """Resources by (kind, name); a body is JSON in the shape of the Describe response, times as epoch seconds.
+
+    What is read is Any: whoever reads a kind names its type (`job: TrainingJob | None = store.get(…)`).
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,13 +38,13 @@ class Store:
             )
             return cursor.rowcount == 1
 
-    def get(self, kind: str, name: str) -> Body | None:
+    def get(self, kind: str, name: str) -> Any:
         """The resource's body, or None."""
         with self._lock:
             row = self._db.execute("SELECT body FROM resources WHERE kind=? AND name=?", (kind, name)).fetchone()
         return json.loads(row[0]) if row else None
 
-    def update(self, kind: str, name: str, change: Callable[[Body], None]) -> Body:
+    def update(self, kind: str, name: str, change: Callable[[Any], None]) -> Any:
         """Read, let `change` mutate the body in place, write back, as one step. Raises KeyError when there is none."""
         with self._lock:
             body = self.get(kind, name)
@@ -62,13 +65,13 @@ class Store:
         with self._lock:
             return self._db.execute("DELETE FROM resources WHERE kind=? AND name=?", (kind, name)).rowcount == 1
 
-    def list(self, kind: str) -> list[Body]:
+    def list(self, kind: str) -> list[Any]:
         """All bodies of a kind, oldest first."""
         with self._lock:
             rows = self._db.execute("SELECT body FROM resources WHERE kind=? ORDER BY seq", (kind,)).fetchall()
         return [json.loads(row[0]) for row in rows]
 
-    def items(self, kind: str) -> Sequence[tuple[str, Body]]:
+    def items(self, kind: str) -> Sequence[tuple[str, Any]]:
         """Names and bodies of a kind, oldest first."""
         with self._lock:
             rows = self._db.execute("SELECT name, body FROM resources WHERE kind=? ORDER BY seq", (kind,)).fetchall()

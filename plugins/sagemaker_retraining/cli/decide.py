@@ -13,8 +13,8 @@ from sagemaker_retraining.requests.approval import APPROVED, CLI, REJECTED
 
 EPILOG = """\
 AWS credentials, profile and address are the usual ones: AWS_PROFILE, AWS_ENDPOINT_URL and so on; RETRAINING_ENV picks
-the environment. They need what include/iam/approver.json allows. Recorded are your name on this machine and the
-identity that AWS knows you by. A version on which somebody has decided stays as it is: exit status 1.
+the environment. They need what include/iam/approver.json allows. The registry records your name on this machine and the
+identity that AWS knows you by. A version on which somebody has decided already stays as it is; the exit status is 1.
 
 examples:
   %(prog)s flight_delay 7 --reason "better on every metric"
@@ -44,15 +44,15 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Decide, and say what stands; 1 when somebody else was first."""
+    """Write the decision and print which one counts; 1 when somebody else has decided before."""
     api, identity = sagemaker_client(arguments.env)
     package = registry.find_version(api, group_of(arguments.model, arguments.env), arguments.version)
-    decision, mine = registry.decide(
+    decision, mine = registry.decide_version(
         api,
         package["ModelPackageArn"],
         arguments.status,
         by=f"{getpass.getuser()} as {identity()}",
-        door=CLI,
+        channel=CLI,
         reason=arguments.reason,
     )
     if not mine:

@@ -1,4 +1,4 @@
-"""`doctor`: would the first run on AWS find everything it needs? Looks, and changes nothing."""
+"""`doctor`: checks whether the first run on AWS would find everything it needs, and changes nothing."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ from sagemaker_retraining.period import Period, resolve_period
 from sagemaker_retraining.requests.policies import policies
 
 EPILOG = """\
-One line for each check: `ok`, `wrong` with what to do, or `could not look` with the reason, mostly a permission that
-these credentials lack. Nothing is made, changed or started, and nothing it calls is billed.
+Prints one line for each check: `ok`, `wrong` with what to do, or `could not look` with the reason, which is mostly a
+permission that these credentials lack. It makes, changes and starts nothing, and nothing it calls is billed.
 
-AWS credentials, profile and address are the usual ones: AWS_PROFILE, AWS_ENDPOINT_URL and so on. Permissions are asked
-of IAM's simulator for the role of --dag-role, else for the role_arn of the connection in AIRFLOW_CONN_…, else for
-these credentials.
+AWS credentials, profile and address are the usual ones: AWS_PROFILE, AWS_ENDPOINT_URL and so on. IAM's
+simulator is asked about the role of --dag-role, else about the role_arn of the connection in AIRFLOW_CONN_…, else
+about these credentials.
 
-Exit status 0 when nothing is wrong, 1 otherwise. What could not be looked at is neither: somebody else may have to.
+The exit status is 0 when nothing is wrong, and 1 otherwise. A check that could not look does not change it: somebody
+else may have to look.
 
 examples:
   %(prog)s --env prod
@@ -78,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def findings(models: list[str], environment: str, dag_role: str | None, root: Path) -> Iterator[Finding]:
-    """Files first, then who asks, then everything else; it ends where nothing further could be said."""
+    """First the files, then the credentials, then everything else; it ends after what makes further checks useless."""
     problems = environment_problems(environment, root)
     yield from (wrong("files", problem) for problem in problems)
     if problems:
@@ -101,7 +102,7 @@ def findings(models: list[str], environment: str, dag_role: str | None, root: Pa
 
 
 def scope_of(models: list[str], environment: str, dag_role: str | None, caller: Caller, root: Path) -> Scope:
-    """What there is to look at, for models whose files are in order."""
+    """What the checks look at, for models whose files are in order."""
     where = load_environment(environment, root)
     configs = tuple(load_model(model, root, environment) for model in models)
     newest = resolve_period(run_after=datetime.now(UTC))
@@ -122,7 +123,7 @@ def scope_of(models: list[str], environment: str, dag_role: str | None, caller: 
 
 
 def _results(all_checks: Iterable[Check]) -> Iterator[Finding]:
-    """The findings in the order of the checks, which look side by side; a slow one is announced to a person."""
+    """The findings in the order of the checks, which run at once; on a terminal a slow check is announced."""
     with ThreadPoolExecutor(LOOKS_AT_ONCE) as threads:
         waiting = [(check, threads.submit(findings_of, check)) for check in all_checks]
         for check, future in waiting:

@@ -19,9 +19,9 @@ from sagemaker_retraining.requests.policies import (
 )
 
 EPILOG = """\
-The files of include/iam/ with the values of the environment and of all models in it; nothing is sent. dag-role is for
-aws_conn_id, approver for reviewers, job-role and hosting-role for role_arn and hosting_role_arn (job-role has both
-where they are one role), execution-role.trust for who may assume these two.
+Prints a file of include/iam/ with the values of the environment and of all models in it. Nothing is sent. dag-role
+is for aws_conn_id, approver for reviewers, job-role and hosting-role for role_arn and hosting_role_arn (job-role has
+both where they are one role), execution-role.trust says who may assume these two.
 
 examples:
   %(prog)s dag-role --env prod > dag-role.json

@@ -1,4 +1,4 @@
-"""`lint`: is everything right that can be known before a job starts?"""
+"""`lint`: checks everything that can be known before a job starts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sagemaker_retraining.requests import RequestError, serve_requests, validate
 
 EPILOG = """\
 Checks model.yaml and the environments' files, that the scripts are there and are Python that the image can read, and
-every request of a run against SageMaker's service model. Nothing is sent. Exit status 1 when something is wrong.
+every request of a run against SageMaker's service model. Nothing is sent. The exit status is 1 when something is wrong.
 
 examples:
   %(prog)s
@@ -50,7 +50,7 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print problems, one a line with its place; 1 when there is one."""
+    """Print each problem on a line, with file and line number; the exit status is 1 when there is one."""
     root = project_root()
     models = arguments.models or model_names(root)
     environments = [arguments.env] if arguments.env else environment_names(root)
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def environment_problems(name: str, root: Path) -> list[str]:
-    """What is wrong with an environment's file, by itself and beside the others."""
+    """What is wrong with an environment's file, by itself and together with the other environments."""
     try:
         return shared_places(name, root)
     except ConfigError as error:
@@ -105,13 +105,13 @@ def model_problems(model: str, environment: str, root: Path) -> list[str]:
 
 
 def warn(model: str, environment: str, warnings: Iterable[str]) -> None:
-    """What need not be wrong, on standard error."""
+    """Print what may be meant as it is, on standard error."""
     for warning in warnings:
         sys.stderr.write(f"warning: {model} in {environment}: {warning}\n")
 
 
 def metric_warnings(config: ModelConfig, folder: Path) -> Iterator[str]:
-    """What the quality gate is told and may not be meant."""
+    """Settings of the quality gate that are probably mistakes."""
     missing = not_in_scripts(config.gate_metrics.values(), folder)
     known = known_metrics(config.problem)
     for key, metric in config.gate_metrics.items():

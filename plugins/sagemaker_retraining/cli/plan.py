@@ -16,8 +16,9 @@ from sagemaker_retraining.plan import PlanDocument, build_plan, package_code
 from sagemaker_retraining.requests import build_requests
 
 EPILOG = """\
-The same as plan.json of a run: names, places in S3, tags, and the complete request of every step. Nothing is sent.
-The champion, the Git revision and the run's own id are known only in a run; here the run is called `preview`.
+Prints what plan.json of a run would hold: names, S3 locations, tags, and the complete request of every step. Nothing
+is sent. The champion, the Git revision and the id of the run are known only in a run; here the run is called
+`preview`.
 
 examples:
   %(prog)s flight_delay --period 2013-11

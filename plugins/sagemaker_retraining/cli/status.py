@@ -6,14 +6,17 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from sagemaker_retraining import registry
 from sagemaker_retraining.cli.command import Commands, add_command, add_environment
 from sagemaker_retraining.cli.registry_client import group_of, sagemaker_client
 from sagemaker_retraining.config import ModelConfig, load_model
 from sagemaker_retraining.config.metrics import known_metrics
-from sagemaker_retraining.requests.approval import PENDING, decision_of, transitions
+from sagemaker_retraining.requests.approval import PENDING, decision_of, status_changes
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
 
 EPILOG = """\
 The best version (marked *) is the approved one with the best value of the metric, the newest of equal ones. Every
@@ -85,14 +88,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def direction_of(model: ModelConfig, metric: str) -> str:
-    """`maximize` or `minimize`: of an unknown metric, what a threshold of the gate makes likely."""
+    """`maximize` or `minimize`; for an unknown metric, what a threshold of the gate makes likely."""
     if metric == model.gate_metric:
         return model.gate_direction
     unknown = "minimize" if metric in model.quality_gate.maximum else "maximize"
     return known_metrics(model.problem).get(metric, unknown)
 
 
-def require_metric(packages: Sequence[registry.Package], metric: str) -> None:
+def require_metric(packages: Sequence[DescribeModelPackageOutputTypeDef], metric: str) -> None:
     """Raise ValueError when there are versions with metrics, and none has this one."""
     there = {key for package in packages for key in package.get("CustomerMetadataProperties", {})}
     names = sorted(key.removeprefix("metric.") for key in there if key.startswith("metric."))
@@ -100,7 +103,7 @@ def require_metric(packages: Sequence[registry.Package], metric: str) -> None:
         raise ValueError(f"--metric {metric}: no version has it; there are {', '.join(names)}")
 
 
-def entry_of(package: registry.Package, metric: str, *, is_best: bool) -> VersionEntry:
+def entry_of(package: DescribeModelPackageOutputTypeDef, metric: str, *, is_best: bool) -> VersionEntry:
     """One version, for programs."""
     metadata = package.get("CustomerMetadataProperties", {})
     decision = decision_of(package)
@@ -109,17 +112,17 @@ def entry_of(package: registry.Package, metric: str, *, is_best: bool) -> Versio
     return {
         "version": package["ModelPackageVersion"],
         "model_package_arn": package["ModelPackageArn"],
-        "period": registry.period_of(package),
+        "period": registry.noted_period(package),
         "status": decision.status,
         "best": is_best,
         "metric": registry.metric_of(package, metric),
         "by": None if pending else decision.by,
         "at": None if pending else decision.at,
-        "from": None if pending else decision.door,
+        "from": None if pending else decision.channel,
         "reason": None if pending else decision.reason,
         "run_id": metadata.get("run_id"),
         "metrics": {name: registry.metric_of(package, name) for name in sorted(values)},
-        "transitions": [vars(transition) for transition in transitions(package)],
+        "transitions": [vars(transition) for transition in status_changes(package)],
     }
 
 
@@ -140,7 +143,7 @@ def row(version: VersionEntry) -> tuple[str, ...]:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell; the last one as long as it is."""
+    """The rows as text, each column as wide as its widest cell; the last column is not padded."""
     widths = [max(len(line[column]) for line in rows) for column in range(len(rows[0]) - 1)]
     lines = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]) for line in rows

@@ -11,7 +11,7 @@ from sagemaker_retraining.config.load import (
     project_root,
 )
 from sagemaker_retraining.config.model import ModelConfig
-from sagemaker_retraining.config.places import shared_places
+from sagemaker_retraining.config.s3_overlap import shared_places
 from sagemaker_retraining.config.source import ConfigError
 
 __all__ = [

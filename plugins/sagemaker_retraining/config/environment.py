@@ -6,7 +6,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from sagemaker_retraining.config.rules import (
+from sagemaker_retraining.config.section import Section
+from sagemaker_retraining.config.types import (
     AccountId,
     BucketName,
     EnvironmentName,
@@ -19,7 +20,6 @@ from sagemaker_retraining.config.rules import (
     SubnetId,
     TagText,
 )
-from sagemaker_retraining.config.section import Section
 
 RUN_TAGS = ("project", "model", "env", "team", "owner", "pipeline", "run_id", "period", "git_sha", "cost_center")
 """The tags of everything a run makes."""

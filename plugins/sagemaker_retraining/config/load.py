@@ -26,14 +26,18 @@ _Section = TypeVar("_Section", bound=Section)
 
 
 def project_root(environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder with `models/` and `environments/`: `$RETRAINING_HOME/include`, else the one beside `plugins/`.
+    """The folder with `models/` and `environments/`: `$RETRAINING_HOME/include`, else that of the project.
+
+    The project is where `plugins/` is; of an installed package, which has none, it is the current folder.
 
     Raises ConfigError when there is none.
     """
     home = environ.get("RETRAINING_HOME")
-    place = (Path(home) if home else Path(__file__).resolve().parents[3]) / "include"
-    if (place / "models").is_dir():
-        return place
+    places = [Path(home)] if home else [Path(__file__).resolve().parents[3], Path.cwd()]
+    for place in (folder / "include" for folder in places):
+        if (place / "models").is_dir():
+            return place
+    place = places[0] / "include"
     told = f"RETRAINING_HOME={home} is not" if home else "set RETRAINING_HOME to"
     raise ConfigError([f"no models found: there is no {place / 'models'}; {told} the folder that holds include/"])
 

@@ -10,7 +10,9 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from sagemaker_retraining.config.messages import did_you_mean
 from sagemaker_retraining.config.metrics import DEFAULT_METRICS, Direction, Problem, known_metrics
-from sagemaker_retraining.config.rules import (
+from sagemaker_retraining.config.section import Section
+from sagemaker_retraining.config.serving import Deploy, Verify
+from sagemaker_retraining.config.types import (
     ContentTypes,
     EndpointName,
     ImageUri,
@@ -25,8 +27,6 @@ from sagemaker_retraining.config.rules import (
     TagText,
     VariableName,
 )
-from sagemaker_retraining.config.section import Section
-from sagemaker_retraining.config.serving import Deploy, Verify
 
 RetryOutcome = Literal[
     "spot_timeout",

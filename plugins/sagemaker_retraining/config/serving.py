@@ -10,7 +10,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from sagemaker_retraining.config.rules import (
+from sagemaker_retraining.config.section import Section
+from sagemaker_retraining.config.types import (
     AlarmName,
     ContentType,
     EndpointName,
@@ -19,7 +20,6 @@ from sagemaker_retraining.config.rules import (
     TopicArn,
     VariableName,
 )
-from sagemaker_retraining.config.section import Section
 
 # UpdateEndpoint's bounds of MaximumExecutionTimeoutInSeconds.
 SHORTEST_ROLLOUT_SECONDS, LONGEST_ROLLOUT_SECONDS = 600, 28_800

@@ -1,4 +1,4 @@
-"""Raw data: whether the newest month is there, and what a run of it would miss."""
+"""Raw data: whether the newest month is complete, and which months a run of it would miss."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def marks(s3: Any, bucket: str, prefix: str) -> list[str]:
 
 
 def judge_raw_data(subject: str, uri: str, names: Sequence[str], newest: Period, history_months: int | None) -> Finding:
-    """By the rules of the task data_ready."""
+    """Whether the raw data suffice for the newest month, by the rules of the task data_ready."""
     months = complete_months(list(names))
     span = f"complete months are {months[0]} to {months[-1]}" if months else "no month is complete"
     if newest not in months:

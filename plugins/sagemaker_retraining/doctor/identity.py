@@ -1,4 +1,4 @@
-"""Who asks: everything else is of no use without credentials of the right account."""
+"""Whose credentials these are: without those of the right account no other check is of use."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Caller:
 
     @property
     def role_name(self) -> str | None:
-        """Of an assumed role."""
+        """The name of an assumed role; None for any other caller."""
         kind, *rest = self.arn.split(":", 5)[5].split("/")
         return rest[0] if kind == "assumed-role" and rest else None
 
@@ -40,7 +40,7 @@ class Caller:
 
 
 class Stop(Exception):
-    """Nothing else is worth a look; `finding` says why."""
+    """No other check is of use; `finding` says why."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.text)

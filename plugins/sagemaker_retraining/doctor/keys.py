@@ -1,4 +1,4 @@
-"""KMS keys: enabled, of the right kind, and a key policy that lets the account's roles use them."""
+"""KMS keys: whether they are enabled and of the right kind, and their policies let the account's roles use them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _look(aws: Aws, scope: Scope, arn: str, subject: str) -> Iterator[Finding]:
 
 
 def unusable(key: KeyMetadata) -> str:
-    """What keeps S3 and EBS from encrypting with a key (its KeyMetadata); empty when nothing."""
+    """Why S3 and EBS cannot encrypt with a key; empty when they can."""
     if key["KeyState"] != "Enabled":
         return f"is {key['KeyState']}; enable it (aws kms enable-key, or cancel its deletion), or take another"
     if key.get("KeyUsage", "ENCRYPT_DECRYPT") != "ENCRYPT_DECRYPT":

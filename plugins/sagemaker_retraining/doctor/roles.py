@@ -1,4 +1,4 @@
-"""Execution roles: there, under this very ARN, and SageMaker may assume them."""
+"""Execution roles: whether they exist under exactly this ARN, and whether SageMaker may assume them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is looked at: an environment, its models, and what their runs would ask of AWS."""
+"""What the checks look at: an environment, its models, and what their runs would ask of AWS."""
 
 from __future__ import annotations
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
@@ -16,7 +15,7 @@ from sagemaker_retraining.s3_uri import split_s3_uri
 LARGEST_BODY = 6_291_456
 # A model that is loading or an endpoint that is busy: both pass, a serverless cold start after a minute or two.
 LOADING = frozenset({"ModelNotReadyException", "ServiceUnavailable", "InternalFailure"})
-# What SageMaker says, as status 0, of a container that did not answer in time; a model's own error has a status.
+# SageMaker's message, with status 0, of a container that did not answer in time; a model's own error has a status.
 NO_ANSWER_YET = (
     "Amazon SageMaker could not get a response from the",
     "Your invocation timed out while waiting for a response from container",
@@ -28,7 +27,13 @@ PATIENCE_SECONDS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 180, 0.5, 10
 ASYNCHRONOUS_SECONDS, FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS = 900, 0.05, 1
 _GONE = {"404", "NoSuchKey", "NotFound"}
 
-Row = Mapping[str, Any]
+
+class Row(TypedDict):
+    """A line of `sample.jsonl`: a request, and the prediction that the evaluation computed for it."""
+
+    content_type: str
+    body: str
+    prediction: float
 
 
 class ModelAnswerError(Exception):
@@ -36,7 +41,7 @@ class ModelAnswerError(Exception):
 
 
 class Invoker:
-    """Sends a sample's rows (`{"content_type", "body", …}`) to a variant of an endpoint, which answers as `accept`.
+    """Sends a sample's rows to a variant of an endpoint, which answers in the content type `accept`.
 
     A container that is still starting is asked again for three minutes, counted once for all rows.
     """
@@ -93,16 +98,16 @@ def is_starting(error: ClientError) -> bool:
 
 
 class AsynchronousInvoker(Invoker):
-    """The same through S3: requests are put under `place`, answers come where the endpoint's config says."""
+    """The same through S3: requests are put under `folder_uri`, answers come where the endpoint's config says."""
 
-    def __init__(self, hook: RetrainingHook, endpoint: str, accept: str, place: str, kms_key: str | None) -> None:
+    def __init__(self, hook: RetrainingHook, endpoint: str, accept: str, folder_uri: str, kms_key: str | None) -> None:
         super().__init__(hook, endpoint, accept)
-        self.place, self.kms_key = place, kms_key
+        self.folder_uri, self.kms_key = folder_uri, kms_key
         self.sent = 0
 
     def send(self, row: Row) -> bytes:
         """One request, and the wait for its answer."""
-        location = f"{self.place}{self.sent:04}"
+        location = f"{self.folder_uri}{self.sent:04}"
         self.sent += 1
         body = row["body"].encode()
         self.hook.write_bytes(location, body, kms_key=self.kms_key, content_type=row["content_type"])
@@ -128,9 +133,8 @@ class AsynchronousInvoker(Invoker):
             return None
         bucket, key = split_s3_uri(uri)
         try:
-            body: bytes = self.hook.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+            return self.hook.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         except ClientError as error:
             if error.response["Error"]["Code"] not in _GONE:
                 raise
             return None
-        return body

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from sagemaker_retraining.data_capture import Event, hourly_prefixes, read_event
 from sagemaker_retraining.hooks import RetrainingHook
@@ -15,50 +14,54 @@ from sagemaker_retraining.requests.hosting import CHALLENGER, VARIANT
 from sagemaker_retraining.requests.processing import REPORT
 from sagemaker_retraining.s3_uri import split_s3_uri
 from sagemaker_retraining.shadow import compare, pair_up, shadow_report
+from sagemaker_retraining.shadow.types import ShadowDocument, VariantTraffic
+from sagemaker_retraining.xcom import ShadowReport
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch.type_defs import DatapointTypeDef
+    from mypy_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
+
+    from sagemaker_retraining.plan.document import VerifyConfig
 
 COMPARISON = "comparison.json"
 MOST_EVENTS = 50_000
 """So many of a variant are read, the oldest; a worker has them in memory."""
 LEFT_TO_FILES = ("values", "largest")
 _VARIANTS = {"production": VARIANT, "shadow": CHALLENGER}
-# Statistics of GetMetricStatistics that may be added up over several datapoints, unlike percentiles.
-_COUNTS = {"invocations": "Invocations", "errors_4xx": "Invocation4XXErrors", "errors_5xx": "Invocation5XXErrors"}
 
 
 def compare_shadow(
-    hook: RetrainingHook, config: Mapping[str, Any], description: Mapping[str, Any], since: datetime
-) -> dict[str, Any]:
-    """Write `report.html` and `comparison.json` to the report's place; the figures without single predictions.
+    hook: RetrainingHook, config: VerifyConfig, description: DescribeEndpointOutputTypeDef, since: datetime
+) -> ShadowReport:
+    """Write `report.html` and `comparison.json` below the report's URI; the figures without single predictions.
 
-    `config` is the plan's `verify`, `description` that of the endpoint, which has had its shadow `since` then.
-    Returns what `shadow.compare` does, and `{endpoint, versions, hours, traffic, captured, report}`: `captured` is how
-    many events were read of each, `report` a URI.
+    The described endpoint has had its shadow `since` then.
     """
-    endpoint, place = config["endpoint"], config["shadow"]["report_uri"]
+    endpoint, folder_uri = config["endpoint"], config["shadow"]["report_uri"]
     until = datetime.now(UTC)
     destination = description["DataCaptureConfig"]["DestinationS3Uri"]
     events = {
-        side: captured(hook, list(hourly_prefixes(destination, endpoint, variant, since, until)), since)
+        side: captured_events(hook, list(hourly_prefixes(destination, endpoint, variant, since, until)), since)
         for side, variant in _VARIANTS.items()
     }
     pairs = pair_up(events["production"], events["shadow"])
-    result = {
+    result: ShadowDocument = {
         "endpoint": endpoint,
         "versions": served_versions(hook, description["EndpointConfigName"]),
         "hours": (until - since).total_seconds() / 3600,
         "traffic": {side: traffic(hook, endpoint, variant, since, until) for side, variant in _VARIANTS.items()},
         "captured": {side: len(found) for side, found in events.items()},
         **compare(pairs, config["tolerance"]),
-        "report": f"{place}{REPORT}",
+        "report": f"{folder_uri}{REPORT}",
     }
     key, page = config.get("kms_key_arn"), shadow_report(result).encode()
     figures = json.dumps(result, indent=1).encode()
-    hook.write_bytes(f"{place}{COMPARISON}", figures, kms_key=key, content_type="application/json")
+    hook.write_bytes(f"{folder_uri}{COMPARISON}", figures, kms_key=key, content_type="application/json")
     hook.write_bytes(result["report"], page, kms_key=key, content_type="text/html; charset=utf-8")
-    return {key: value for key, value in result.items() if key not in LEFT_TO_FILES}
+    return cast("ShadowReport", {key: value for key, value in result.items() if key not in LEFT_TO_FILES})
 
 
-def captured(hook: RetrainingHook, prefixes: list[str], since: datetime) -> list[Event]:
+def captured_events(hook: RetrainingHook, prefixes: list[str], since: datetime) -> list[Event]:
     """The captured events under these prefixes that are not older; times are whole seconds."""
     oldest = since.astimezone(UTC).replace(microsecond=0)
     events: list[Event] = []
@@ -77,7 +80,7 @@ def captured(hook: RetrainingHook, prefixes: list[str], since: datetime) -> list
 
 
 def served_versions(hook: RetrainingHook, config_name: str) -> dict[str, str]:
-    """`{production, shadow}`: the versions' short names, or their models' where they are of no version."""
+    """Of `production` and `shadow`: the versions' short names, or their models' where they are of no version."""
     config = hook.api.describe_endpoint_config(EndpointConfigName=config_name)
     variants = (*config["ProductionVariants"], *config.get("ShadowProductionVariants", []))
     models = {variant["VariantName"]: variant["ModelName"] for variant in variants}
@@ -89,17 +92,17 @@ def served_versions(hook: RetrainingHook, config_name: str) -> dict[str, str]:
     return {side: version(models[variant]) for side, variant in _VARIANTS.items()}
 
 
-def traffic(hook: RetrainingHook, endpoint: str, variant: str, since: datetime, until: datetime) -> dict[str, Any]:
-    """Requests, errors, and the model's latency in milliseconds (mean and longest), as CloudWatch has counted them.
+def traffic(hook: RetrainingHook, endpoint: str, variant: str, since: datetime, until: datetime) -> VariantTraffic:
+    """Requests, errors, and the model's latency (mean and longest), as CloudWatch has counted them.
 
-    No percentiles: those of several datapoints cannot be put together.
+    No percentiles: unlike sums, those of several datapoints cannot be put together.
     """
     client = hook.client("cloudwatch")
     # At most 1,440 datapoints an answer, and a multiple of an hour is right for metrics of any age.
     period = 3600 * math.ceil((until - since).total_seconds() / 3600 / 1440)
 
-    def points(metric: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = client.get_metric_statistics(
+    def points(metric: str) -> list[DatapointTypeDef]:
+        found: list[DatapointTypeDef] = client.get_metric_statistics(
             Namespace="AWS/SageMaker",
             MetricName=metric,
             Dimensions=[{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}],
@@ -110,10 +113,15 @@ def traffic(hook: RetrainingHook, endpoint: str, variant: str, since: datetime, 
         )["Datapoints"]
         return found
 
+    def count(metric: str) -> int:
+        return int(sum(point["Sum"] for point in points(metric)))
+
     latencies = points("ModelLatency")
-    count = sum(point["SampleCount"] for point in latencies)
+    measured = sum(point["SampleCount"] for point in latencies)
     return {
-        **{name: int(sum(point["Sum"] for point in points(metric))) for name, metric in _COUNTS.items()},
-        "latency_ms": sum(point["Sum"] for point in latencies) / count / 1000 if count else None,
-        "max_latency_ms": max((point["Maximum"] for point in latencies), default=0) / 1000 if count else None,
+        "invocations": count("Invocations"),
+        "errors_4xx": count("Invocation4XXErrors"),
+        "errors_5xx": count("Invocation5XXErrors"),
+        "latency_ms": sum(point["Sum"] for point in latencies) / measured / 1000 if measured else None,
+        "max_latency_ms": max((point["Maximum"] for point in latencies), default=0) / 1000 if measured else None,
     }

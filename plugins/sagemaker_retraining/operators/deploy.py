@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, cast
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from sagemaker_retraining.config.serving import LONGEST_ROLLOUT_SECONDS
-from sagemaker_retraining.endpoints.approved import require_approved, require_newest
-from sagemaker_retraining.endpoints.description import (
-    check_capture,
-    check_capture_bucket,
-    check_owner,
-    check_update,
-    log_tail,
-    not_wanted,
-    pending_config,
-    said_of_quota,
-    served_model,
-)
-from sagemaker_retraining.endpoints.guards import (
+from sagemaker_retraining.endpoints.alarms import prepare_alarms
+from sagemaker_retraining.endpoints.autoscaling import (
     AUTOSCALED,
     autoscaling_of,
-    prepare_alarms,
     register_autoscaling,
     release_autoscaling,
     restore_autoscaling,
 )
+from sagemaker_retraining.endpoints.failure import log_tail, not_wanted, quota_explained
+from sagemaker_retraining.endpoints.preconditions import (
+    check_capture_bucket,
+    check_owner,
+    check_update,
+    require_approved,
+    require_newest,
+)
+from sagemaker_retraining.endpoints.state import check_capture, pending_config, served_model
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.requests.alarms import on_new_fleet
 from sagemaker_retraining.requests.hosting import CHALLENGER, VARIANT, deployment_requests, update_request
@@ -41,6 +38,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow.sdk import Context
+    from mypy_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef, DescribeModelPackageOutputTypeDef
+    from pydantic import JsonValue
+
+    from sagemaker_retraining.plan.document import DeployConfig
+    from sagemaker_retraining.requests.hosting import DeploymentRequests
+    from sagemaker_retraining.triggers.base import PollEvent
+    from sagemaker_retraining.xcom import Autoscaling, DeployResult
 
 # What the task remembers across its tries: the config before its own, which the endpoint itself forgets, and its
 # autoscaling, which may have to end for the update.
@@ -52,17 +56,24 @@ LOOK_SECONDS = 900
 TRACEBACK = "Traceback (most recent call last)"
 
 
+class Target(TypedDict):
+    """Where the new version is when all is done; the members of `DeployResult` that are known before."""
+
+    endpoint_config: str
+    model: str
+    variant: str
+    shadow: bool
+
+
 class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
     """Brings an endpoint to the wanted version: describe, then create or update, then compare.
 
-    `config` is the plan's `deploy`. Model and endpoint configuration are named after their content and created when
-    absent, so that a retry after any partial step goes on. An update that SageMaker rolled back leaves the endpoint
+    Model and endpoint configuration are named after their content and created when absent, so that a retry after any
+    partial step goes on. An update that SageMaker rolled back leaves the endpoint
     InService on its old configuration: that is a failed task here, with SageMaker's reason. What can be wrong is looked
     at before anything is made: the version, the endpoint's owner, the bucket of data capture, the alarms. A version
-    newer than this one that serves is not replaced, by `succession`'s rule with the run's `replace_newer`; `going_back`
-    is for a DAG in which a person says which version is to serve instead of which.
-    Returns `{endpoint, endpoint_config, model, status, previous_endpoint_config, previous_autoscaling, variant,
-    shadow}`: the new version is `variant`; as a shadow it does not answer.
+    newer than this one that serves is not replaced, by the promotion rule with the run's `replace_newer`;
+    `going_back` is for a DAG in which a person names the version that is to serve.
     """
 
     aws_hook_class = RetrainingHook
@@ -72,7 +83,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
     def __init__(
         self,
         *,
-        config: dict[str, Any],
+        config: DeployConfig,
         model_package_arn: str,
         poll_seconds: float,
         replace_newer: bool | str = False,
@@ -89,14 +100,13 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
     @property
     def endpoint(self) -> str:
         """Its name."""
-        name: str = self.config["endpoint"]["EndpointName"]
-        return name
+        return self.config["endpoint"]["EndpointName"]
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> DeployResult:
         """Make what is missing, start the change, wait deferred."""
         package = require_approved(self.hook, self.model_package_arn)
         check_capture_bucket(self.hook, self.config["endpoint_config"])
-        current = self.hook.describe_or_none("describe_endpoint", EndpointName=self.endpoint)
+        current = self.hook.endpoint_or_none(self.endpoint)
         if current:
             check_owner(self.hook, current, self.config["endpoint"].get("Tags", []))
         requests = self.requests(current)
@@ -112,10 +122,10 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         if current is None:
             self.create_missing(requests)
             self.log.info("Creating endpoint %s on %s", self.endpoint, wanted)
-            with said_of_quota():
+            with quota_explained():
                 ours = self.hook.create_unless_there("create_endpoint", requests["CreateEndpoint"])
         elif current["EndpointStatus"] == "Failed":
-            raise not_wanted(self.hook, current, wanted, {})
+            raise not_wanted(self.hook, current, wanted, None)
         elif current["EndpointStatus"] in MOVING:
             ours = pending_config(current) == wanted
         elif current["EndpointConfigName"] == wanted and current["EndpointStatus"] == "InService":
@@ -128,16 +138,16 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
     def execute_complete(
         self,
         context: Context,
-        event: dict[str, Any],
+        event: PollEvent,
         *,
-        target: dict[str, Any],
+        target: Target,
         previous: str | None,
         start_over: bool,
         since: float | None = None,
-    ) -> dict[str, Any]:
+    ) -> DeployResult:
         """The endpoint came to rest: on the wanted configuration, or not. `since`: what it waits for began then."""
         wanted = target["endpoint_config"]
-        description = self.hook.describe_or_none("describe_endpoint", EndpointName=self.endpoint)
+        description = self.hook.endpoint_or_none(self.endpoint)
         if start_over and (description is None or description["EndpointConfigName"] != wanted):
             return self.execute(context)  # another change was under way; now ours
         if description is None:
@@ -153,18 +163,18 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
             raise self.undone(context, description, wanted, previous)
         return self.finish(context, description, target, previous)
 
-    def requests(self, current: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
-        """`{operation: request}` of everything the deployment needs, in full and valid."""
+    def requests(self, current: DescribeEndpointOutputTypeDef | None) -> DeploymentRequests:
+        """Everything the deployment needs, in full and valid."""
         beside = served_model(self.hook, current["EndpointConfigName"]) if current else None
         requests = deployment_requests(self.config, self.model_package_arn, beside)
         try:
             for operation, request in requests.items():
-                validate(operation, request)
+                validate(operation, cast("Mapping[str, object]", request))
         except RequestError as error:
             raise AirflowFailException(str(error)) from error
         return requests
 
-    def target(self, requests: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    def target(self, requests: DeploymentRequests) -> Target:
         """Where the new version is when all is done."""
         config = requests["CreateEndpointConfig"]
         variants = (*config["ProductionVariants"], *config.get("ShadowProductionVariants", []))
@@ -176,7 +186,9 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
             "shadow": "ShadowProductionVariants" in config,
         }
 
-    def previous_config(self, context: Context, current: dict[str, Any] | None, wanted: str) -> str | None:
+    def previous_config(
+        self, context: Context, current: DescribeEndpointOutputTypeDef | None, wanted: str
+    ) -> str | None:
         """The config that served before this task's own, also when this try finds its own in service."""
         store = context["task_state_store"]
         if current is None:
@@ -186,17 +198,19 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         remembered = store.get(PREVIOUS)
         return str(remembered) if remembered else None
 
-    def require_newest(self, package: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+    def require_newest(
+        self, package: DescribeModelPackageOutputTypeDef, current: DescribeEndpointOutputTypeDef
+    ) -> None:
         """Nothing newer serves, unless a person goes back."""
         if not self.going_back:
             require_newest(self.hook, package, current, replace_newer=bool(self.replace_newer))
 
-    def create_missing(self, requests: dict[str, dict[str, Any]]) -> None:
+    def create_missing(self, requests: DeploymentRequests) -> None:
         """Model and endpoint configuration; their names are their content, so one that exists is the right one."""
         self.hook.create_unless_there("create_model", requests["CreateModel"])
         self.hook.create_unless_there("create_endpoint_config", requests["CreateEndpointConfig"])
 
-    def update(self, context: Context, current: dict[str, Any], requests: dict[str, dict[str, Any]]) -> bool:
+    def update(self, context: Context, current: DescribeEndpointOutputTypeDef, requests: DeploymentRequests) -> bool:
         """Begin the update; False when another's is under way, or was since `current` was described."""
         wanted = requests["CreateEndpointConfig"]["EndpointConfigName"]
         rollout = on_new_fleet(self.config, wanted)
@@ -204,22 +218,22 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         self.create_missing(requests)
         # UpdateEndpoint takes no condition: the last look stands as close to it as can be.
         require_approved(self.hook, self.model_package_arn)
-        now = self.hook.describe_or_none("describe_endpoint", EndpointName=self.endpoint)
+        now = self.hook.endpoint_or_none(self.endpoint)
         if now is None or state_of(now) != state_of(current):
             return now is not None and pending_config(now) == wanted
         if scaling := autoscaling_of(self.hook, current):
-            context["task_state_store"].set(AUTOSCALING, scaling)
+            context["task_state_store"].set(AUTOSCALING, cast("JsonValue", scaling))
         instance_type = requests["CreateEndpointConfig"]["ProductionVariants"][0].get("InstanceType")
         keep = release_autoscaling(self.hook, current, instance_type, wanted="autoscaling" in self.config)
         request = update_request(self.endpoint, wanted, deployment=rollout.get("deployment"), keep_instances=keep)
         validate("UpdateEndpoint", request)
         self.log.info("Updating endpoint %s from %s to %s", self.endpoint, current["EndpointConfigName"], wanted)
         context["task_state_store"].set(BEGUN, self.attempts(context, wanted))
-        with said_of_quota():
+        with quota_explained():
             begun = self.hook.begin_update(request)
         if begun:
             return True
-        now = self.hook.describe_or_none("describe_endpoint", EndpointName=self.endpoint)
+        now = self.hook.endpoint_or_none(self.endpoint)
         ours = now is not None and pending_config(now) == wanted
         if not ours:
             context["task_state_store"].set(BEGUN, "")
@@ -229,7 +243,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         """What a try has in common with its automatic retries, but not with those after somebody cleared the task."""
         return f"{wanted} until try {context['ti'].max_tries}"
 
-    def was_undone(self, context: Context, current: Mapping[str, Any], wanted: str) -> bool:
+    def was_undone(self, context: Context, current: DescribeEndpointOutputTypeDef, wanted: str) -> bool:
         """Whether an earlier try's update is over without its having seen how, and something else serves.
 
         SageMaker or a person has undone it, and a retry by itself must not do it again.
@@ -237,18 +251,22 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         begun = context["task_state_store"].get(BEGUN) == self.attempts(context, wanted)
         return begun and current["EndpointStatus"] not in MOVING and current["EndpointConfigName"] != wanted
 
-    def undone(self, context: Context, description: dict[str, Any], wanted: str, previous: str | None) -> Exception:
+    def undone(
+        self, context: Context, description: DescribeEndpointOutputTypeDef, wanted: str, previous: str | None
+    ) -> Exception:
         """The error of an update that has ended elsewhere; where it says so, the next try may begin it again."""
         context["task_state_store"].set(BEGUN, "")
         self.put_autoscaling_back(context, description, previous)
-        return not_wanted(self.hook, description, wanted, on_new_fleet(self.config, wanted).get("deployment", {}))
+        return not_wanted(self.hook, description, wanted, on_new_fleet(self.config, wanted).get("deployment"))
 
-    def previous_autoscaling(self, context: Context) -> dict[str, Any] | None:
-        """What scaled the endpoint before this task's update, as `autoscaling_of` tells it."""
+    def previous_autoscaling(self, context: Context) -> Autoscaling | None:
+        """What scaled the endpoint before this task's update."""
         remembered = context["task_state_store"].get(AUTOSCALING)
-        return remembered if isinstance(remembered, dict) else None
+        return cast("Autoscaling", remembered) if isinstance(remembered, dict) else None
 
-    def put_autoscaling_back(self, context: Context, description: dict[str, Any], previous: str | None) -> None:
+    def put_autoscaling_back(
+        self, context: Context, description: DescribeEndpointOutputTypeDef, previous: str | None
+    ) -> None:
         """An update that SageMaker has undone must not leave what serves without its autoscaling."""
         scaling = self.previous_autoscaling(context)
         ended = AUTOSCALED not in self.hook.tags(description["EndpointArn"])
@@ -261,9 +279,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
             return LONGEST_ROLLOUT_SECONDS + MARGIN_SECONDS
         return longest_seconds(self.config.get("deployment"))
 
-    def wait(
-        self, target: dict[str, Any], previous: str | None, *, start_over: bool, since: float | None = None
-    ) -> NoReturn:
+    def wait(self, target: Target, previous: str | None, *, start_over: bool, since: float | None = None) -> NoReturn:
         """Defer until the endpoint is at rest; a first time only so long that a container that fails is seen early."""
         now = time.time()
         began = since or now
@@ -285,7 +301,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         """Whether this is the first look at what takes long, and not the end of the wait."""
         return since is not None and time.time() < since + self.longest_wait(start_over)
 
-    def look_at_start(self, description: Mapping[str, Any]) -> None:
+    def look_at_start(self, description: DescribeEndpointOutputTypeDef) -> None:
         """Raise AirflowFailException when the container of a new endpoint fails again and again.
 
         SageMaker starts it anew for up to an hour before the endpoint is Failed, and deletes no endpoint before.
@@ -302,8 +318,8 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         self.log.warning("%s is %s since %s s%s", self.endpoint, description["EndpointStatus"], LOOK_SECONDS, log)
 
     def finish(
-        self, context: Context, description: dict[str, Any], target: dict[str, Any], previous: str | None
-    ) -> dict[str, Any]:
+        self, context: Context, description: DescribeEndpointOutputTypeDef, target: Target, previous: str | None
+    ) -> DeployResult:
         """It serves: capture is on, autoscaling registered, the tags say which run did it. The XCom."""
         check_capture(description, self.config["endpoint_config"])
         register_autoscaling(self.hook, self.config, description)
@@ -325,6 +341,6 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         }
 
 
-def state_of(description: Mapping[str, Any]) -> tuple[str, str]:
+def state_of(description: DescribeEndpointOutputTypeDef) -> tuple[str, str]:
     """(config, status): what an update is decided on."""
     return description["EndpointConfigName"], description["EndpointStatus"]

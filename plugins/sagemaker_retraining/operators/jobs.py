@@ -19,9 +19,11 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, Tas
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining.hooks import PROCESSING, TRAINING, JobKind, RetrainingHook
+from sagemaker_retraining.job_identity import JobRequest, first_difference, generation_of
 from sagemaker_retraining.job_log import PAUSE_SECONDS, JobLog, end_of_log
 from sagemaker_retraining.links import JobLink, JobLogLink, job_addresses
 from sagemaker_retraining.outcomes import (
+    Description,
     JobResult,
     Outcome,
     ProcessingResult,
@@ -38,10 +40,15 @@ from sagemaker_retraining.plan import on_demand, with_generation
 from sagemaker_retraining.requests.training import with_own_checkpoints
 from sagemaker_retraining.requests.validation import validate
 from sagemaker_retraining.triggers.base import is_transient
-from sagemaker_retraining.triggers.job import JobTrigger
+from sagemaker_retraining.triggers.job import JobEvent, JobTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from mypy_boto3_sagemaker.type_defs import CreateProcessingJobRequestTypeDef, CreateTrainingJobRequestTypeDef
+
+    from sagemaker_retraining.plan.document import TransformConfig
+
+    JobConfig = CreateProcessingJobRequestTypeDef | CreateTrainingJobRequestTypeDef | TransformConfig
 
 # Provisioning, image pull and download are not part of MaxRuntime; capacity on demand can take a while.
 DEADLINE_MARGIN_SECONDS = 2 * 3600
@@ -73,9 +80,9 @@ class ResumableJobMixin(SageMakerBaseOperator):
     operator_extra_links = (JobLink(), JobLogLink())
 
     def __init__(
-        self, *, config: dict[str, Any], s3_uris: dict[str, str] | None = None, poll_seconds: float = 30, **kwargs: Any
+        self, *, config: JobConfig, s3_uris: dict[str, str] | None = None, poll_seconds: float = 30, **kwargs: Any
     ) -> None:
-        super().__init__(config=config, check_interval=poll_seconds, **kwargs)
+        super().__init__(config=cast("dict[str, Any]", config), check_interval=poll_seconds, **kwargs)
         self.s3_uris = s3_uris or {}
         self.poll_seconds = poll_seconds
         self._job: str | None = None
@@ -87,20 +94,18 @@ class ResumableJobMixin(SageMakerBaseOperator):
         """The hook; the provider's base class declares the type of its own."""
         return cast("RetrainingHook", self.hook)
 
-    def result(self, description: Mapping[str, Any]) -> JobResult:
+    def result(self, description: Description) -> JobResult:
         """The XCom of an ended job."""
         raise NotImplementedError
 
-    def attempt(
-        self, request: Mapping[str, Any], generation: int, first: int, earlier: Sequence[Mapping[str, Any]]
-    ) -> dict[str, Any]:
+    def attempt(self, request: JobRequest, generation: int, first: int, earlier: Sequence[Description]) -> JobRequest:
         """The request of a generation; `earlier` are the described jobs of those before it, from `first` on."""
         return with_generation(request, generation, first)
 
     # --- the task ---------------------------------------------------------------------------------
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Create or attach, then wait: deferred, or on the worker with `deferrable=False`."""
+    def execute(self, context: Context) -> dict[str, object]:
+        """Create or attach, then wait: deferred, or on the worker with `deferrable=False`. The kind's `JobResult`."""
         description = self.submit(context)
         name = description[self.kind.name_key]
         cleared = self.was_cleared(context, name)
@@ -112,16 +117,17 @@ class ResumableJobMixin(SageMakerBaseOperator):
             self.sagemaker.stop_job(self.kind, name)
         trigger = self.trigger(description)
         # A job that is being stopped will not give a result: wait until it is gone, then begin the next generation.
-        arguments: dict[str, Any] = {"name": name, "start_over": cleared or status == "Stopping"}
+        start_over = cleared or status == "Stopping"
         if self.deferrable:
+            arguments = {"name": name, "start_over": start_over}
             self.defer(
                 trigger=trigger, method_name="execute_complete", kwargs=arguments, timeout=self.execution_timeout
             )
         event = asyncio.run(self.follow(trigger))
-        return self.execute_complete(context, event, **arguments)
+        return self.execute_complete(context, event, name, start_over)
 
     def execute_complete(
-        self, context: Context, event: dict[str, Any] | None = None, name: str = "", start_over: bool = False
+        self, context: Context, event: Mapping[str, object] | None = None, name: str = "", start_over: bool = False
     ) -> dict[str, Any]:
         """The job has ended, or its time is over."""
         if (event or {}).get("status") == "timeout":
@@ -137,13 +143,13 @@ class ResumableJobMixin(SageMakerBaseOperator):
                 self.sagemaker.stop_job(self.kind, str(name))
             raise
 
-    def submit(self, context: Context) -> dict[str, Any]:
+    def submit(self, context: Context) -> Description:
         """Create the job or find the one to go on with; its Describe response."""
         request = self.request()
         validate(f"Create{self.kind.name}Job", request)
         first = self.first_generation(context)
         context["task_state_store"].set(FIRST_GENERATION, first)
-        earlier: list[dict[str, Any]] = []
+        earlier: list[Description] = []
         for generation in count(first):
             attempt = self.attempt(request, generation, first, earlier)
             name = attempt[self.kind.name_key]
@@ -158,7 +164,7 @@ class ResumableJobMixin(SageMakerBaseOperator):
             earlier.append(description)
         raise AssertionError("count() ends")
 
-    def create(self, attempt: dict[str, Any]) -> bool:
+    def create(self, attempt: JobRequest) -> bool:
         """False when the name is taken. Raises a refusal as a JobError, which the retry policy can tell apart."""
         try:
             return self.sagemaker.create_job(self.kind, attempt)
@@ -166,7 +172,7 @@ class ResumableJobMixin(SageMakerBaseOperator):
             answer = error.response["Error"]
             raise rejection(answer["Code"], answer["Message"], passing=is_transient(error)) from error
 
-    def is_ours(self, attempt: Mapping[str, Any], description: Mapping[str, Any]) -> bool:
+    def is_ours(self, attempt: JobRequest, description: Description) -> bool:
         """Whether to go on with this job. A job that ended badly, or another one's that ended, is left behind.
 
         Raises AirflowFailException for a live job of another request. Spot or not is no difference: a deadline may
@@ -183,21 +189,21 @@ class ResumableJobMixin(SageMakerBaseOperator):
             )
         return False
 
-    def request(self) -> dict[str, Any]:
+    def request(self) -> JobRequest:
         """`config` with `s3_uris` filled in."""
         request = copy.deepcopy(dict(self.config))
-        places = {item["InputName"]: item["S3Input"] for item in request.get("ProcessingInputs", [])} | {
+        sources = {item["InputName"]: item["S3Input"] for item in request.get("ProcessingInputs", [])} | {
             item["ChannelName"]: item["DataSource"]["S3DataSource"] for item in request.get("InputDataConfig", [])
         }
         for name, uri in self.s3_uris.items():
-            if name not in places:
-                raise AirflowFailException(f"s3_uris: {name!r} is none of the inputs {sorted(places)}")
-            places[name]["S3Uri"] = uri
+            if name not in sources:
+                raise AirflowFailException(f"s3_uris: {name!r} is none of the inputs {sorted(sources)}")
+            sources[name]["S3Uri"] = uri
         return request
 
     # --- the wait ---------------------------------------------------------------------------------
 
-    def trigger(self, description: Mapping[str, Any]) -> JobTrigger:
+    def trigger(self, description: Description) -> JobTrigger:
         """The wait, with a deadline from the job's own StoppingCondition instead of a count of polls."""
         stopping = description.get("StoppingCondition", {})
         limit = stopping.get("MaxWaitTimeInSeconds") or stopping.get("MaxRuntimeInSeconds") or 24 * 3600
@@ -211,12 +217,12 @@ class ResumableJobMixin(SageMakerBaseOperator):
             hook_parameters=self._hook_parameters,
         )
 
-    async def follow(self, trigger: JobTrigger) -> dict[str, Any]:
+    async def follow(self, trigger: JobTrigger) -> JobEvent:
         """The deferred wait on the worker: the same trigger, and the job's log while it runs."""
         printer = asyncio.create_task(self.show_log(trigger.name))
         try:
             async for event in trigger.run():
-                payload: dict[str, Any] = event.payload
+                payload: JobEvent = event.payload
                 return payload
         finally:
             printer.cancel()
@@ -258,16 +264,16 @@ class ResumableJobMixin(SageMakerBaseOperator):
         description = self.sagemaker.describe_job(self.kind, name)
         self.show_new_lines(name)
         pause = min(self.poll_seconds, PAUSE_SECONDS)
-        said = reason_is_in_log(description) and end_of_log(lambda: self.job_log(name), self.show_line, pause)
-        raise_for_outcome(description, said or "")
+        tail = reason_is_in_log(description) and end_of_log(lambda: self.job_log(name), self.show_line, pause)
+        raise_for_outcome(description, tail or "")
         result = self.result(description)
         self.log.info("%s: %s", name, result)
         self.conclude(result)
         context["task_state_store"].set(RECORDED_GENERATION, generation_of(name))
         return result
 
-    def conclude(self, result: Mapping[str, Any]) -> None:
-        """What is to be done with a result before it is recorded; a try after this one does it again."""
+    def conclude(self, result: JobResult) -> None:
+        """Use a result before it is recorded; a try after this one does it again."""
 
     def first_generation(self, context: Context) -> int:
         """0, or the one after the generation whose result this task has recorded: a cleared task does it again.
@@ -334,14 +340,11 @@ class ResumableJobMixin(SageMakerBaseOperator):
 
 
 class ResumableProcessingOperator(ResumableJobMixin, SageMakerProcessingOperator):
-    """`SageMakerProcessingOperator` that attaches on retry.
-
-    Returns `{name, arn, status, exit_message, seconds, instance_count, outputs: {name: uri}, started_at, ended_at}`.
-    """
+    """`SageMakerProcessingOperator` that attaches on retry. Returns a `ProcessingResult`."""
 
     kind = PROCESSING
 
-    def result(self, description: Mapping[str, Any]) -> ProcessingResult:
+    def result(self, description: Description) -> ProcessingResult:
         """See `outcomes.processing_result`."""
         return processing_result(description)
 
@@ -351,8 +354,7 @@ class ResumableTrainingOperator(ResumableJobMixin, SageMakerTrainingOperator):
 
     SageMaker itself never falls back: a Spot job without capacity ends Stopped. After `on_demand_after` such jobs
     (None: never), or `on_demand_after_hours` after the first one was created, the next try is on demand.
-    Returns `{name, arn, status, secondary_status, model_artifact, metrics, training_seconds, billable_seconds,
-    instance_count, savings_pct, interruptions, spot, started_at, ended_at}`.
+    Returns a `TrainingResult`.
     """
 
     kind = TRAINING
@@ -364,14 +366,12 @@ class ResumableTrainingOperator(ResumableJobMixin, SageMakerTrainingOperator):
         self.on_demand_after = on_demand_after
         self.on_demand_after_hours = on_demand_after_hours
 
-    def attempt(
-        self, request: Mapping[str, Any], generation: int, first: int, earlier: Sequence[Mapping[str, Any]]
-    ) -> dict[str, Any]:
+    def attempt(self, request: JobRequest, generation: int, first: int, earlier: Sequence[Description]) -> JobRequest:
         """On demand once Spot has had its chance; with the checkpoints of the very same training only."""
         attempt = with_own_checkpoints(super().attempt(request, generation, first, earlier))
         return on_demand(attempt) if self.leaves_spot(earlier) else attempt
 
-    def leaves_spot(self, earlier: Sequence[Mapping[str, Any]]) -> bool:
+    def leaves_spot(self, earlier: Sequence[Description]) -> bool:
         """Whether enough Spot jobs found no capacity, or their time is over."""
         missed = [
             job
@@ -385,28 +385,6 @@ class ResumableTrainingOperator(ResumableJobMixin, SageMakerTrainingOperator):
         hours = (datetime.now(UTC) - earlier[0]["CreationTime"]).total_seconds() / 3600
         return self.on_demand_after_hours is not None and hours >= self.on_demand_after_hours
 
-    def result(self, description: Mapping[str, Any]) -> TrainingResult:
+    def result(self, description: Description) -> TrainingResult:
         """See `outcomes.training_result`."""
         return training_result(description)
-
-
-def generation_of(name: str) -> int:
-    """`…-g2` → 2; a name without the suffix is generation 0."""
-    _, mark, number = name.rpartition("-g")
-    return int(number) if mark and number.isdigit() else 0
-
-
-def first_difference(request: Any, description: Any, path: str = "") -> str | None:
-    """The first member of a request that the described job does not have, as a path; None when it is that job.
-
-    Describe adds members and defaults, so only what was asked for is compared; tags are not described.
-    """
-    if isinstance(request, Mapping) and isinstance(description, Mapping):
-        for key, value in request.items():
-            if key != "Tags" and (found := first_difference(value, description.get(key), f"{path}.{key}".lstrip("."))):
-                return found
-        return None
-    if isinstance(request, list) and isinstance(description, list) and len(request) == len(description):
-        pairs = enumerate(zip(request, description, strict=True))
-        return next((found for i, (a, b) in pairs if (found := first_difference(a, b, f"{path}[{i}]"))), None)
-    return None if request == description else path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,10 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.registry import update
+from sagemaker_retraining.registry import describe_version, run_and_artifact, update_version
 from sagemaker_retraining.requests.registry import (
     STATISTICS,
+    MetricSources,
     RunResults,
     complete_package,
     foreign_tags,
@@ -27,6 +27,15 @@ from sagemaker_retraining.requests.validation import RequestError, validate
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from mypy_boto3_sagemaker.type_defs import (
+        CreateModelPackageGroupInputTypeDef,
+        CreateModelPackageInputTypeDef,
+        DescribeModelPackageOutputTypeDef,
+        UpdateModelPackageInputTypeDef,
+    )
+
+    from sagemaker_retraining.plan.document import RegisterConfig
+    from sagemaker_retraining.xcom import GateResult, ProcessingResult, RawData, RegisterResult, TrainingResult
 
 VALIDATION_SECONDS = 600
 DENIED = "AccessDeniedException"
@@ -35,11 +44,9 @@ DENIED = "AccessDeniedException"
 class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
     """Creates the group if need be and the version: PendingManualApproval, or Rejected when the gate refused it.
 
-    `config` is the plan's `register` (`{group, package}`); `training`, `gate`, `raw_data`, `evaluation` and
-    `preprocess` are the results of these tasks and complete it. A version that an earlier try registered is looked up
-    first, by run and artefact; should the look-up not see it yet, the ClientToken makes SageMaker answer with it.
+    The results of the tasks before it complete the plan's `config`. A version that an earlier try registered is looked
+    up first, by run and artefact; should the look-up not see it yet, the ClientToken makes SageMaker answer with it.
     Everything is templated; the provider's operator sends literal braces for what is in its `extras`.
-    Returns `{model_package_arn, version, group, status}`.
     """
 
     aws_hook_class = RetrainingHook
@@ -49,12 +56,12 @@ class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
     def __init__(
         self,
         *,
-        config: dict[str, Any],
-        training: dict[str, Any],
-        gate: dict[str, Any],
-        raw_data: dict[str, Any],
-        evaluation: dict[str, Any],
-        preprocess: dict[str, Any],
+        config: RegisterConfig,
+        training: TrainingResult,
+        gate: GateResult,
+        raw_data: RawData,
+        evaluation: ProcessingResult,
+        preprocess: ProcessingResult,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -65,7 +72,7 @@ class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
         self.evaluation = evaluation
         self.preprocess = preprocess
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> RegisterResult:
         """Check everything, then send it. What would be the same at the next try fails at once."""
         results = RunResults(self.training, self.gate, self.raw_data, self.evaluation, self.preprocess)
         package = complete_package(self.config["package"], results, self.existing_sources(results))
@@ -78,7 +85,7 @@ class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
         arn = self.registered_before(package) or self.create(package)
         description = self.wait_until_usable(arn)
         if not self.gate["passed"]:
-            update(self.hook.api, description, self.refusal)
+            update_version(self.hook.api, description, self.refusal)
         self.log.info("Registered %s: %s", arn, description["ModelApprovalStatus"])
         return {
             "model_package_arn": arn,
@@ -87,28 +94,28 @@ class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
             "status": description["ModelApprovalStatus"],
         }
 
-    def refusal(self, package: Mapping[str, Any]) -> dict[str, Any] | None:
-        """UpdateModelPackage that says why the gate refused a version; None when it says so already."""
+    def refusal(self, package: DescribeModelPackageOutputTypeDef) -> UpdateModelPackageInputTypeDef | None:
+        """The request that notes why the gate refused a version; None when that is noted already."""
         if package.get("ApprovalDescription"):
             return None
         at = datetime.now(UTC).isoformat(timespec="seconds")
         return refusal_request(package["ModelPackageArn"], self.gate["reason"], at)
 
-    def existing_sources(self, results: RunResults) -> dict[tuple[str, str], str]:
+    def existing_sources(self, results: RunResults) -> MetricSources:
         """Statistics and constraints that are in S3. Raises AirflowFailException without artefact or evaluation."""
         sources = metric_sources(results)
-        for what, uri in (("train", results.artifact), ("evaluate", sources[STATISTICS])):
+        for task_id, uri in (("train", results.artifact), ("evaluate", sources[STATISTICS])):
             if not self.hook.exists(uri):
                 raise AirflowFailException(
-                    f"{uri}: there is no such object, although {what} has succeeded; nothing was registered"
+                    f"{uri}: there is no such object, although {task_id} has succeeded; nothing was registered"
                 )
-        return {place: uri for place, uri in sources.items() if place == STATISTICS or self.hook.exists(uri)}
+        return {member: uri for member, uri in sources.items() if member == STATISTICS or self.hook.exists(uri)}
 
-    def ensure_group(self, request: Mapping[str, Any]) -> None:
+    def ensure_group(self, request: CreateModelPackageGroupInputTypeDef) -> None:
         """Create the group, or see that the one of that name is ours."""
         name = request["ModelPackageGroupName"]
         try:
-            group = self.hook.describe_or_none("describe_model_package_group", ModelPackageGroupName=name)
+            group = self.hook.group_or_none(name)
             if group is None:
                 if self.hook.create_unless_there("create_model_package_group", request):
                     return
@@ -130,36 +137,35 @@ class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
         if group["ModelPackageGroupStatus"] != "Completed":
             raise AirflowException(f"model package group {name} is {group['ModelPackageGroupStatus']}, not Completed")
 
-    def registered_before(self, package: Mapping[str, Any]) -> str | None:
+    def registered_before(self, package: CreateModelPackageInputTypeDef) -> str | None:
         """The version that an earlier try registered from this run's artefact: none is older than the artefact."""
         pages = self.hook.api.get_paginator("list_model_packages").paginate(
-            ModelPackageGroupName=package["ModelPackageGroupName"], CreationTimeAfter=self.training["ended_at"]
+            ModelPackageGroupName=package["ModelPackageGroupName"], CreationTimeAfter=str(self.training["ended_at"])
         )
         for summary in (summary for page in pages for summary in page["ModelPackageSummaryList"]):
-            arn: str = summary["ModelPackageArn"]
-            if identity(self.hook.api.describe_model_package(ModelPackageName=arn)) == identity(package):
+            arn = summary["ModelPackageArn"]
+            if run_and_artifact(describe_version(self.hook.api, arn)) == run_and_artifact(package):
                 self.log.info("%s was registered by an earlier try", arn)
                 return arn
         return None
 
-    def create(self, package: Mapping[str, Any]) -> str:
+    def create(self, package: CreateModelPackageInputTypeDef) -> str:
         """Register. A conflict means that the version is there but was not found, or is there no more."""
         try:
-            arn: str = self.hook.api.create_model_package(**package)["ModelPackageArn"]
+            return self.hook.api.create_model_package(**package)["ModelPackageArn"]
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConflictException":
                 raise
             raise AirflowException(
-                f"{identity(package)[1]} was registered by an earlier try with another request: "
+                f"{run_and_artifact(package)[1]} was registered by an earlier try with another request: "
                 f"{error.response['Error']['Message']} If that version was deleted, clear train for a new artefact"
             ) from error
-        return arn
 
-    def wait_until_usable(self, arn: str) -> dict[str, Any]:
+    def wait_until_usable(self, arn: str) -> DescribeModelPackageOutputTypeDef:
         """SageMaker validates a package after creating it, mostly at once; a failed one is a failed task."""
         deadline = time.monotonic() + VALIDATION_SECONDS
         while True:
-            description: dict[str, Any] = self.hook.api.describe_model_package(ModelPackageName=arn)
+            description = describe_version(self.hook.api, arn)
             status = description["ModelPackageStatus"]
             if status == "Completed":
                 return description
@@ -171,9 +177,3 @@ class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
             if time.monotonic() > deadline:
                 raise AirflowException(f"{arn} is still {status} after {VALIDATION_SECONDS} s")
             time.sleep(2)
-
-
-def identity(package: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Run and artefact of a version, described or to be registered: what makes two of them the same."""
-    containers = package.get("InferenceSpecification", {}).get("Containers", [{}])
-    return package.get("CustomerMetadataProperties", {}).get("run_id"), containers[0].get("ModelDataUrl")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -13,7 +12,6 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining import registry
-from sagemaker_retraining.gate import format_comparison
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.links import ReportLink, VersionLink, report_address, version_address
 from sagemaker_retraining.requests.approval import (
@@ -26,9 +24,12 @@ from sagemaker_retraining.requests.approval import (
     short_name,
 )
 from sagemaker_retraining.requests.processing import REPORT
+from sagemaker_retraining.review_body import review_body
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from sagemaker_retraining.xcom import ApprovalResult, GateResult, ProcessingResult
 
 REASON = "reason"
 APPROVE, REJECT = "Approve", "Reject"
@@ -38,10 +39,9 @@ class ReviewOperator(HITLOperator):
     """Asks a person, waits in state `awaiting_input`, and writes the answer into the Model Registry in their name.
 
     It stands beside the ModelApprovalSensor, which alone decides how the run goes on, and which skips this task when
-    another door was first. Skipped too, when there is nothing to decide: the version is not pending, or there for the
-    record. `gate` and `evaluation` are the XComs of quality_gate and evaluate. The deadline is that of the approval,
-    `timeout_seconds` after the version's creation. `aws_conn_id` reads; `approver_conn_id` decides.
-    Returns `{model_package_arn, status, by, at, door, reason}`.
+    another approval channel was first. It is skipped too when there is nothing to decide: the version is not pending,
+    or is kept for the record. The deadline is that of the approval, `timeout_seconds` after the version's creation.
+    `aws_conn_id` reads; `approver_conn_id` decides.
     """
 
     template_fields = ("subject", "body", "model_package_arn", "gate", "evaluation", "replace_newer")
@@ -51,8 +51,8 @@ class ReviewOperator(HITLOperator):
         self,
         *,
         model_package_arn: str,
-        gate: dict[str, Any],
-        evaluation: dict[str, Any],
+        gate: GateResult,
+        evaluation: ProcessingResult,
         timeout_seconds: float,
         aws_conn_id: str,
         approver_conn_id: str | None = None,
@@ -83,7 +83,7 @@ class ReviewOperator(HITLOperator):
     def execute(self, context: Context) -> Any:
         """Ask, when there is something to decide."""
         hook = RetrainingHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name)
-        package = registry.describe(hook.api, self.model_package_arn)
+        package = registry.describe_version(hook.api, self.model_package_arn)
         if package["ModelApprovalStatus"] != PENDING:
             raise AirflowSkipException(f"Nothing to decide: {decision_of(package)}")
         if reason := registry.why_nobody_decides(
@@ -98,28 +98,28 @@ class ReviewOperator(HITLOperator):
         version = version_address(hook, self.model_package_arn)
         for link, address in ((ReportLink(), report), (VersionLink(), version)):
             context["ti"].xcom_push(key=link.xcom_key, value=address)
-        self.subject = f"Approve {short_name(self.model_package_arn)}, {registry.period_of(package)}?"
+        self.subject = f"Approve {short_name(self.model_package_arn)}, {registry.noted_period(package)}?"
         self.body = review_body(package, self.gate, report=report, version=version)
         return super().execute(context)
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Write the answer down; a rejection without a reason is asked again."""
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Write the answer down; a rejection without a reason is asked again. The event is Airflow's own."""
         answer = super().execute_complete(context, event)
         approve = answer["chosen_options"] == [APPROVE]
         reason = str(answer["params_input"].get(REASON) or "").strip()
         user = answer["responded_by_user"] or {}
         if not approve and not reason:
             self.log.warning("Rejected without a reason by %s: asking again", user.get("name"))
-            return self.execute(context)  # type: ignore[no-any-return]
+            return self.execute(context)
         return self.decide(APPROVED if approve else REJECTED, str(user.get("name") or user.get("id")), reason)
 
-    def decide(self, status: str, by: str, reason: str) -> dict[str, Any]:
+    def decide(self, status: str, by: str, reason: str) -> ApprovalResult:
         """Through the connection that may. Raises AirflowSkipException when somebody else was first."""
         connection = self.approver_conn_id or self.aws_conn_id
         hook = RetrainingHook(aws_conn_id=connection, region_name=self.region_name)
         try:
-            decision, mine = registry.decide(
-                hook.api, self.model_package_arn, status, by=by, door=AIRFLOW, reason=reason
+            decision, mine = registry.decide_version(
+                hook.api, self.model_package_arn, status, by=by, channel=AIRFLOW, reason=reason
             )
         except ClientError as error:
             raise AirflowException(
@@ -136,43 +136,3 @@ class ReviewOperator(HITLOperator):
             raise AirflowSkipException("Nobody has answered before the deadline")
         super().process_trigger_event_error(event)
         raise AssertionError("the base class raises")
-
-
-def review_body(package: Mapping[str, Any], gate: Mapping[str, Any], *, report: str, version: str) -> str:
-    """What the reviewer reads, in Markdown: both models' metrics, the interval of the difference, warnings, links."""
-    facts = package.get("CustomerMetadataProperties", {})
-    champion = facts.get("champion")
-    against = short_name(champion) if champion else "none"
-    lines = [
-        f"**{facts.get('model', '')} {facts.get('period', '')}**: {gate['reason']}",
-        "",
-        f"| metric | {short_name(package['ModelPackageArn'])} | champion ({against}) | difference |",
-        "|---|---|---|---|",
-        *(metric_row(name, value, gate.get("champion")) for name, value in gate["challenger"].items()),
-        "",
-        *comparison_lines(gate),
-        *(f"- ⚠ {warning}" for warning in gate.get("warnings", [])),
-        "",
-        f"[Report]({report}) · [Version in the registry]({version}) · run `{facts.get('run_id', '')}`",
-        "",
-        "Your answer is written into the Model Registry with your name. A rejection needs a reason.",
-    ]
-    return "\n".join(lines)
-
-
-def metric_row(name: str, value: float | None, champion: Mapping[str, float | None] | None) -> str:
-    """A line of the table; what is not known is a dash."""
-    old = (champion or {}).get(name)
-    difference = f"{value - old:+.4f}" if value is not None and old is not None else "-"
-    shown = [f"{number:.4f}" if number is not None else "-" for number in (value, old)]
-    return f"| {name} | {shown[0]} | {shown[1]} | {difference} |"
-
-
-def comparison_lines(gate: Mapping[str, Any]) -> list[str]:
-    """The difference in the gate's metric, when evaluate compared, with its interval, when it measured one."""
-    comparison = gate.get("comparison")
-    if not comparison:
-        return []
-    count = comparison["samples"]
-    samples = f" ({count} bootstrap samples of the same rows)" if count else ""
-    return [f"Difference in {gate.get('metric', 'the metric')}: **{format_comparison(comparison)}**{samples}", ""]

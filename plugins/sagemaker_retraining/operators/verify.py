@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -14,81 +13,40 @@ from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sagemaker_retraining import registry
-from sagemaker_retraining.endpoints.description import pending_config, serves, update_problem, version_of
-from sagemaker_retraining.endpoints.guards import release_autoscaling, restore_autoscaling, served_instance_type
-from sagemaker_retraining.endpoints.history import record_verified
-from sagemaker_retraining.endpoints.invocation import AsynchronousInvoker, Invoker, ModelAnswerError, Row
+from sagemaker_retraining.endpoints.answers import AnswerComparison
+from sagemaker_retraining.endpoints.autoscaling import release_autoscaling, restore_autoscaling, served_instance_type
+from sagemaker_retraining.endpoints.invocation import AsynchronousInvoker, Invoker
+from sagemaker_retraining.endpoints.preconditions import update_problem
+from sagemaker_retraining.endpoints.service_history import note_verified
 from sagemaker_retraining.endpoints.shadow import compare_shadow
+from sagemaker_retraining.endpoints.state import pending_config, serves, status_text, version_arn
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.links import ReportLink, report_address
-from sagemaker_retraining.predictions import predictions
 from sagemaker_retraining.requests.hosting import update_request
 from sagemaker_retraining.requests.rollout import MARGIN_SECONDS
-from sagemaker_retraining.shadow import percentile
 from sagemaker_retraining.triggers.endpoint import MOVING, EndpointTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from mypy_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
 
-SHOWN_DIFFERENCES = 5
-LONGEST_SHOWN = 200
+    from sagemaker_retraining.plan.document import VerifyConfig
+    from sagemaker_retraining.triggers.base import PollEvent
+    from sagemaker_retraining.xcom import DeployResult, ShadowReport, VerifyResult
+
+MOST_DIFFERENCES = 5
 CSV = "text/csv"
-
-
-@dataclass
-class Comparison:
-    """Offline predictions against the endpoint's answers, row by row."""
-
-    tolerance: float
-    seconds: list[float] = field(default_factory=list)
-    differences: list[float] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    errors: int = 0
-
-    def add(self, row: Row, invoke: Invoker) -> None:
-        """Send one row and compare its answer."""
-        started = time.perf_counter()
-        try:
-            answer = invoke(row)
-        except ModelAnswerError as error:
-            self.errors += 1
-            return self.note(row, f"the model fails: {' '.join(str(error).split())[:LONGEST_SHOWN]}")
-        finally:
-            self.seconds.append(time.perf_counter() - started)
-        numbers = predictions(answer.decode(errors="replace"))
-        if numbers is None or len(numbers) != 1:
-            self.errors += 1
-            return self.note(row, f"endpoint {answer[:LONGEST_SHOWN]!r}, which is no number")
-        [online] = numbers
-        self.differences.append(abs(online - row["prediction"]))
-        # NaN is not within any tolerance.
-        return None if self.differences[-1] <= self.tolerance else self.note(row, f"endpoint {online!r}")
-
-    def note(self, row: Row, text: str) -> None:
-        """Keep what the reader is to see."""
-        self.wrong.append(f"{row['body'][:LONGEST_SHOWN]}: offline {row['prediction']!r}, {text}")
-
-    def result(self) -> dict[str, Any]:
-        """`{requests, max_difference, p50_ms, p90_ms, p99_ms}`"""
-        ordered = sorted(self.seconds)
-
-        return {
-            "requests": len(self.seconds),
-            "max_difference": max(self.differences, default=None),
-            **{f"p{percent}_ms": round(1000 * (percentile(ordered, percent) or 0), 2) for percent in (50, 90, 99)},
-        }
 
 
 class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
     """Sends the holdout sample to the endpoint and compares with the offline predictions (train/serve skew).
 
-    `config` is the plan's `verify`; `deployment` the result of deploy; `sample_uri` the `sample.jsonl` that evaluate
-    left, each line `{"content_type", "body", "prediction"}`. A challenger is asked by name. When answers differ and
-    `on_failure` is restore, the config that served before is put back before the task fails, unless somebody has put
-    another one there meanwhile. When they do not, the version is noted as one that has served.
+    `deployment` is the result of deploy, `sample_uri` the `sample.jsonl` that evaluate left. A challenger is asked by
+    name. When answers differ and `on_failure` is restore, the config that served before is put back before the task
+    fails, unless somebody has put another one there meanwhile. When they do not, the version is noted as one that has
+    served.
     A shadow answers nobody: there the task waits `report_after_hours`, deferred, and compares the captured answers with
-    production's. What differs is for a person to judge, so that it fails nothing.
-    Returns `{requests, max_difference, p50_ms, p90_ms, p99_ms}`; of a shadow, what `compare_shadow` does.
+    production's. A difference fails nothing: a person judges it.
     """
 
     operator_extra_links = (ReportLink(),)
@@ -98,7 +56,7 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
     template_fields_renderers = {"config": "json"}  # noqa: RUF012 (Airflow's own spelling)
 
     def __init__(
-        self, *, config: dict[str, Any], deployment: dict[str, Any], sample_uri: str, poll_seconds: float, **kwargs: Any
+        self, *, config: VerifyConfig, deployment: DeployResult, sample_uri: str, poll_seconds: float, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.config = config
@@ -106,7 +64,7 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
         self.sample_uri = sample_uri
         self.poll_seconds = poll_seconds
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> VerifyResult | ShadowReport:
         """One request per line; fails with the first rows that differ by more than the tolerance."""
         description = self.require_deployed()
         if self.deployment["shadow"]:
@@ -115,41 +73,41 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
         if not sample:
             raise AirflowFailException(f"{self.sample_uri}: the sample is empty, nothing can be verified")
         invoke = self.invoker()
-        comparison = Comparison(self.config["tolerance"])
+        comparison = AnswerComparison(self.config["tolerance"])
         for row in sample:
             comparison.add(row, invoke)
-            if comparison.errors >= SHOWN_DIFFERENCES:  # each may take a minute
+            if comparison.errors >= MOST_DIFFERENCES:  # each may take a minute
                 break
         if comparison.wrong:
             return self.put_back(
                 f"{len(comparison.wrong)} of {len(comparison.seconds)} answers of {self.config['endpoint']} differ "
                 f"from the offline predictions by more than {self.config['tolerance']:g}; the first: "
-                + "; ".join(comparison.wrong[:SHOWN_DIFFERENCES])
+                + "; ".join(comparison.wrong[:MOST_DIFFERENCES])
             )
         result = comparison.result()
         self.log.info("%s: %s", self.config["endpoint"], result)
-        record_verified(self.hook, self.deployment)
+        note_verified(self.hook, self.deployment)
         return result
 
     def invoker(self) -> Invoker:
         """For the endpoint's kind, and the variant that is new."""
-        endpoint: str = self.config["endpoint"]
-        if place := self.config.get("asynchronous_uri"):
-            return AsynchronousInvoker(self.hook, endpoint, self.accept(), place, self.config.get("kms_key_arn"))
+        endpoint = self.config["endpoint"]
+        if folder_uri := self.config.get("asynchronous_uri"):
+            return AsynchronousInvoker(self.hook, endpoint, self.accept(), folder_uri, self.config.get("kms_key_arn"))
         return Invoker(self.hook, endpoint, self.accept(), self.deployment["variant"])
 
     def accept(self) -> str:
         """A content type the version says it answers in: CSV if it can, for what is read least is misread least."""
-        arn = version_of(self.hook, self.deployment["model"])
-        package = registry.describe(self.hook.api, arn) if arn else {}
-        types = package.get("InferenceSpecification", {}).get("SupportedResponseMIMETypes") or [CSV]
-        return CSV if CSV in types else str(types[0])
+        arn = version_arn(self.hook, self.deployment["model"])
+        inference = registry.describe_version(self.hook.api, arn).get("InferenceSpecification") if arn else None
+        types = (inference and inference.get("SupportedResponseMIMETypes")) or [CSV]
+        return CSV if CSV in types else types[0]
 
-    def compare_later(self, context: Context, since: datetime) -> dict[str, Any]:
+    def compare_later(self, context: Context, since: datetime) -> ShadowReport:
         """Wait until the shadow has seen enough requests; the hours count from the end of the deployment."""
         if "shadow" not in self.config:
             raise AirflowSkipException("a shadow answers nobody, and report_after_hours asks for no comparison")
-        due = since + timedelta(hours=self.config["shadow"]["report_after_hours"])
+        due = since + timedelta(hours=self.config["shadow"]["report_after_hours"] or 0)
         if due > datetime.now(UTC):
             self.log.info("The shadow's answers are compared with production's at %s", due)
             self.defer(
@@ -159,9 +117,9 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
             )
         return self.compare_now(context, since=since.isoformat())
 
-    def compare_now(self, context: Context, event: Any = None, *, since: str) -> dict[str, Any]:
+    def compare_now(self, context: Context, event: Any = None, *, since: str) -> ShadowReport:
         """Write the report; nothing, when the shadow has been taken out in the meantime."""
-        description = self.hook.describe_or_none("describe_endpoint", EndpointName=self.config["endpoint"])
+        description = self.hook.endpoint_or_none(self.config["endpoint"])
         wanted = self.deployment["endpoint_config"]
         if description is None or description["EndpointConfigName"] != wanted:
             raise AirflowSkipException(f"{self.config['endpoint']} is not on {wanted} any more: nothing is compared")
@@ -170,25 +128,25 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
         self.log.info("%s", result)
         return result
 
-    def require_deployed(self) -> dict[str, Any]:
+    def require_deployed(self) -> DescribeEndpointOutputTypeDef:
         """The described endpoint: answers of another config would say nothing about this one."""
         endpoint, wanted = self.config["endpoint"], self.deployment["endpoint_config"]
-        description = self.hook.describe_or_none("describe_endpoint", EndpointName=endpoint)
+        description = self.hook.endpoint_or_none(endpoint)
         if description is None or not serves(description, wanted):
             raise AirflowFailException(
-                f"{endpoint} is {found(description)}, and this run deployed {wanted}: an earlier try put the previous "
-                f"config back, or another deployment came in between. Clear deploy to deploy it again"
+                f"{endpoint} is {status_text(description)}, and this run deployed {wanted}: an earlier try put the "
+                f"previous config back, or another deployment came in between. Clear deploy to deploy it again"
             )
         return description
 
     def put_back(self, problem: str) -> NoReturn:
-        """Begin the way back to what served before, if there is one, and fail."""
+        """Begin to put back what served before, if there is something to put back, and fail."""
         previous = self.deployment["previous_endpoint_config"]
         if self.config["on_failure"] == "keep":
             raise AirflowFailException(f"{problem}. It serves on, as verify.on_failure says")
         if previous is None:
             raise AirflowFailException(f"{problem}. It serves on: there is no config before it to go back to")
-        if self.hook.describe_or_none("describe_endpoint_config", EndpointConfigName=previous) is None:
+        if self.hook.endpoint_config_or_none(previous) is None:
             raise AirflowFailException(
                 f"{problem}. It serves on: {previous}, which served before, has been deleted. Trigger the model's "
                 f"rollback DAG"
@@ -197,21 +155,21 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
 
     def go_back(self, problem: str) -> NoReturn:
         """Put back what served before, in place of what this run deployed and of nothing else."""
-        endpoint, previous = self.config["endpoint"], self.deployment["previous_endpoint_config"]
-        description = self.hook.describe_or_none("describe_endpoint", EndpointName=endpoint)
+        endpoint, previous = self.config["endpoint"], str(self.deployment["previous_endpoint_config"])
+        description = self.hook.endpoint_or_none(endpoint)
         wanted = self.deployment["endpoint_config"]
         if description is None or description["EndpointConfigName"] != wanted:
             raise AirflowFailException(
-                f"{problem}. Somebody has changed the endpoint since: it is {found(description)}, and stays so"
+                f"{problem}. Somebody has changed the endpoint since: it is {status_text(description)}, and stays so"
             )
         if description["EndpointStatus"] in MOVING:
             coming = pending_config(description)
-            if coming == previous:  # this task's own, whose answer was lost, or a person was as fast
+            if coming == previous:  # this task's own update, whose answer was lost, or that of a person who was as fast
                 self.wait(problem, "put_back_done")
             if coming != wanted:
                 raise AirflowFailException(
-                    f"{problem}. {previous} is not put back: the endpoint is {found(description)}, and what comes is "
-                    f"{coming}, by somebody else"
+                    f"{problem}. {previous} is not put back: the endpoint is {status_text(description)}, and what "
+                    f"comes is {coming}, by somebody else"
                 )
             self.log.info("%s scales; %s is put back when it rests", endpoint, previous)
             self.wait(problem, "put_back_now")
@@ -238,7 +196,7 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
             kwargs={"problem": problem},
         )
 
-    def put_back_now(self, context: Context, event: dict[str, Any], problem: str) -> NoReturn:
+    def put_back_now(self, context: Context, event: PollEvent, problem: str) -> NoReturn:
         """The endpoint rests, where it scaled before."""
         if event["status"] == "timeout":
             raise AirflowFailException(
@@ -247,20 +205,15 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
             )
         self.go_back(problem)
 
-    def put_back_done(self, context: Context, event: dict[str, Any], problem: str) -> None:
+    def put_back_done(self, context: Context, event: PollEvent, problem: str) -> None:
         """Fail, and say what serves now."""
-        endpoint, previous = self.config["endpoint"], self.deployment["previous_endpoint_config"]
+        endpoint, previous = self.config["endpoint"], str(self.deployment["previous_endpoint_config"])
         description = self.hook.api.describe_endpoint(EndpointName=endpoint)
         if serves(description, previous):
             if "previous_autoscaling" in self.deployment:
                 restore_autoscaling(self.hook, description, self.deployment["previous_autoscaling"])
             raise AirflowFailException(f"{problem}. {previous}, which served before, serves again")
         raise AirflowFailException(
-            f"{problem}. Going back to {previous} failed too: {endpoint} is {found(description)}: "
+            f"{problem}. Going back to {previous} failed too: {endpoint} is {status_text(description)}: "
             f"{description.get('FailureReason', 'SageMaker gives no reason')}"
         )
-
-
-def found(description: dict[str, Any] | None) -> str:
-    """An endpoint's status and config, in words."""
-    return f"{description['EndpointStatus']} on {description['EndpointConfigName']}" if description else "gone"

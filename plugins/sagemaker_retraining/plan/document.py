@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 from sagemaker_retraining.gate.types import QualityGateConfig
 
 if TYPE_CHECKING:
-    from mypy_boto3_application_autoscaling.type_defs import (
-        PutScalingPolicyRequestTypeDef,
-        RegisterScalableTargetRequestTypeDef,
-    )
+    from mypy_boto3_application_autoscaling.type_defs import TargetTrackingScalingPolicyConfigurationTypeDef
     from mypy_boto3_cloudwatch.type_defs import PutMetricAlarmInputTypeDef
     from mypy_boto3_sagemaker.type_defs import (
         AsyncInferenceConfigTypeDef,
@@ -108,10 +105,11 @@ class EndpointConfigTemplate(TypedDict):
     """CreateEndpointConfig less its name and the names of its models."""
 
     ProductionVariants: list[ProductionVariantTypeDef]
+    ShadowProductionVariants: NotRequired[list[ProductionVariantTypeDef]]
     KmsKeyId: NotRequired[str]
     AsyncInferenceConfig: NotRequired[AsyncInferenceConfigTypeDef]
     DataCaptureConfig: NotRequired[DataCaptureConfigTypeDef]
-    Tags: list[TagTypeDef]
+    Tags: NotRequired[list[TagTypeDef]]
 
 
 class EndpointTemplate(TypedDict):
@@ -121,11 +119,34 @@ class EndpointTemplate(TypedDict):
     Tags: list[TagTypeDef]
 
 
-class AutoscalingRequests(TypedDict):
-    """The requests that let the number of instances follow the load, by operation of Application Auto Scaling."""
+class ScalableTarget(TypedDict):
+    """What Application Auto Scaling knows the instances of an endpoint's variant by."""
 
-    RegisterScalableTarget: RegisterScalableTargetRequestTypeDef
-    PutScalingPolicy: PutScalingPolicyRequestTypeDef
+    ServiceNamespace: Literal["sagemaker"]
+    ResourceId: str
+    ScalableDimension: Literal["sagemaker:variant:DesiredInstanceCount"]
+
+
+class RegisterScalableTargetRequest(ScalableTarget):
+    """RegisterScalableTarget: between which numbers of instances."""
+
+    MinCapacity: int
+    MaxCapacity: int
+
+
+class PutScalingPolicyRequest(ScalableTarget):
+    """PutScalingPolicy: by which load."""
+
+    PolicyName: str
+    PolicyType: Literal["TargetTrackingScaling"]
+    TargetTrackingScalingPolicyConfiguration: TargetTrackingScalingPolicyConfigurationTypeDef
+
+
+class AutoscalingRequests(TypedDict):
+    """What lets the number of instances follow the load, by operation of Application Auto Scaling."""
+
+    RegisterScalableTarget: RegisterScalableTargetRequest
+    PutScalingPolicy: PutScalingPolicyRequest
 
 
 # `as` is a keyword of Python, so this one cannot be written as a class.
@@ -191,8 +212,8 @@ class TransformConfig(TypedDict):
     transform: TransformJobTemplate
 
 
-class PlanDocument(RunFacts):
-    """The whole: with `deploy.kind: batch` it has `transform`, else `deploy`, `verify` and `cleanup`."""
+class TaskConfigs(TypedDict):
+    """What each task gets: `transform` with `deploy.kind: batch`, else `deploy`, `verify` and `cleanup`."""
 
     data_ready: DataReadyConfig
     preprocess: CreateProcessingJobRequestTypeDef
@@ -204,3 +225,7 @@ class PlanDocument(RunFacts):
     verify: NotRequired[VerifyConfig]
     cleanup: NotRequired[CleanupConfig]
     transform: NotRequired[TransformConfig]
+
+
+class PlanDocument(RunFacts, TaskConfigs):
+    """The whole of plan.json."""

@@ -7,9 +7,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sagemaker_retraining.period import Period
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import TagTypeDef
 
 LONGEST_NAME = 63
 LONGEST_TAG_VALUE = 256
@@ -79,6 +82,6 @@ def ownership(tags: Mapping[str, str]) -> dict[str, str]:
     return {key: tags[key] for key in _OWNERSHIP if key in tags}
 
 
-def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+def tag_list(tags: Mapping[str, str]) -> list[TagTypeDef]:
     """As SageMaker takes them."""
     return [{"Key": key, "Value": clean_tag(value)} for key, value in tags.items()]

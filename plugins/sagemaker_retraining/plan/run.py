@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from sagemaker_retraining.config import EnvironmentConfig, ModelConfig
 from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan.code_package import CodePackage
 from sagemaker_retraining.plan.document import PlannedChampion, RunFacts
 from sagemaker_retraining.plan.names import clean_tag, fingerprint, job_name, short_hash, tag_list
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import TagTypeDef
 
 
 class PlanError(ValueError):
@@ -124,7 +128,7 @@ class RunPlan:
         return {key: clean_tag(value) for key, value in tags.items()}
 
     @property
-    def resource_tags(self) -> list[dict[str, str]]:
+    def resource_tags(self) -> list[TagTypeDef]:
         """`tags` and the environment's own, as SageMaker takes them."""
         return tag_list({**self.environment.tags, **self.tags})
 

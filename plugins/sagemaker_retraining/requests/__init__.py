@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
-from sagemaker_retraining.plan import RunPlan, ownership
+from sagemaker_retraining.plan import PlanDocument, RunPlan, ownership
+from sagemaker_retraining.plan.document import (
+    AutoscalingRequests,
+    CleanupConfig,
+    DataReadyConfig,
+    TaskConfigs,
+    VerifyConfig,
+)
 from sagemaker_retraining.requests.alarms import alarm_names
-from sagemaker_retraining.requests.hosting import VARIANT, deploy_templates, deployment_requests, update_request
+from sagemaker_retraining.requests.hosting import (
+    VARIANT,
+    DeploymentRequests,
+    deploy_templates,
+    deployment_requests,
+    update_request,
+)
 from sagemaker_retraining.requests.processing import ARTIFACT_GONE, RAW_MANIFEST, evaluate_request, preprocess_request
 from sagemaker_retraining.requests.registry import (
     RunResults,
@@ -17,7 +30,7 @@ from sagemaker_retraining.requests.registry import (
     package_request,
 )
 from sagemaker_retraining.requests.training import train_request
-from sagemaker_retraining.requests.transform import transform_requests, transform_templates
+from sagemaker_retraining.requests.transform import TransformRequests, transform_requests, transform_templates
 from sagemaker_retraining.requests.validation import RequestError, validate
 from sagemaker_retraining.s3_uri import split_s3_uri
 
@@ -35,11 +48,10 @@ __all__ = [
 ]
 
 
-def build_requests(plan: RunPlan) -> dict[str, Any]:
+def build_requests(plan: RunPlan) -> PlanDocument:
     """`plan.json`: the facts of the run, and for each task of the DAG what it needs."""
     model = plan.model
-    return {
-        **plan.facts(),
+    configs: TaskConfigs = {
         "data_ready": _data_ready(plan),
         "preprocess": preprocess_request(plan),
         "train": train_request(plan),
@@ -58,25 +70,20 @@ def build_requests(plan: RunPlan) -> dict[str, Any]:
             "champion_error": ARTIFACT_GONE if plan.champion and not plan.champion.artifact else None,
         },
         "register": {"group": group_request(plan), "package": package_request(plan)},
-        **_serve(plan),
     }
-
-
-def _serve(plan: RunPlan) -> dict[str, Any]:
-    """What the tasks after the approval need."""
-    model = plan.model
     if model.deploy.kind == "batch":
-        return {"transform": transform_templates(plan)}
-    return {
-        "deploy": deploy_templates(plan),
-        "verify": _verify(plan),
-        "cleanup": _cleanup(plan),
-    }
+        configs["transform"] = transform_templates(plan)
+    else:
+        configs["deploy"] = deploy_templates(plan)
+        configs["verify"] = _verify(plan)
+        configs["cleanup"] = _cleanup(plan)
+    # mypy merges no TypedDicts of which one has keys that need not be there.
+    return cast("PlanDocument", {**plan.facts(), **configs})
 
 
-def _verify(plan: RunPlan) -> dict[str, Any]:
+def _verify(plan: RunPlan) -> VerifyConfig:
     verify, deploy = plan.model.verify, plan.model.deploy
-    config: dict[str, Any] = {
+    config: VerifyConfig = {
         "endpoint": plan.endpoint,
         "tolerance": verify.tolerance,
         "on_failure": verify.on_failure,
@@ -92,19 +99,21 @@ def _verify(plan: RunPlan) -> dict[str, Any]:
     return config
 
 
-def _cleanup(plan: RunPlan) -> dict[str, Any]:
+def _cleanup(plan: RunPlan) -> CleanupConfig:
     deploy = plan.model.deploy
-    cleanup: dict[str, Any] = {"endpoint": plan.endpoint, "keep": deploy.keep, "tags": ownership(plan.tags)}
+    cleanup: CleanupConfig = {"endpoint": plan.endpoint, "keep": deploy.keep, "tags": ownership(plan.tags)}
     if deploy.alarms:
         cleanup["alarms"] = alarm_names(plan, VARIANT)
     return cleanup
 
 
-def serve_requests(requests: Mapping[str, Any], model_package_arn: str) -> list[tuple[str, str, dict[str, Any]]]:
-    """(service, operation, request) of all that puts a version to work; `requests` is a plan's."""
-    if "transform" in requests:
-        return [("sagemaker", *pair) for pair in transform_requests(requests["transform"], model_package_arn).items()]
-    deploy = requests["deploy"]
+def serve_requests(plan: PlanDocument, model_package_arn: str) -> list[tuple[str, str, Mapping[str, object]]]:
+    """(service, operation, request) of all that puts a version to work."""
+    if "transform" in plan:
+        return [
+            ("sagemaker", *pair) for pair in _by_operation(transform_requests(plan["transform"], model_package_arn))
+        ]
+    deploy = plan["deploy"]
     made = deployment_requests(deploy, model_package_arn, "champion")
     update = update_request(
         made["CreateEndpoint"]["EndpointName"],
@@ -112,14 +121,23 @@ def serve_requests(requests: Mapping[str, Any], model_package_arn: str) -> list[
         deployment=deploy.get("deployment"),
         keep_instances="autoscaling" in deploy,
     )
+    scaling = _by_operation(deploy["autoscaling"]) if "autoscaling" in deploy else []
     return [
-        *(("sagemaker", *pair) for pair in {**made, "UpdateEndpoint": update}.items()),
+        *(("sagemaker", *pair) for pair in _by_operation(made)),
+        ("sagemaker", "UpdateEndpoint", update),
         *(("cloudwatch", "PutMetricAlarm", alarm) for alarm in deploy.get("alarms", [])),
-        *(("application-autoscaling", *pair) for pair in deploy.get("autoscaling", {}).items()),
+        *(("application-autoscaling", *pair) for pair in scaling),
     ]
 
 
-def _data_ready(plan: RunPlan) -> dict[str, Any]:
+def _by_operation(
+    requests: DeploymentRequests | TransformRequests | AutoscalingRequests,
+) -> list[tuple[str, Mapping[str, object]]]:
+    """(operation, request): of a TypedDict mypy knows its values one by one only."""
+    return [(operation, cast("Mapping[str, object]", request)) for operation, request in requests.items()]
+
+
+def _data_ready(plan: RunPlan) -> DataReadyConfig:
     """Where the raw months are; `history_months` is None for all. The manifest goes into the run's own bucket."""
     bucket, prefix = split_s3_uri(plan.raw_uri)
     history = plan.model.data.history_months

@@ -5,23 +5,27 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAl
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from sagemaker_retraining.config.serving import Alarm
 from sagemaker_retraining.plan import RunPlan, fingerprint
+from sagemaker_retraining.plan.document import DeployConfig
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch.type_defs import DimensionTypeDef, PutMetricAlarmInputTypeDef
+    from mypy_boto3_sagemaker.type_defs import DeploymentConfigTypeDef
+
 
 # The model's own answers; SageMaker sends 1 for an error and 0 for none, so the average is the share.
-_METRICS: dict[str, dict[str, Any]] = {
-    "error_rate": {"MetricName": "Invocation5XXErrors", "Statistic": "Average"},
-    "client_error_rate": {"MetricName": "Invocation4XXErrors", "Statistic": "Average"},
-    "latency_p99_ms": {"MetricName": "ModelLatency", "ExtendedStatistic": "p99"},
+_METRICS = {
+    "error_rate": "Invocation5XXErrors",
+    "client_error_rate": "Invocation4XXErrors",
+    "latency_p99_ms": "ModelLatency",
 }
 METRIC_NAMES = tuple(_METRICS)
 
 
-def alarm_requests(plan: RunPlan, variant: str) -> list[dict[str, Any]]:
+def alarm_requests(plan: RunPlan, variant: str) -> list[PutMetricAlarmInputTypeDef]:
     """The alarms to create: those that model.yaml describes.
 
     Named after their content, so that an alarm is never changed under its name while another update relies on it.
@@ -29,7 +33,7 @@ def alarm_requests(plan: RunPlan, variant: str) -> list[dict[str, Any]]:
     return [_request(plan, variant, alarm) for alarm in plan.model.deploy.alarms if alarm.name is None]
 
 
-def on_new_fleet(deploy: Mapping[str, Any], config: str) -> dict[str, Any]:
+def on_new_fleet(deploy: DeployConfig, config: str) -> DeployConfig:
     """The plan's `deploy` with alarms that see only what runs this endpoint config: the new fleet of a roll-out.
 
     By endpoint and variant alone an alarm sees old and new fleet together, and errors of the old one would send the new
@@ -37,21 +41,25 @@ def on_new_fleet(deploy: Mapping[str, Any], config: str) -> dict[str, Any]:
     get names of their own. https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html
     """
     if not deploy.get("alarms"):
-        return dict(deploy)
+        return deploy
     alarms = {alarm["AlarmName"]: _of_config(alarm, config) for alarm in deploy["alarms"]}
-    deployment = copy.deepcopy(deploy["deployment"])
-    for watched in deployment["AutoRollbackConfiguration"]["Alarms"]:
-        if watched["AlarmName"] in alarms:
-            watched["AlarmName"] = alarms[watched["AlarmName"]]["AlarmName"]
+    watched = deploy["deployment"]["AutoRollbackConfiguration"]["Alarms"]
+    names = [alarms[name]["AlarmName"] if name in alarms else name for name in (item["AlarmName"] for item in watched)]
+    deployment: DeploymentConfigTypeDef = {
+        **deploy["deployment"],
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name} for name in names]},
+    }
     return {**deploy, "alarms": list(alarms.values()), "deployment": deployment}
 
 
-def _of_config(alarm: Mapping[str, Any], config: str) -> dict[str, Any]:
-    dimensions = [*alarm["Dimensions"], {"Name": "EndpointConfigName", "Value": config}]
-    stem = alarm["AlarmName"].rpartition("-")[0]
+def _of_config(alarm: PutMetricAlarmInputTypeDef, config: str) -> PutMetricAlarmInputTypeDef:
+    dimensions: list[DimensionTypeDef] = [*alarm["Dimensions"], {"Name": "EndpointConfigName", "Value": config}]
+    return _named_after_content({**alarm, "Dimensions": dimensions}, alarm["AlarmName"].rpartition("-")[0])
+
+
+def _named_after_content(alarm: PutMetricAlarmInputTypeDef, prefix: str) -> PutMetricAlarmInputTypeDef:
     content = {key: value for key, value in alarm.items() if key not in {"AlarmName", "Tags"}}
-    number = fingerprint({**content, "Dimensions": dimensions})[:10]
-    return {**alarm, "AlarmName": f"{stem}-{number}", "Dimensions": dimensions}
+    return {**alarm, "AlarmName": f"{prefix}-{fingerprint(content)[:10]}"}
 
 
 def alarm_names(plan: RunPlan, variant: str) -> list[str]:
@@ -59,26 +67,28 @@ def alarm_names(plan: RunPlan, variant: str) -> list[str]:
     return [alarm.name or _request(plan, variant, alarm)["AlarmName"] for alarm in plan.model.deploy.alarms]
 
 
-def _request(plan: RunPlan, variant: str, alarm: Alarm) -> dict[str, Any]:
+def _request(plan: RunPlan, variant: str, alarm: Alarm) -> PutMetricAlarmInputTypeDef:
     metric, above = str(alarm.metric), float(alarm.above or 0)
-    request: dict[str, Any] = {
+    request: PutMetricAlarmInputTypeDef = {
+        "AlarmName": f"{plan.endpoint}-{metric.replace('_', '-')}",
         "AlarmDescription": f"{metric} of {plan.endpoint} above {above:g}: a roll-out goes back",
         "Namespace": "AWS/SageMaker",
-        **_METRICS[metric],
+        "MetricName": _METRICS[metric],
         "Dimensions": [
             {"Name": "EndpointName", "Value": plan.endpoint},
             {"Name": "VariantName", "Value": variant},
         ],
         "Period": alarm.period_seconds,
         "EvaluationPeriods": alarm.periods,
-        "Threshold": above * 1000 if metric == "latency_p99_ms" else above,  # ModelLatency is in microseconds
+        "Threshold": above,
         "ComparisonOperator": "GreaterThanThreshold",
         # No requests, no errors: a night without traffic must not roll anything back.
         "TreatMissingData": "notBreaching",
-    }
-    kind = metric.replace("_", "-")
-    return {
-        "AlarmName": f"{plan.endpoint}-{kind}-{fingerprint(request)[:10]}",
-        **request,
         "Tags": plan.resource_tags,
     }
+    if metric == "latency_p99_ms":
+        request["ExtendedStatistic"] = "p99"
+        request["Threshold"] = above * 1000  # ModelLatency is in microseconds
+    else:
+        request["Statistic"] = "Average"
+    return _named_after_content(request, request["AlarmName"])

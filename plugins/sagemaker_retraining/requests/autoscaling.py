@@ -5,14 +5,13 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling.html
 
 from __future__ import annotations
 
-from typing import Any
-
 from sagemaker_retraining.plan import RunPlan
+from sagemaker_retraining.plan.document import AutoscalingRequests, ScalableTarget
 
 POLICY = "invocations-per-instance"
 
 
-def scalable_target(endpoint: str, variant: str) -> dict[str, str]:
+def scalable_target(endpoint: str, variant: str) -> ScalableTarget:
     """What Application Auto Scaling calls a variant of an endpoint."""
     return {
         "ServiceNamespace": "sagemaker",
@@ -21,11 +20,11 @@ def scalable_target(endpoint: str, variant: str) -> dict[str, str]:
     }
 
 
-def autoscaling_requests(plan: RunPlan, variant: str) -> dict[str, dict[str, Any]]:
-    """`{operation: request}`, empty without autoscaling; both operations replace what is there under their name."""
+def autoscaling_requests(plan: RunPlan, variant: str) -> AutoscalingRequests | None:
+    """None without autoscaling; both operations replace what is there under their name."""
     scaling = plan.model.deploy.autoscaling
     if scaling is None:
-        return {}
+        return None
     target = scalable_target(plan.endpoint, variant)
     return {
         "RegisterScalableTarget": {

@@ -5,80 +5,124 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConf
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from sagemaker_retraining.config.serving import Asynchronous, Serverless
 from sagemaker_retraining.plan import RunPlan, fingerprint
+from sagemaker_retraining.plan.document import (
+    ChallengerConfig,
+    DeployConfig,
+    EndpointConfigTemplate,
+    EndpointTemplate,
+    ModelTemplate,
+)
 from sagemaker_retraining.requests.alarms import alarm_names, alarm_requests
 from sagemaker_retraining.requests.autoscaling import autoscaling_requests
 from sagemaker_retraining.requests.processing import vpc_config
 from sagemaker_retraining.requests.rollout import deployment_config
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.literals import ProductionVariantInstanceTypeType
+    from mypy_boto3_sagemaker.type_defs import (
+        AsyncInferenceConfigTypeDef,
+        AsyncInferenceNotificationConfigTypeDef,
+        AsyncInferenceOutputConfigTypeDef,
+        ContainerDefinitionTypeDef,
+        DataCaptureConfigTypeDef,
+        DeploymentConfigTypeDef,
+        ProductionVariantServerlessConfigTypeDef,
+        ProductionVariantTypeDef,
+        UpdateEndpointInputTypeDef,
+    )
 
 VARIANT = "AllTraffic"
 CHALLENGER = "Challenger"
 _DIGITS = 10
 
 
-def deploy_templates(plan: RunPlan) -> dict[str, Any]:
-    """What a deployment needs, less what follows from the approved version (`deployment_requests`).
+class ModelRequest(ModelTemplate):
+    """CreateModel of a version."""
 
-    `{model, endpoint_config, endpoint}`, and where model.yaml says so `deployment` (DeploymentConfig), `alarms`,
-    `autoscaling` (`{operation: request}`) and `challenger` (`{as, percent}`).
-    """
-    templates: dict[str, Any] = {
+    PrimaryContainer: ContainerDefinitionTypeDef
+    ModelName: str
+
+
+class EndpointConfigRequest(EndpointConfigTemplate):
+    """CreateEndpointConfig."""
+
+    EndpointConfigName: str
+
+
+class EndpointRequest(EndpointTemplate):
+    """CreateEndpoint."""
+
+    EndpointConfigName: str
+
+
+class DeploymentRequests(TypedDict):
+    """What puts a version behind an endpoint, by operation."""
+
+    CreateModel: ModelRequest
+    CreateEndpointConfig: EndpointConfigRequest
+    CreateEndpoint: EndpointRequest
+
+
+def deploy_templates(plan: RunPlan) -> DeployConfig:
+    """What a deployment needs, less what follows from the approved version (`deployment_requests`)."""
+    deploy = plan.model.deploy
+    config: DeployConfig = {
         "model": model_template(plan),
-        "endpoint_config": _config(plan),
+        "endpoint_config": _endpoint_config(plan),
         "endpoint": {"EndpointName": plan.endpoint, "Tags": plan.resource_tags},
     }
-    deploy = plan.model.deploy
-    parts: dict[str, Any] = {
-        "deployment": deployment_config(deploy.rollout, alarm_names(plan, VARIANT)),
-        "alarms": alarm_requests(plan, VARIANT),
-        "autoscaling": autoscaling_requests(plan, VARIANT),
-        "challenger": deploy.challenger and {"as": deploy.challenger.mode, "percent": deploy.challenger.percent},
-    }
-    return {**templates, **{name: part for name, part in parts.items() if part}}
+    if deployment := deployment_config(deploy.rollout, alarm_names(plan, VARIANT)):
+        config["deployment"] = deployment
+    if alarms := alarm_requests(plan, VARIANT):
+        config["alarms"] = alarms
+    if autoscaling := autoscaling_requests(plan, VARIANT):
+        config["autoscaling"] = autoscaling
+    if deploy.challenger:
+        config["challenger"] = {"as": deploy.challenger.mode, "percent": deploy.challenger.percent}
+    return config
 
 
-def without_rollout(deploy: Mapping[str, Any]) -> dict[str, Any]:
+def without_rollout(deploy: DeployConfig) -> DeployConfig:
     """The same deployment at once and for all traffic: the way back must not wait, nor be stopped by an alarm."""
-    return {name: part for name, part in deploy.items() if name not in {"deployment", "alarms", "challenger"}}
+    rest = {name: part for name, part in deploy.items() if name not in {"deployment", "alarms", "challenger"}}
+    return cast("DeployConfig", rest)
 
 
 def deployment_requests(
-    deploy: Mapping[str, Any], model_package_arn: str, champion_model: str | None = None
-) -> dict[str, dict[str, Any]]:
-    """`{operation: request}` of what puts a version behind the endpoint; `deploy` is the plan's.
+    deploy: DeployConfig, model_package_arn: str, champion_model: str | None = None
+) -> DeploymentRequests:
+    """What puts a version behind the endpoint; `deploy` is the plan's.
 
     Model and endpoint config are named after their content (`<endpoint>-<10 hex digits>`): the same deployment has the
     same names, so a retry finds what is there already, and a config is never changed under its name. Tags are not
     content: another run that deploys the same version needs no other config.
     A challenger goes beside `champion_model`, the model that serves; without one it gets all traffic.
     """
-    model, config, endpoint = (copy.deepcopy(deploy[part]) for part in ("model", "endpoint_config", "endpoint"))
-    name = endpoint["EndpointName"]
-    model["PrimaryContainer"] = {"ModelPackageName": model_package_arn}
-    model["ModelName"] = content_name(name, model)
-    for variant in config["ProductionVariants"]:
-        variant["ModelName"] = model["ModelName"]
-    if "challenger" in deploy and champion_model not in {None, model["ModelName"]}:
-        _put_beside(config, str(champion_model), deploy["challenger"])
-    config["EndpointConfigName"] = content_name(name, config)
-    endpoint["EndpointConfigName"] = config["EndpointConfigName"]
-    return {"CreateModel": model, "CreateEndpointConfig": config, "CreateEndpoint": endpoint}
+    endpoint = deploy["endpoint"]
+    model = model_request(deploy["model"], endpoint["EndpointName"], model_package_arn)
+    content = _with_models(deploy["endpoint_config"], model["ModelName"], champion_model, deploy.get("challenger"))
+    name = content_name(endpoint["EndpointName"], content)
+    return {
+        "CreateModel": model,
+        "CreateEndpointConfig": {**content, "EndpointConfigName": name},
+        "CreateEndpoint": {**endpoint, "EndpointConfigName": name},
+    }
 
 
 def update_request(
-    endpoint: str, config: str, *, deployment: Mapping[str, Any] | None = None, keep_instances: bool = False
-) -> dict[str, Any]:
+    endpoint: str, config: str, *, deployment: DeploymentConfigTypeDef | None = None, keep_instances: bool = False
+) -> UpdateEndpointInputTypeDef:
     """UpdateEndpoint. `keep_instances`: the number autoscaling has come to stays.
 
     RetainAllVariantProperties alone would also keep the old weights, and the old data capture instead of the config's.
     """
-    request: dict[str, Any] = {"EndpointName": endpoint, "EndpointConfigName": config}
+    request: UpdateEndpointInputTypeDef = {"EndpointName": endpoint, "EndpointConfigName": config}
     if keep_instances:
         request["RetainAllVariantProperties"] = True
         request["ExcludeRetainedVariantProperties"] = [
@@ -86,13 +130,13 @@ def update_request(
             {"VariantPropertyType": "DataCaptureConfig"},
         ]
     if deployment:
-        request["DeploymentConfig"] = dict(deployment)
+        request["DeploymentConfig"] = deployment
     return request
 
 
-def model_template(plan: RunPlan) -> dict[str, Any]:
+def model_template(plan: RunPlan) -> ModelTemplate:
     """CreateModel without its name and version."""
-    model: dict[str, Any] = {"ExecutionRoleArn": plan.environment.hosting_role_arn, "Tags": plan.resource_tags}
+    model: ModelTemplate = {"ExecutionRoleArn": plan.environment.hosting_role_arn, "Tags": plan.resource_tags}
     if vpc := vpc_config(plan):
         model["VpcConfig"] = vpc
     if plan.environment.network_isolation:
@@ -100,7 +144,14 @@ def model_template(plan: RunPlan) -> dict[str, Any]:
     return model
 
 
-def content_name(prefix: str, request: Mapping[str, Any]) -> str:
+def model_request(template: ModelTemplate, prefix: str, model_package_arn: str) -> ModelRequest:
+    """CreateModel of a version, with a name after its content."""
+    container: ContainerDefinitionTypeDef = {"ModelPackageName": model_package_arn}
+    name = content_name(prefix, {**template, "PrimaryContainer": container})
+    return {**template, "PrimaryContainer": container, "ModelName": name}
+
+
+def content_name(prefix: str, request: Mapping[str, object]) -> str:
     """`<prefix>-<10 hex digits>` of everything in the request but its tags."""
     content = {key: value for key, value in request.items() if key != "Tags"}
     return f"{prefix}-{fingerprint(content)[:_DIGITS]}"
@@ -111,67 +162,78 @@ def is_content_name(name: str, prefix: str) -> bool:
     return re.fullmatch(rf"{re.escape(prefix)}-[0-9a-f]{{{_DIGITS}}}", name) is not None
 
 
-def _config(plan: RunPlan) -> dict[str, Any]:
+def _endpoint_config(plan: RunPlan) -> EndpointConfigTemplate:
     deploy = plan.model.deploy
-    variant: dict[str, Any] = {"VariantName": VARIANT, "InitialVariantWeight": 1.0}
-    config: dict[str, Any] = {"ProductionVariants": [variant]}
+    variant: ProductionVariantTypeDef = {"VariantName": VARIANT, "InitialVariantWeight": 1.0}
+    config: EndpointConfigTemplate = {"ProductionVariants": [variant]}
     if deploy.serverless:
         variant["ServerlessConfig"] = _serverless(deploy.serverless)
     else:
-        variant |= {"InstanceType": deploy.instance_type, "InitialInstanceCount": deploy.instance_count}
+        variant["InstanceType"] = cast("ProductionVariantInstanceTypeType", deploy.instance_type)
+        variant["InitialInstanceCount"] = deploy.instance_count
         if plan.environment.volume_kms_key_arn:
             # Of the instances' disks; taken for local ones too, which it does not encrypt.
             config["KmsKeyId"] = plan.environment.volume_kms_key_arn
     if deploy.asynchronous:
         config["AsyncInferenceConfig"] = _asynchronous(plan, deploy.asynchronous)
     if deploy.real_time:
-        config["DataCaptureConfig"] = _capture(plan)
-    return {**config, "Tags": plan.resource_tags}
+        config["DataCaptureConfig"] = _data_capture(plan)
+    config["Tags"] = plan.resource_tags
+    return config
 
 
-def _put_beside(config: dict[str, Any], champion_model: str, challenger: Mapping[str, Any]) -> None:
-    """Champion and challenger of one config. A shadow's weight is the share of the requests it gets copies of."""
-    [champion] = config["ProductionVariants"]
-    new = {**champion, "VariantName": CHALLENGER, "InitialVariantWeight": challenger["percent"] / 100}
-    champion["ModelName"] = champion_model
+def _with_models(
+    template: EndpointConfigTemplate, model: str, champion_model: str | None, challenger: ChallengerConfig | None
+) -> EndpointConfigTemplate:
+    """With the model for all traffic, or as a challenger. A shadow's weight is its share of copies of the requests."""
+    [variant] = template["ProductionVariants"]
+    new: ProductionVariantTypeDef = {**variant, "ModelName": model}
+    if challenger is None or champion_model in {None, model}:
+        return {**template, "ProductionVariants": [new]}
+    champion: ProductionVariantTypeDef = {**variant, "ModelName": str(champion_model)}
+    new |= {"VariantName": CHALLENGER, "InitialVariantWeight": challenger["percent"] / 100}
     if challenger["as"] == "shadow":
-        config["ShadowProductionVariants"] = [new]
-    else:
-        champion["InitialVariantWeight"] = (100 - challenger["percent"]) / 100
-        config["ProductionVariants"].append(new)
+        return {**template, "ProductionVariants": [champion], "ShadowProductionVariants": [new]}
+    champion["InitialVariantWeight"] = (100 - challenger["percent"]) / 100
+    return {**template, "ProductionVariants": [champion, new]}
 
 
-def _serverless(serverless: Serverless) -> dict[str, Any]:
-    config = {"MemorySizeInMB": serverless.memory_mb, "MaxConcurrency": serverless.max_concurrency}
+def _serverless(serverless: Serverless) -> ProductionVariantServerlessConfigTypeDef:
+    config: ProductionVariantServerlessConfigTypeDef = {
+        "MemorySizeInMB": serverless.memory_mb,
+        "MaxConcurrency": serverless.max_concurrency,
+    }
     if serverless.provisioned_concurrency:
         config["ProvisionedConcurrency"] = serverless.provisioned_concurrency
     return config
 
 
-def _asynchronous(plan: RunPlan, asynchronous: Asynchronous) -> dict[str, Any]:
+def _asynchronous(plan: RunPlan, asynchronous: Asynchronous) -> AsyncInferenceConfigTypeDef:
     prefix = f"{plan.model.model}/asynchronous"
-    output: dict[str, Any] = {
+    output: AsyncInferenceOutputConfigTypeDef = {
         "S3OutputPath": plan.uri(f"{prefix}/answers/"),
         "S3FailurePath": plan.uri(f"{prefix}/failures/"),
     }
     if plan.environment.output_kms_key_arn:
         output["KmsKeyId"] = plan.environment.output_kms_key_arn
-    topics = {"SuccessTopic": asynchronous.success_topic_arn, "ErrorTopic": asynchronous.error_topic_arn}
-    if given := {name: arn for name, arn in topics.items() if arn}:
-        output["NotificationConfig"] = given
-    config: dict[str, Any] = {"OutputConfig": output}
+    topics: AsyncInferenceNotificationConfigTypeDef = {}
+    if asynchronous.success_topic_arn:
+        topics["SuccessTopic"] = asynchronous.success_topic_arn
+    if asynchronous.error_topic_arn:
+        topics["ErrorTopic"] = asynchronous.error_topic_arn
+    if topics:
+        output["NotificationConfig"] = topics
+    config: AsyncInferenceConfigTypeDef = {"OutputConfig": output}
     if asynchronous.max_concurrent_invocations:
-        config["ClientConfig"] = {
-            "MaxConcurrentInvocationsPerInstance": asynchronous.max_concurrent_invocations,
-        }
+        config["ClientConfig"] = {"MaxConcurrentInvocationsPerInstance": asynchronous.max_concurrent_invocations}
     return config
 
 
-def _capture(plan: RunPlan) -> dict[str, Any]:
+def _data_capture(plan: RunPlan) -> DataCaptureConfigTypeDef:
     """Data capture; without the header SageMaker writes even CSV and JSON as base64."""
     capture = plan.model.deploy.data_capture
     types = (*plan.model.registration.content_types, *plan.model.registration.response_types)
-    config: dict[str, Any] = {
+    config: DataCaptureConfigTypeDef = {
         "EnableCapture": capture.enabled,
         "InitialSamplingPercentage": capture.sampling_percentage,
         "DestinationS3Uri": plan.uri(f"{plan.model.model}/data-capture/"),

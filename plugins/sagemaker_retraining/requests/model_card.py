@@ -10,9 +10,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
+from sagemaker_retraining.gate import GateResult
+from sagemaker_retraining.outcomes import ProcessingResult, TrainingResult
 from sagemaker_retraining.plan import RunPlan
+from sagemaker_retraining.raw_months import RawData
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import ModelPackageModelCardTypeDef
 
 # Longest texts of the schema, in characters; it has no more than 100 hyperparameters and 50 training metrics.
 LONGEST_NAME, LONGEST_VALUE = 63, 255
@@ -25,11 +31,13 @@ SECTIONS = (
     "evaluation_details",
     "additional_information",
 )
+# None where a value is not a number; see gate.GateResult.
+Metrics = Mapping[str, float | None]
 OVERVIEW = ("model_creator", "model_artifact")
 
 
-def planned_card(plan: RunPlan) -> dict[str, str]:
-    """What is known before the first job: `{ModelCardStatus, ModelCardContent}`."""
+def planned_card(plan: RunPlan) -> ModelPackageModelCardTypeDef:
+    """What is known before the first job."""
     model = plan.model
     hyperparameters = [
         {"name": key[:LONGEST_VALUE], "value": _text(value)[:LONGEST_VALUE]}
@@ -67,15 +75,16 @@ def planned_card(plan: RunPlan) -> dict[str, str]:
 
 
 def completed_card(
-    card: Mapping[str, str],
+    card: ModelPackageModelCardTypeDef,
     *,
-    training: Mapping[str, Any],
-    gate: Mapping[str, Any],
-    raw_data: Mapping[str, Any],
-    evaluation: Mapping[str, Any],
-    outputs: Mapping[str, str],
-) -> dict[str, str]:
-    """The planned card with what the tasks found; `outputs` are preprocess's. Nobody reviews a refused model: Draft."""
+    training: TrainingResult,
+    gate: GateResult,
+    raw_data: RawData,
+    evaluation: ProcessingResult,
+    preprocess: ProcessingResult,
+) -> ModelPackageModelCardTypeDef:
+    """The planned card with what the tasks found. Nobody reviews a refused model, so its card stays a Draft."""
+    outputs = preprocess["outputs"]
     content = json.loads(card["ModelCardContent"])
     content["model_overview"]["model_artifact"] = [training["model_artifact"]]
     content["training_details"]["training_observations"] = _observation(training, raw_data)[:LONGEST_OBSERVATION]
@@ -92,8 +101,10 @@ def completed_card(
         "metric_groups": [_group(name, values) for name, values in _measured(gate) if _finite(values)],
     }
     content["additional_information"]["custom_details"]["data_fingerprint"] = raw_data["fingerprint"]
-    status = "PendingReview" if gate["passed"] else "Draft"
-    return {"ModelCardStatus": status, "ModelCardContent": json.dumps(content)}
+    return {
+        "ModelCardStatus": "PendingReview" if gate["passed"] else "Draft",
+        "ModelCardContent": json.dumps(content),
+    }
 
 
 def card_problems(content: str) -> list[str]:
@@ -119,7 +130,7 @@ def _unknown(section: Iterable[str], known: tuple[str, ...], prefix: str) -> lis
     return [f"{prefix}{key}: is unknown; there are {', '.join(known)}" for key in section if key not in known]
 
 
-def _observation(training: Mapping[str, Any], raw_data: Mapping[str, Any]) -> str:
+def _observation(training: TrainingResult, raw_data: RawData) -> str:
     months = raw_data["months"]
     how = "on Spot" if training.get("spot") else "on demand"
     return (
@@ -128,24 +139,24 @@ def _observation(training: Mapping[str, Any], raw_data: Mapping[str, Any]) -> st
     )
 
 
-def _measured(gate: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+def _measured(gate: GateResult) -> list[tuple[str, Metrics]]:
     """The models' metrics on the same month, by model."""
-    models = [("challenger", gate["challenger"])]
-    return [*models, ("champion", gate["champion"])] if gate.get("champion") else models
+    champion = gate.get("champion")
+    return [("challenger", gate["challenger"]), *([("champion", champion)] if champion else [])]
 
 
-def _group(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def _group(name: str, values: Metrics) -> dict[str, object]:
     return {"name": name, "metric_data": [{**_metric(*item), "type": "number"} for item in _finite(values)]}
 
 
-def _metric(name: str, value: float) -> dict[str, Any]:
+def _metric(name: str, value: float) -> dict[str, object]:
     return {"name": name[:LONGEST_VALUE], "value": value}
 
 
-def _finite(values: Mapping[str, Any]) -> list[tuple[str, float]]:
+def _finite(values: Metrics) -> list[tuple[str, float]]:
     """JSON has neither NaN nor infinity, and a missing figure is none."""
     return sorted((name, value) for name, value in values.items() if value is not None and math.isfinite(value))
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

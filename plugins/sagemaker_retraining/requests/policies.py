@@ -11,12 +11,22 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from sagemaker_retraining.config import EnvironmentConfig, ModelConfig, project_root
 from sagemaker_retraining.s3_uri import split_s3_uri
 
-Policy = dict[str, Any]
+Statement = dict[str, Any]
+"""A statement as IAM's policy language has it: who may do what with what, under which conditions."""
+
+
+class Policy(TypedDict):
+    """An IAM policy document."""
+
+    Version: str
+    Statement: list[Statement]
+
+
 DAG_ROLE, APPROVER, JOB_ROLE, HOSTING_ROLE = "dag-role", "approver", "job-role", "hosting-role"
 TRUST = "execution-role.trust"
 _REGISTRY = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)")
@@ -29,7 +39,7 @@ def policies(
     root: Path | None = None,
     prefix: str = "",
 ) -> dict[str, Policy]:
-    """`{name: policy document}`: dag-role, approver, job-role, and hosting-role where that is a role of its own.
+    """By name: dag-role, approver, job-role, and hosting-role where that is a role of its own.
 
     Without one, job-role has what hosting needs as well. `models` say where data lie elsewhere, which images are pulled
     and which topics are told; `prefix` is how the names of all jobs, groups, models and endpoints begin. Statements
@@ -91,7 +101,7 @@ class _Filled:
         document["Statement"] = [statement for statement in statements if self._is_needed(statement)]
         return document
 
-    def _is_needed(self, statement: Policy) -> bool:
+    def _is_needed(self, statement: Statement) -> bool:
         if statement.get("Sid") == "Network" and self._environment.vpc is None:
             return False
         return statement.get("Resource") != []
@@ -113,7 +123,7 @@ def _unique(values: Iterable[str | None]) -> list[str]:
 
 
 def _elsewhere(environment: EnvironmentConfig, models: Iterable[ModelConfig]) -> set[tuple[str, str]]:
-    """(bucket, key prefix) of what models read outside the environment's own place."""
+    """(bucket, key prefix) of what models read outside the environment's own prefix."""
     own = f"s3://{environment.bucket}/{environment.key_prefix}"
     found = set()
     for model in models:
@@ -125,8 +135,8 @@ def _elsewhere(environment: EnvironmentConfig, models: Iterable[ModelConfig]) ->
 
 
 def _topics(model: ModelConfig) -> list[str | None]:
-    told = model.deploy.asynchronous
-    return [told.success_topic_arn, told.error_topic_arn] if told else []
+    asynchronous = model.deploy.asynchronous
+    return [asynchronous.success_topic_arn, asynchronous.error_topic_arn] if asynchronous else []
 
 
 def _repository(uri: str | None) -> list[str]:

@@ -7,11 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from sagemaker_retraining.config.model import ProcessingStep
 from sagemaker_retraining.plan import RunPlan
 from sagemaker_retraining.requests.volumes import volume_key
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.literals import ProcessingInstanceTypeType, ProcessingS3DataTypeType
+    from mypy_boto3_sagemaker.type_defs import (
+        CreateProcessingJobRequestTypeDef,
+        NetworkConfigTypeDef,
+        ProcessingClusterConfigTypeDef,
+        ProcessingInputTypeDef,
+        ProcessingOutputConfigTypeDef,
+        ProcessingOutputTypeDef,
+        VpcConfigTypeDef,
+    )
 
 INPUT = "/opt/ml/processing/input"
 OUTPUT = "/opt/ml/processing/output"
@@ -21,10 +33,10 @@ EVALUATION, SAMPLE, REPORT = "evaluation.json", "sample.jsonl", "report.html"
 ARTIFACT_GONE = "its model.tar.gz is gone"
 
 
-def preprocess_request(plan: RunPlan) -> dict[str, Any]:
+def preprocess_request(plan: RunPlan) -> CreateProcessingJobRequestTypeDef:
     """Raw months (through a manifest) → train, validation, test, and the baseline.
 
-    The manifest that data_ready writes is named after the data it lists; the operator puts its place there.
+    The manifest that data_ready writes is named after the data it lists; the operator puts its URI there.
 
     `baseline/` holds `statistics.json` and `constraints.json` of the training data in Model Monitor's format; a script
     that writes none has a model without a data-quality baseline.
@@ -38,7 +50,7 @@ def preprocess_request(plan: RunPlan) -> dict[str, Any]:
     return _request(plan, "preprocess", step, step.script, inputs, outputs=outputs)
 
 
-def evaluate_request(plan: RunPlan) -> dict[str, Any]:
+def evaluate_request(plan: RunPlan) -> CreateProcessingJobRequestTypeDef:
     """Test set, model and champion (if any) → evaluation.json, samples, report.
 
     The input `model` is what the training job's first generation writes; the operator puts the real artefact there.
@@ -68,30 +80,30 @@ def _request(
     name: str,
     step: ProcessingStep,
     script: str,
-    inputs: list[dict[str, Any]],
+    inputs: list[ProcessingInputTypeDef],
     *,
     outputs: dict[str, str],
     variables: Mapping[str, str] = MappingProxyType({}),
-) -> dict[str, Any]:
+) -> CreateProcessingJobRequestTypeDef:
     environment = plan.environment
-    cluster = {
-        "InstanceType": step.instance_type,
+    cluster: ProcessingClusterConfigTypeDef = {
+        "InstanceType": cast("ProcessingInstanceTypeType", step.instance_type),
         "InstanceCount": step.instance_count,
         "VolumeSizeInGB": step.volume_gb,
     }
-    output_config: dict[str, Any] = {"Outputs": [_output(key, uri) for key, uri in outputs.items()]}
+    output_config: ProcessingOutputConfigTypeDef = {"Outputs": [_output(key, uri) for key, uri in outputs.items()]}
     if key := volume_key(plan, step.instance_type):
         cluster["VolumeKmsKeyId"] = key
     if environment.output_kms_key_arn:
         output_config["KmsKeyId"] = environment.output_kms_key_arn
-    request: dict[str, Any] = {
+    request: CreateProcessingJobRequestTypeDef = {
         "ProcessingJobName": plan.job_name(name),
         "ProcessingInputs": inputs,
         "ProcessingOutputConfig": output_config,
         "ProcessingResources": {"ClusterConfig": cluster},
         "StoppingCondition": {"MaxRuntimeInSeconds": step.max_runtime_seconds},
         "AppSpecification": {
-            "ImageUri": plan.model.image.uri,
+            "ImageUri": str(plan.model.image.uri),
             "ContainerEntrypoint": _entrypoint(plan, script),
             "ContainerArguments": _arguments(plan, step),
         },
@@ -120,30 +132,30 @@ def _arguments(plan: RunPlan, step: ProcessingStep) -> list[str]:
     return [part for key, value in pairs.items() for part in (f"--{key}", value)]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _network(plan: RunPlan) -> dict[str, Any]:
-    network: dict[str, Any] = {}
+def _network(plan: RunPlan) -> NetworkConfigTypeDef:
+    network: NetworkConfigTypeDef = {}
     if plan.environment.encrypt_traffic:
         network["EnableInterContainerTrafficEncryption"] = True
     if plan.environment.network_isolation:
         network["EnableNetworkIsolation"] = True
-    if plan.environment.vpc:
-        network["VpcConfig"] = vpc_config(plan)
+    if vpc := vpc_config(plan):
+        network["VpcConfig"] = vpc
     return network
 
 
-def vpc_config(plan: RunPlan) -> dict[str, Any]:
-    """VpcConfig as all requests have it; empty when the environment names no network."""
-    if plan.environment.vpc is None:
-        return {}
+def vpc_config(plan: RunPlan) -> VpcConfigTypeDef | None:
+    """VpcConfig as all requests have it; None when the environment names no network."""
     vpc = plan.environment.vpc
+    if vpc is None:
+        return None
     return {"SecurityGroupIds": list(vpc.security_group_ids), "Subnets": list(vpc.subnets)}
 
 
-def _input(name: str, uri: str, data_type: str = "S3Prefix") -> dict[str, Any]:
+def _input(name: str, uri: str, data_type: ProcessingS3DataTypeType = "S3Prefix") -> ProcessingInputTypeDef:
     return {
         "InputName": name,
         "S3Input": {
@@ -157,7 +169,7 @@ def _input(name: str, uri: str, data_type: str = "S3Prefix") -> dict[str, Any]:
     }
 
 
-def _output(name: str, uri: str) -> dict[str, Any]:
+def _output(name: str, uri: str) -> ProcessingOutputTypeDef:
     return {
         "OutputName": name,
         "S3Output": {"S3Uri": uri, "LocalPath": f"{OUTPUT}/{name}", "S3UploadMode": "EndOfJob"},

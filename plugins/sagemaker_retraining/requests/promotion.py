@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import copy
 import uuid
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from sagemaker_retraining.plan import RunPlan, clean_tag
 from sagemaker_retraining.requests.approval import PENDING
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import (
+        CreateModelPackageInputTypeDef,
+        DescribeModelPackageOutputTypeDef,
+        MetadataPropertiesTypeDef,
+    )
 
 # Who decided there and where it served there is not so here.
 _OF_THE_SOURCE = ("decided_", "transition.", "served.")
@@ -20,25 +26,26 @@ _LINEAGE = ("CommitId", "Repository", "GeneratedBy", "ProjectId")
 
 
 def promoted_package(
-    plan: RunPlan, source: Mapping[str, Any], *, source_environment: str, note: str
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """The version's request in the plan's environment, and `{source URI: target URI}` of what it needs there.
+    plan: RunPlan, source: DescribeModelPackageOutputTypeDef, *, source_environment: str, note: str
+) -> tuple[CreateModelPackageInputTypeDef, dict[str, str]]:
+    """The version's request in the plan's environment, and by source URI the target URI of what it needs there.
 
-    It waits for a person there too: who approves in production is production's to say. The ClientToken follows from
+    It waits for a person there too: production has approvers of its own. The ClientToken follows from
     the source and the note, which the run's plan keeps: a retry finds what an earlier try registered, and a second
     promotion of the same version asks again.
     """
     arn = source["ModelPackageArn"]
     # Each group counts its versions from 1.
     version = f"{source['ModelPackageGroupName']}/{source['ModelPackageVersion']}"
-    place = plan.uri(f"{plan.model.model}/promoted/{source_environment}/{version}/")
-    request = {key: copy.deepcopy(source[key]) for key in _CARRIED_OVER if key in source}
+    prefix = plan.uri(f"{plan.model.model}/promoted/{source_environment}/{version}/")
+    carried_over = {key: copy.deepcopy(value) for key, value in source.items() if key in _CARRIED_OVER}
+    request = cast("CreateModelPackageInputTypeDef", carried_over)
     for container in request["InferenceSpecification"]["Containers"]:
         container.pop("ImageDigest", None)
         container.pop("ModelDataETag", None)
         container["Image"] = _image(container["Image"], str(plan.model.image.uri))
     copies: dict[str, str] = {}
-    _relocate(request, place, copies)
+    _relocate(request, prefix, copies)
     metadata = {
         key: value
         for key, value in source.get("CustomerMetadataProperties", {}).items()
@@ -50,16 +57,15 @@ def promoted_package(
         "source_environment": source_environment,
         "promoted": note,
     }
-    request |= {
-        "ModelPackageGroupName": plan.group,
-        "ModelPackageDescription": f"{plan.model.model}: {arn} of {source_environment}"[:1024],
-        "CustomerMetadataProperties": {**metadata, **{key: clean_tag(value) for key, value in facts.items()}},
-        "MetadataProperties": {
-            key: value for key, value in source.get("MetadataProperties", {}).items() if key in _LINEAGE
-        },
-        "ModelApprovalStatus": PENDING,
-        "ClientToken": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{arn} {plan.environment.account} {plan.group} {note}")),
-    }
+    lineage = {key: value for key, value in source.get("MetadataProperties", {}).items() if key in _LINEAGE}
+    request["ModelPackageGroupName"] = plan.group
+    request["ModelPackageDescription"] = f"{plan.model.model}: {arn} of {source_environment}"[:1024]
+    request["CustomerMetadataProperties"] = {**metadata, **{key: clean_tag(value) for key, value in facts.items()}}
+    request["MetadataProperties"] = cast("MetadataPropertiesTypeDef", lineage)
+    request["ModelApprovalStatus"] = PENDING
+    request["ClientToken"] = str(
+        uuid.uuid5(uuid.NAMESPACE_URL, f"{arn} {plan.environment.account} {plan.group} {note}")
+    )
     if plan.environment.kms_key_arn:
         request["SecurityConfig"] = {"KmsKeyId": plan.environment.kms_key_arn}
     return request, copies
@@ -70,15 +76,15 @@ def _image(source: str, target: str) -> str:
     return target if source.rpartition("/")[2] == target.rpartition("/")[2] else source
 
 
-def _relocate(value: Any, place: str, copies: dict[str, str]) -> None:
-    """Let every S3 object of the request lie under `place`, in a folder of the same name."""
+def _relocate(value: object, prefix: str, copies: dict[str, str]) -> None:
+    """Let every S3 object of the request lie under `prefix`, in a folder of the same name."""
     if isinstance(value, list):
         for item in value:
-            _relocate(item, place, copies)
+            _relocate(item, prefix, copies)
     elif isinstance(value, dict):
         for key, item in value.items():
             if isinstance(item, str) and item.startswith("s3://"):
-                folder, _, name = item.removeprefix("s3://").rpartition("/")
-                value[key] = copies[item] = f"{place}{folder.rpartition('/')[2]}/{name}"
+                *_, folder, name = item.split("/")
+                value[key] = copies[item] = f"{prefix}{folder}/{name}"
             else:
-                _relocate(item, place, copies)
+                _relocate(item, prefix, copies)

@@ -12,35 +12,54 @@ import copy
 import logging
 import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Literal, cast
 
 from sagemaker_retraining.config.load import INFERENCE_SCRIPT
+from sagemaker_retraining.gate import GateResult
+from sagemaker_retraining.outcomes import ProcessingResult, TrainingResult
 from sagemaker_retraining.plan import RunPlan, clean_tag
+from sagemaker_retraining.raw_months import RawData
 from sagemaker_retraining.requests.approval import PENDING, QUALITY_GATE, REJECTED
 from sagemaker_retraining.requests.model_card import completed_card, planned_card
 from sagemaker_retraining.requests.processing import EVALUATION, REPORT
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.literals import ProductionVariantInstanceTypeType, TransformInstanceTypeType
+    from mypy_boto3_sagemaker.type_defs import (
+        CreateModelPackageGroupInputTypeDef,
+        CreateModelPackageInputTypeDef,
+        DescribeModelPackageOutputTypeDef,
+        DriftCheckBaselinesTypeDef,
+        InferenceSpecificationTypeDef,
+        MetadataPropertiesTypeDef,
+        ModelMetricsTypeDef,
+        ModelQualityTypeDef,
+        TagTypeDef,
+        UpdateModelPackageInputTypeDef,
+    )
 
 # CustomerMetadataProperties takes 50 entries: 17 facts, the metrics, 13 about the decision with its history, 3 of a
 # promotion, and 5 about where the version served.
 MOST_METRICS = 12
 # What says that a group belongs to one model of one project.
 OWNERSHIP_TAGS = ("project", "model")
-# (block, member) of ModelMetrics and DriftCheckBaselines.
-MetricSources = Mapping[tuple[str, str], str]
-STATISTICS = ("ModelQuality", "Statistics")
+# (block, member) of ModelMetrics and DriftCheckBaselines, and the URI that goes there.
+MetricSource = tuple[Literal["ModelQuality", "ModelDataQuality"], Literal["Statistics", "Constraints"]]
+MetricSources = dict[MetricSource, str]
+STATISTICS: MetricSource = ("ModelQuality", "Statistics")
 
 
 @dataclass(frozen=True)
 class RunResults:
     """The XComs of the tasks before `register`, by the names of the operator's arguments."""
 
-    training: Mapping[str, Any]
-    gate: Mapping[str, Any]
-    raw_data: Mapping[str, Any]
-    evaluation: Mapping[str, Any]
-    preprocess: Mapping[str, Any]
+    training: TrainingResult
+    gate: GateResult
+    raw_data: RawData
+    evaluation: ProcessingResult
+    preprocess: ProcessingResult
 
     @property
     def artifact(self) -> str:
@@ -53,7 +72,7 @@ class RunResults:
         return f"{self.evaluation['outputs']['evaluation']}{EVALUATION}"
 
 
-def group_request(plan: RunPlan) -> dict[str, Any]:
+def group_request(plan: RunPlan) -> CreateModelPackageGroupInputTypeDef:
     """The group of a model's versions. Versions take no tags, so the group has them."""
     description = plan.model.description or f"Versions of {plan.model.model}"
     return {
@@ -63,8 +82,8 @@ def group_request(plan: RunPlan) -> dict[str, Any]:
     }
 
 
-def foreign_tags(wanted: list[dict[str, str]], found: list[dict[str, str]]) -> list[str]:
-    """Tags of an existing group that say it is another project's or model's; `Tags` as the API has them.
+def foreign_tags(wanted: Sequence[TagTypeDef], found: Sequence[TagTypeDef]) -> list[str]:
+    """Tags of an existing group that say it is another project's or model's.
 
     A group without these tags says nothing, and is taken for ours: somebody made it by hand.
     """
@@ -77,29 +96,15 @@ def foreign_tags(wanted: list[dict[str, str]], found: list[dict[str, str]]) -> l
     ]
 
 
-def package_request(plan: RunPlan) -> dict[str, Any]:
+def package_request(plan: RunPlan) -> CreateModelPackageInputTypeDef:
     """A version that waits for a person. Complete with `complete_package`, when there is an artefact."""
-    model, registration = plan.model, plan.model.registration
-    instance_types = registration.inference_instance_types or (model.deploy.instance_type,)
-    planned = {STATISTICS: plan.run_uri(f"evaluation/{EVALUATION}")}
-    request = {
+    planned: MetricSources = {STATISTICS: plan.run_uri(f"evaluation/{EVALUATION}")}
+    request: CreateModelPackageInputTypeDef = {
         "ModelPackageGroupName": plan.group,
-        "ModelPackageDescription": f"{model.model} of {plan.period} by run {plan.run_id} of {plan.dag_id}"[:1024],
-        "InferenceSpecification": {
-            "Containers": [
-                {
-                    "Image": model.image.uri,
-                    "ModelDataUrl": plan.model_artifact,
-                    "Environment": _container_environment(plan),
-                }
-            ],
-            "SupportedContentTypes": list(registration.content_types),
-            "SupportedResponseMIMETypes": list(registration.response_types),
-            "SupportedRealtimeInferenceInstanceTypes": list(instance_types),
-            "SupportedTransformInstanceTypes": list(registration.transform_instance_types),
-        },
+        "ModelPackageDescription": f"{plan.model.model} of {plan.period} by run {plan.run_id} of {plan.dag_id}"[:1024],
+        "InferenceSpecification": _specification(plan),
         "ModelMetrics": quality_blocks(planned),
-        "DriftCheckBaselines": quality_blocks(planned),
+        "DriftCheckBaselines": drift_baselines(planned),
         "ModelCard": planned_card(plan),
         "ModelLifeCycle": {"Stage": plan.environment.environment, "StageStatus": "PendingApproval"},
         "CustomerMetadataProperties": _metadata(_facts(plan)),
@@ -112,7 +117,27 @@ def package_request(plan: RunPlan) -> dict[str, Any]:
     return request
 
 
-def metric_sources(results: RunResults) -> dict[tuple[str, str], str]:
+def _specification(plan: RunPlan) -> InferenceSpecificationTypeDef:
+    """How the version is served: image, artefact, content types, and on which instances."""
+    model, registration = plan.model, plan.model.registration
+    real_time = list(registration.inference_instance_types or (model.deploy.instance_type,))
+    transform = list(registration.transform_instance_types)
+    return {
+        "Containers": [
+            {
+                "Image": str(model.image.uri),
+                "ModelDataUrl": plan.model_artifact,
+                "Environment": _container_environment(plan),
+            }
+        ],
+        "SupportedContentTypes": list(registration.content_types),
+        "SupportedResponseMIMETypes": list(registration.response_types),
+        "SupportedRealtimeInferenceInstanceTypes": cast("list[ProductionVariantInstanceTypeType]", real_time),
+        "SupportedTransformInstanceTypes": cast("list[TransformInstanceTypeType]", transform),
+    }
+
+
+def metric_sources(results: RunResults) -> MetricSources:
     """Where the jobs may have left statistics and constraints, of the model's quality and of its training data.
 
     Only evaluation.json must be there: a script need not write the others.
@@ -126,37 +151,45 @@ def metric_sources(results: RunResults) -> dict[tuple[str, str], str]:
     }
 
 
-def quality_blocks(sources: MetricSources) -> dict[str, Any]:
-    """`ModelMetrics`, and `DriftCheckBaselines`: the two have these blocks in common, and mean the same objects.
-
-    What a version was measured with is what a later drift check compares with.
-    """
-    blocks: dict[str, Any] = {}
+def quality_blocks(sources: MetricSources) -> ModelMetricsTypeDef:
+    """`ModelMetrics`: what the version was measured with."""
+    blocks: ModelMetricsTypeDef = {}
     for (block, member), uri in sources.items():
-        blocks.setdefault(block, {})[member] = {"ContentType": "application/json", "S3Uri": uri}
+        empty: ModelQualityTypeDef = {}
+        blocks.setdefault(block, empty)[member] = {"ContentType": "application/json", "S3Uri": uri}
     return blocks
 
 
-def complete_package(package: Mapping[str, Any], results: RunResults, sources: MetricSources) -> dict[str, Any]:
+def drift_baselines(sources: MetricSources) -> DriftCheckBaselinesTypeDef:
+    """`DriftCheckBaselines`: what a later drift check compares with is what the version was measured with.
+
+    The two have these blocks in common; only their types in boto3-stubs have different names.
+    """
+    return cast("DriftCheckBaselinesTypeDef", quality_blocks(sources))
+
+
+def complete_package(
+    package: CreateModelPackageInputTypeDef, results: RunResults, sources: MetricSources
+) -> CreateModelPackageInputTypeDef:
     """The version's request with what only the run's tasks know; `sources` are the objects that exist.
 
     A model that the gate refused becomes a Rejected version. The ClientToken follows from the artefact: a retry asks
     for the same version, a new training job for a new one.
     """
-    request = copy.deepcopy(dict(package))
+    request = copy.deepcopy(package)
     request["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] = results.artifact
     request["ModelMetrics"] = quality_blocks(sources)
-    request["DriftCheckBaselines"] = quality_blocks(sources)
+    request["DriftCheckBaselines"] = drift_baselines(sources)
     request["MetadataProperties"]["GeneratedBy"] = results.training["arn"]
     request["ClientToken"] = _token(results.artifact)
-    request["CustomerMetadataProperties"].update(_metadata(_measured(results)))
+    request["CustomerMetadataProperties"] = {**request["CustomerMetadataProperties"], **_metadata(_measured(results))}
     request["ModelCard"] = completed_card(
         request["ModelCard"],
         training=results.training,
         gate=results.gate,
         raw_data=results.raw_data,
         evaluation=results.evaluation,
-        outputs=results.preprocess["outputs"],
+        preprocess=results.preprocess,
     )
     if not results.gate["passed"]:
         request["ModelApprovalStatus"] = REJECTED
@@ -164,8 +197,8 @@ def complete_package(package: Mapping[str, Any], results: RunResults, sources: M
     return request
 
 
-def refusal_request(arn: str, reason: str, at: str) -> dict[str, Any]:
-    """UpdateModelPackage that says why the gate refused the version; `at` is ISO 8601.
+def refusal_request(arn: str, reason: str, at: str) -> UpdateModelPackageInputTypeDef:
+    """UpdateModelPackage that notes why the gate refused the version; `at` is ISO 8601.
 
     CreateModelPackage has no ApprovalDescription, so a version that begins as Rejected is told why afterwards.
     """
@@ -184,7 +217,7 @@ def refusal_request(arn: str, reason: str, at: str) -> dict[str, Any]:
     }
 
 
-def validation_failures(description: Mapping[str, Any]) -> str:
+def validation_failures(description: DescribeModelPackageOutputTypeDef) -> str:
     """Why a described version is not usable: SageMaker's findings, one after the other."""
     details = description.get("ModelPackageStatusDetails", {})
     findings = [*details.get("ValidationStatuses", []), *details.get("ImageScanStatuses", [])]
@@ -207,7 +240,7 @@ def _container_environment(plan: RunPlan) -> dict[str, str]:
     }
 
 
-def _facts(plan: RunPlan) -> dict[str, Any]:
+def _facts(plan: RunPlan) -> dict[str, str]:
     facts = {
         "model": plan.model.model,
         "period": str(plan.period),
@@ -223,7 +256,7 @@ def _facts(plan: RunPlan) -> dict[str, Any]:
     return facts
 
 
-def _measured(results: RunResults) -> dict[str, Any]:
+def _measured(results: RunResults) -> dict[str, object]:
     """The facts that the run's tasks found out."""
     training, gate, months = results.training, results.gate, results.raw_data["months"]
     return {
@@ -246,19 +279,19 @@ def _metrics(values: Mapping[str, float | None], first: str | None) -> dict[str,
     return {f"metric.{name}": format(usable[name], ".10g") for name in sorted(chosen)}
 
 
-def _metadata(facts: Mapping[str, Any]) -> dict[str, str]:
+def _metadata(facts: Mapping[str, object]) -> dict[str, str]:
     """Texts that SageMaker takes; it refuses empty ones."""
     texts = {key: clean_tag(str(value)) for key, value in facts.items() if value is not None}
     return {key: value for key, value in texts.items() if value}
 
 
-def _lineage(plan: RunPlan) -> dict[str, str]:
+def _lineage(plan: RunPlan) -> MetadataPropertiesTypeDef:
     lineage = {
         "CommitId": plan.git_sha,
         "GeneratedBy": f"{plan.dag_id}/{plan.run_id}",
         "ProjectId": plan.environment.project,
     }
-    return {key: value[:1024] for key, value in lineage.items() if value}
+    return cast("MetadataPropertiesTypeDef", {key: text[:1024] for key, text in lineage.items() if text})
 
 
 def _token(artifact: str) -> str:

@@ -5,20 +5,29 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeploymentConfig.h
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sagemaker_retraining.config.serving import LONGEST_ROLLOUT_SECONDS, Rollout
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import (
+        BlueGreenUpdatePolicyTypeDef,
+        CapacitySizeTypeDef,
+        DeploymentConfigTypeDef,
+        RollingUpdatePolicyTypeDef,
+        TrafficRoutingConfigTypeDef,
+    )
 
 # A roll-back brings the old instances back after the roll-out's own time; a serverless endpoint can take that long too.
 MARGIN_SECONDS = 3600
 
 
-def deployment_config(rollout: Rollout | None, alarms: Sequence[str]) -> dict[str, Any] | None:
+def deployment_config(rollout: Rollout | None, alarms: Sequence[str]) -> DeploymentConfigTypeDef | None:
     """The roll-out of model.yaml; None where it says nothing and SageMaker moves all traffic at once."""
     if rollout is None:
         return None
-    config: dict[str, Any] = (
+    config: DeploymentConfigTypeDef = (
         {"RollingUpdatePolicy": _rolling(rollout)}
         if rollout.strategy == "rolling"
         else {"BlueGreenUpdatePolicy": _blue_green(rollout)}
@@ -28,24 +37,28 @@ def deployment_config(rollout: Rollout | None, alarms: Sequence[str]) -> dict[st
     return config
 
 
-def longest_seconds(config: Mapping[str, Any] | None) -> int:
+def longest_seconds(config: DeploymentConfigTypeDef | None) -> int:
     """When an update with this DeploymentConfig has ended, one way or the other."""
-    policy: Mapping[str, Any] = next((part for key, part in (config or {}).items() if key.endswith("Policy")), {})
-    limit = policy.get("MaximumExecutionTimeoutInSeconds", LONGEST_ROLLOUT_SECONDS if policy else 0)
-    return int(limit) + MARGIN_SECONDS
+    policy: BlueGreenUpdatePolicyTypeDef | RollingUpdatePolicyTypeDef | None = None
+    if config:
+        policy = config.get("BlueGreenUpdatePolicy") or config.get("RollingUpdatePolicy")
+    limit = policy.get("MaximumExecutionTimeoutInSeconds", LONGEST_ROLLOUT_SECONDS) if policy else 0
+    return limit + MARGIN_SECONDS
 
 
-def watched_alarms(config: Mapping[str, Any] | None) -> list[str]:
+def watched_alarms(config: DeploymentConfigTypeDef | None) -> list[str]:
     """The alarms of a DeploymentConfig."""
-    alarms = (config or {}).get("AutoRollbackConfiguration", {}).get("Alarms", [])
-    return [alarm["AlarmName"] for alarm in alarms]
+    rollback = config.get("AutoRollbackConfiguration", {}) if config else {}
+    return [alarm["AlarmName"] for alarm in rollback.get("Alarms", [])]
 
 
-def _blue_green(rollout: Rollout) -> dict[str, Any]:
-    routing: dict[str, Any] = {"Type": rollout.strategy.upper(), "WaitIntervalInSeconds": 0}
-    if rollout.strategy != "all_at_once":
-        routing["WaitIntervalInSeconds"] = rollout.wait_seconds
-        routing["CanarySize" if rollout.strategy == "canary" else "LinearStepSize"] = _size(rollout)
+def _blue_green(rollout: Rollout) -> BlueGreenUpdatePolicyTypeDef:
+    wait = rollout.wait_seconds
+    routing: TrafficRoutingConfigTypeDef = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
+    if rollout.strategy == "canary":
+        routing = {"Type": "CANARY", "WaitIntervalInSeconds": wait, "CanarySize": _size(rollout)}
+    elif rollout.strategy == "linear":
+        routing = {"Type": "LINEAR", "WaitIntervalInSeconds": wait, "LinearStepSize": _size(rollout)}
     return {
         "TrafficRoutingConfiguration": routing,
         "TerminationWaitInSeconds": rollout.termination_wait_seconds,
@@ -53,7 +66,7 @@ def _blue_green(rollout: Rollout) -> dict[str, Any]:
     }
 
 
-def _rolling(rollout: Rollout) -> dict[str, Any]:
+def _rolling(rollout: Rollout) -> RollingUpdatePolicyTypeDef:
     return {
         "MaximumBatchSize": _size(rollout),
         "WaitIntervalInSeconds": rollout.wait_seconds,
@@ -61,5 +74,5 @@ def _rolling(rollout: Rollout) -> dict[str, Any]:
     }
 
 
-def _size(rollout: Rollout) -> dict[str, Any]:
+def _size(rollout: Rollout) -> CapacitySizeTypeDef:
     return {"Type": "CAPACITY_PERCENT", "Value": rollout.step_percent}

@@ -9,35 +9,46 @@ import copy
 import json
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sagemaker_retraining.plan import RunPlan, fingerprint
 from sagemaker_retraining.requests.processing import vpc_config
 from sagemaker_retraining.requests.volumes import volume_key
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.literals import TrainingInstanceTypeType
+    from mypy_boto3_sagemaker.type_defs import (
+        AlgorithmSpecificationTypeDef,
+        ChannelTypeDef,
+        CreateTrainingJobRequestTypeDef,
+        OutputDataConfigTypeDef,
+        ResourceConfigTypeDef,
+        StoppingConditionTypeDef,
+    )
 
 CHECKPOINTS = "/opt/ml/checkpoints"
 CHECKPOINT_DIGITS = 12
 CODE_CHANNEL, ARCHIVE = "code", "sourcedir.tar.gz"
 
 
-def train_request(plan: RunPlan) -> dict[str, Any]:
+def train_request(plan: RunPlan) -> CreateTrainingJobRequestTypeDef:
     """Channels train and validation → model.tar.gz, on Spot unless the model says otherwise.
 
     Spot needs EnableManagedSpotTraining and MaxWaitTimeInSeconds together; SageMaker refuses one without the other.
     """
     step, environment = plan.model.train, plan.environment
-    resources: dict[str, Any] = {
-        "InstanceType": step.instance_type,
+    resources: ResourceConfigTypeDef = {
+        "InstanceType": cast("TrainingInstanceTypeType", step.instance_type),
         "InstanceCount": step.instance_count,
         "VolumeSizeInGB": step.volume_gb,
     }
-    output = {"S3OutputPath": plan.run_uri("model")}
+    output: OutputDataConfigTypeDef = {"S3OutputPath": plan.run_uri("model")}
     if key := volume_key(plan, step.instance_type):
         resources["VolumeKmsKeyId"] = key
     if environment.output_kms_key_arn:
         output["KmsKeyId"] = environment.output_kms_key_arn
-    stopping = {"MaxRuntimeInSeconds": step.max_runtime_seconds}
-    request: dict[str, Any] = {
+    stopping: StoppingConditionTypeDef = {"MaxRuntimeInSeconds": step.max_runtime_seconds}
+    request: CreateTrainingJobRequestTypeDef = {
         "TrainingJobName": plan.job_name("train"),
         "HyperParameters": _hyperparameters(plan),
         "AlgorithmSpecification": _algorithm(plan),
@@ -68,7 +79,7 @@ def with_own_checkpoints(request: Mapping[str, Any]) -> dict[str, Any]:
 
     A job that is started again, and the next generation of the same request, find what the one before left; a training
     that was corrected meanwhile does not go on from the model of the mistake. Code and data stand for their content:
-    their places in S3 are never written twice. On what and how many instances, and on Spot or not, is no difference.
+    their locations in S3 are never written twice. On what and how many instances, and on Spot or not, is no difference.
     """
     attempt = copy.deepcopy(dict(request))
     if "CheckpointConfig" in attempt:
@@ -92,8 +103,11 @@ def _hyperparameters(plan: RunPlan) -> dict[str, str]:
     return {key: json.dumps(value) for key, value in values.items()}
 
 
-def _algorithm(plan: RunPlan) -> dict[str, Any]:
-    algorithm: dict[str, Any] = {"TrainingImage": plan.model.image.uri, "TrainingInputMode": "File"}
+def _algorithm(plan: RunPlan) -> AlgorithmSpecificationTypeDef:
+    algorithm: AlgorithmSpecificationTypeDef = {
+        "TrainingImage": str(plan.model.image.uri),
+        "TrainingInputMode": "File",
+    }
     if plan.model.train.metrics:
         algorithm["MetricDefinitions"] = [
             {"Name": metric.name, "Regex": metric.regex} for metric in plan.model.train.metrics
@@ -111,14 +125,14 @@ def _submit_directory(plan: RunPlan) -> str:
     return f"{plan.code_prefix}{ARCHIVE}"
 
 
-def _channels(plan: RunPlan) -> list[dict[str, Any]]:
-    places = {name: plan.run_uri(f"preprocess/{name}/") for name in ("train", "validation")}
+def _channels(plan: RunPlan) -> list[ChannelTypeDef]:
+    uris = {name: plan.run_uri(f"preprocess/{name}/") for name in ("train", "validation")}
     if plan.environment.network_isolation:
-        places[CODE_CHANNEL] = f"{plan.code_prefix}{ARCHIVE}"
-    return [_channel(name, uri) for name, uri in places.items()]
+        uris[CODE_CHANNEL] = f"{plan.code_prefix}{ARCHIVE}"
+    return [_channel(name, uri) for name, uri in uris.items()]
 
 
-def _channel(name: str, uri: str) -> dict[str, Any]:
+def _channel(name: str, uri: str) -> ChannelTypeDef:
     return {
         "ChannelName": name,
         "DataSource": {

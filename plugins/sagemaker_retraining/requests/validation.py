@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sagemaker_retraining.requests.rules import cross_field_problems
+from sagemaker_retraining.requests.cross_field_rules import cross_field_problems
 
 _TYPES: dict[str, tuple[type[Any], ...]] = {
     "string": (str,),
@@ -42,7 +42,7 @@ class RequestError(ValueError):
         self.problems = problems
 
 
-def validate(operation: str, request: Mapping[str, Any], service: str = "sagemaker") -> list[str]:
+def validate(operation: str, request: Mapping[str, object], service: str = "sagemaker") -> list[str]:
     """Check `request` (boto3's keyword arguments of the API operation, such as `CreateTrainingJob`) in full.
 
     Returns warnings: an instance type that this botocore does not know yet may still exist.

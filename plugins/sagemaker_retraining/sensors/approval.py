@@ -15,11 +15,22 @@ from botocore.exceptions import ClientError
 from sagemaker_retraining import registry
 from sagemaker_retraining.closing import close_task
 from sagemaker_retraining.hooks import RetrainingHook
-from sagemaker_retraining.requests.approval import APPROVED, DEADLINE, REJECTED, Decision, decision_of, short_name
+from sagemaker_retraining.requests.approval import (
+    APPROVED,
+    DEADLINE,
+    REJECTED,
+    ApprovalDecision,
+    decision_of,
+    short_name,
+)
 from sagemaker_retraining.triggers.approval import ApprovalTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from mypy_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
+
+    from sagemaker_retraining.triggers.base import PollEvent
+    from sagemaker_retraining.xcom import ApprovalResult
 
 
 class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
@@ -31,9 +42,8 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
     - A version of a backfill, or of a month before the newest approved one, is there for the record, and one that is
       waiting is superseded when a newer one is approved: skipped, unless the run was told to `replace_newer`.
 
-    The registry is the only source of truth: every door ends as UpdateModelPackage. `review_task_id` is the task that
-    asks under Required Actions; it is closed when this one knows the outcome.
-    Returns `{model_package_arn, status, by, at, door, reason}`.
+    The registry is the only source of truth: every approval channel ends as UpdateModelPackage. `review_task_id` is the
+    task that asks under Required Actions; it is closed when this one knows the outcome.
     """
 
     aws_hook_class = RetrainingHook
@@ -60,12 +70,12 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
         self.replace_newer = replace_newer
         self.review_task_id = review_task_id
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> ApprovalResult:
         """Look once on the worker, then from the triggerer, for days if it must be."""
         with self.closing_the_review(context):
             return self.look(context)
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: PollEvent) -> ApprovalResult:
         """A decision, a newer version, or the deadline: the registry says which."""
         return self.look(context)
 
@@ -74,10 +84,10 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
         with self.closing_the_review(context):
             return super().resume_execution(next_method, next_kwargs, context)
 
-    def look(self, context: Context) -> dict[str, Any]:
+    def look(self, context: Context) -> ApprovalResult:
         """What the registry says now; defers while there is nothing to say."""
         try:
-            package = registry.describe(self.hook.api, self.model_package_arn)
+            package = registry.describe_version(self.hook.api, self.model_package_arn)
         except ClientError as error:
             if registry.is_not_found(error):
                 raise AirflowFailException(f"{self.model_package_arn} has been deleted: {error}") from error
@@ -94,8 +104,8 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
             return self.deadline_passed(context)
         self.wait(package, deadline)
 
-    def why_it_ends(self, context: Context, package: registry.Package) -> str | None:
-        """The rule of `succession` for this run."""
+    def why_it_ends(self, context: Context, package: DescribeModelPackageOutputTypeDef) -> str | None:
+        """The promotion rule for this run."""
         return registry.why_nobody_decides(
             self.hook.api,
             package,
@@ -103,7 +113,7 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
             replace_newer=bool(self.replace_newer),
         )
 
-    def wait(self, package: registry.Package, deadline: float) -> NoReturn:
+    def wait(self, package: DescribeModelPackageOutputTypeDef, deadline: float) -> NoReturn:
         """Defer. Deadline and pauses count from the version's creation, so that a retry does not start anew."""
         self.log.info("Waiting for a decision on %s until %s", self.model_package_arn, time.ctime(deadline))
         self.defer(
@@ -111,7 +121,7 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
                 model_package_arn=self.model_package_arn,
                 group=package["ModelPackageGroupName"],
                 number=package["ModelPackageVersion"],
-                period=registry.period_of(package),
+                period=registry.noted_period(package),
                 replace_newer=bool(self.replace_newer),
                 poll_seconds=self.poll_seconds,
                 since=package["CreationTime"].timestamp(),
@@ -121,34 +131,34 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
             method_name="execute_complete",
         )
 
-    def recorded(self, package: registry.Package) -> Decision:
+    def recorded(self, package: DescribeModelPackageOutputTypeDef) -> ApprovalDecision:
         """Who decided, and why; what came from outside is written into the version's history if we may do that."""
         try:
-            return registry.record(self.hook.api, package)
+            return registry.record_decision(self.hook.api, package)
         except ClientError as error:
             decision = decision_of(package)
             self.log.warning("%s cannot be written into the version's history: %s", decision, error)
             return decision
 
-    def approved(self, decision: Decision) -> dict[str, Any]:
+    def approved(self, decision: ApprovalDecision) -> ApprovalResult:
         """Go on."""
         self.log.info("%s", decision)
         return decision.to_dict()
 
-    def rejected(self, decision: Decision) -> NoReturn:
+    def rejected(self, decision: ApprovalDecision) -> NoReturn:
         """Raises what `on_rejected` says."""
         raise (AirflowFailException if self.on_rejected == "fail" else AirflowSkipException)(str(decision))
 
-    def deadline_passed(self, context: Context) -> dict[str, Any]:
-        """What `on_timeout` says; who decided in the last second is heard."""
-        said = f"no decision in {self.timeout_seconds / 3600:g} h"
+    def deadline_passed(self, context: Context) -> ApprovalResult:
+        """Do what `on_timeout` says; a decision of the last second counts."""
+        problem = f"no decision in {self.timeout_seconds / 3600:g} h"
         name = short_name(self.model_package_arn)
         if self.on_timeout == "fail":
-            raise AirflowFailException(f"{name}: {said}; it stays pending and is not deployed")
+            raise AirflowFailException(f"{name}: {problem}; it stays pending and is not deployed")
         if self.on_timeout == "expire":
-            raise AirflowSkipException(f"{name}: {said}; it stays pending, what follows is skipped")
-        decision, _ = registry.decide(
-            self.hook.api, self.model_package_arn, REJECTED, by=DEADLINE, door=DEADLINE, reason=said
+            raise AirflowSkipException(f"{name}: {problem}; it stays pending, what follows is skipped")
+        decision, _ = registry.decide_version(
+            self.hook.api, self.model_package_arn, REJECTED, by=DEADLINE, channel=DEADLINE, reason=problem
         )
         if decision.status != APPROVED:
             self.rejected(decision)

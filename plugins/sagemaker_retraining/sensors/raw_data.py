@@ -19,31 +19,31 @@ from sagemaker_retraining.triggers.s3_object import S3ObjectTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from sagemaker_retraining.plan.document import DataReadyConfig
+    from sagemaker_retraining.raw_months import RawData
+    from sagemaker_retraining.triggers.base import PollEvent
+
 MANIFEST_DIGITS = 12
 
 
 class RawDataSensor(AwsBaseSensor[RetrainingHook]):
     """Waits for `_SUCCESS` of the run's month, then writes the manifest that preprocess reads.
 
-    `config` is the plan's `data_ready`: `bucket, raw_prefix, period, success_key, history_months (None for all),
-    manifest_uri`. With `timeout_seconds=0` it does not wait. A month without `_SUCCESS` is not read: within
-    `history_months` that is an error, unless all earlier months lack it too; of all months it is a warning.
-
-    Returns `{manifest_uri, months, missing, objects, bytes, fingerprint}`; the fingerprint is a SHA-256 over the names
-    and ETags of all objects, so equal data gives an equal value.
+    With `timeout_seconds=0` it does not wait. A month without `_SUCCESS` is not read: within `history_months` that is
+    an error, unless all earlier months lack it too; of all months it is a warning.
     """
 
     aws_hook_class = RetrainingHook
     template_fields = aws_template_fields("config")
     template_fields_renderers = {"config": "json"}  # noqa: RUF012 (Airflow's own spelling)
 
-    def __init__(self, *, config: dict[str, Any], poll_seconds: float, timeout_seconds: float, **kwargs: Any) -> None:
+    def __init__(self, *, config: DataReadyConfig, poll_seconds: float, timeout_seconds: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
         self.poll_seconds = poll_seconds
         self.timeout_seconds = timeout_seconds
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> RawData:
         """Look once on the worker, then from the triggerer."""
         bucket, key = self.config["bucket"], self.config["success_key"]
         if self.hook.exists(f"s3://{bucket}/{key}"):
@@ -63,7 +63,7 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
             method_name="execute_complete",
         )
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: PollEvent) -> RawData:
         """The data came, or the time is over."""
         if event["status"] == "timeout":
             hours = self.timeout_seconds / 3600
@@ -81,14 +81,14 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
 
     def check(self, history: History) -> None:
         """Refuse a history that is not what model.yaml asks for, and say what is missing from all there is."""
-        place, period = f"s3://{self.config['bucket']}/{self.config['raw_prefix']}", self.config["period"]
+        raw_uri, period = f"s3://{self.config['bucket']}/{self.config['raw_prefix']}", self.config["period"]
         asked, gaps = self.config["history_months"], ", ".join(map(str, history.missing))
         if not history.months:
             window = f" within history_months: {asked}" if asked and history.missing else ""
-            raise AirflowFailException(f"{place}: no complete month before {period} to learn from{window}")
+            raise AirflowFailException(f"{raw_uri}: no complete month before {period} to learn from{window}")
         if gaps and asked:
             raise AirflowFailException(
-                f"{place}: history_months: {asked} of {period} lacks {gaps}, and there are earlier months: deliver "
+                f"{raw_uri}: history_months: {asked} of {period} lacks {gaps}, and there are earlier months: deliver "
                 f"them, or put {SUCCESS} alone where a month has no data, such as period={history.missing[0]}/{SUCCESS}"
             )
         if gaps:
@@ -96,7 +96,7 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
                 "Raw data of %s: between the first month and this one there is no complete %s", period, gaps
             )
 
-    def write_manifest(self) -> dict[str, Any]:
+    def write_manifest(self) -> RawData:
         """List the months' objects and write them as a SageMaker ManifestFile.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProcessingS3Input.html
@@ -121,7 +121,7 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
         manifest = [{"prefix": f"s3://{bucket}/{prefix}"}, *(name for name, _ in chosen)]
         body, key = json.dumps(manifest, indent=1).encode(), self.config.get("kms_key_arn")
         self.hook.write_bytes(manifest_uri, body, kms_key=key, content_type="application/json")
-        result = {
+        result: RawData = {
             "manifest_uri": manifest_uri,
             "months": [str(month) for month in months],
             "missing": [str(month) for month in history.missing],

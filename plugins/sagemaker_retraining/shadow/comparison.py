@@ -6,13 +6,13 @@ import math
 import statistics
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from sagemaker_retraining.data_capture import Event
 from sagemaker_retraining.predictions import predictions
+from sagemaker_retraining.shadow.types import ShadowComparison, Spread
 
 Pair = tuple[Event, Event]
-SHOWN = 10
+MOST_ROWS = 10
 
 
 def pair_up(production: Iterable[Event], shadow: Iterable[Event]) -> list[Pair]:
@@ -30,15 +30,8 @@ def pair_up(production: Iterable[Event], shadow: Iterable[Event]) -> list[Pair]:
     ]
 
 
-def compare(pairs: Sequence[Pair], tolerance: float) -> dict[str, Any]:
-    """How the answers differ. Numbers are compared one by one, an answer with several rows gives several.
-
-    `{pairs, predictions, not_numbers, same_share, production: {mean, standard_deviation}, shadow: …, difference:
-    {mean, p50, p90, p99, max}, correlation, values, largest}`. `same_share` is the share of predictions at most
-    `tolerance` apart; `difference` (shadow minus production) has its mean with sign, the rest without; `values` are
-    `[production, shadow]` of all predictions, `largest` the rows that differ most, as `[request, production, shadow]`.
-    What has no value (no pairs, no variance) is None.
-    """
+def compare(pairs: Sequence[Pair], tolerance: float) -> ShadowComparison:
+    """How the answers differ. Numbers are compared one by one, an answer with several rows gives several."""
     rows: list[tuple[float, str, float, float]] = []
     not_numbers = 0
     for production, shadow in pairs:
@@ -53,7 +46,7 @@ def compare(pairs: Sequence[Pair], tolerance: float) -> dict[str, Any]:
             rows.append((abs(new - old), request, old, new))
     values = [(old, new) for *_, old, new in rows]
     apart = sorted(distance for distance, *_ in rows)
-    largest = sorted(rows, key=lambda row: -row[0])[:SHOWN]
+    largest = sorted(rows, key=lambda row: -row[0])[:MOST_ROWS]
     return {
         "pairs": len(pairs),
         "predictions": len(values),
@@ -63,12 +56,14 @@ def compare(pairs: Sequence[Pair], tolerance: float) -> dict[str, Any]:
         "shadow": spread([new for _, new in values]),
         "difference": {
             "mean": statistics.fmean(new - old for old, new in values) if values else None,
-            **{f"p{percent}": percentile(apart, percent) for percent in (50, 90, 99)},
+            "p50": percentile(apart, 50),
+            "p90": percentile(apart, 90),
+            "p99": percentile(apart, 99),
             "max": apart[-1] if apart else None,
         },
         "correlation": correlation(values),
-        "values": [list(pair) for pair in values],
-        "largest": [list(row) for _, *row in largest],
+        "values": values,
+        "largest": [(request, old, new) for _, request, old, new in largest],
     }
 
 
@@ -78,7 +73,7 @@ def numbers(answer: str) -> list[float] | None:
     return found if found is not None and all(map(math.isfinite, found)) else None
 
 
-def spread(values: Sequence[float]) -> dict[str, float | None]:
+def spread(values: Sequence[float]) -> Spread:
     """Mean and standard deviation."""
     return {
         "mean": statistics.fmean(values) if values else None,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from sagemaker_retraining.shadow.types import ShadowDocument
 
 PRODUCTION, SHADOW = "#1d4ed8", "#d97706"
 WIDTH, HEIGHT, BINS = 440, 160, 40
@@ -17,11 +18,8 @@ figure { display: inline-block; margin: 0 1.5rem 1rem 0 } figcaption { color: #4
 """
 
 
-def shadow_report(result: Mapping[str, Any]) -> str:
-    """HTML; `result` is that of `compare`, and `endpoint`, `versions` ({production, shadow}), `hours`, `traffic`.
-
-    `traffic` is `{variant: {invocations, errors_4xx, errors_5xx, latency_ms, max_latency_ms}}`.
-    """
+def shadow_report(result: ShadowDocument) -> str:
+    """The page, in HTML."""
     versions, difference, same = result["versions"], result["difference"], result["same_share"]
     title = f"{versions['shadow']} in the shadow of {versions['production']}"
     facts = [
@@ -45,7 +43,7 @@ def shadow_report(result: Mapping[str, Any]) -> str:
             "<h2>Both under the same requests</h2>",
             _traffic(result),
             "<h2>How the answers differ</h2>",
-            _table((), [(name, shown(value)) for name, value in facts]),
+            _table((), [(name, formatted(value)) for name, value in facts]),
             _pictures(result["values"]),
             _largest(result["largest"]),
             "</html>\n",
@@ -53,7 +51,7 @@ def shadow_report(result: Mapping[str, Any]) -> str:
     )
 
 
-def shown(value: Any) -> str:
+def formatted(value: float | str | None) -> str:
     """A number with six significant digits; a dash for what is not known."""
     if value is None:
         return "-"
@@ -95,14 +93,15 @@ def _span(hours: float) -> str:
     return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
 
 
-def _traffic(result: Mapping[str, Any]) -> str:
+def _traffic(result: ShadowDocument) -> str:
     heads = ("", "version", "requests", "4xx", "5xx", "mean latency", "longest")
     rows = []
     for variant, colour in (("production", PRODUCTION), ("shadow", SHADOW)):
         found = result["traffic"][variant]
-        times = [f"{found[key]:.1f} ms" if found[key] is not None else "-" for key in ("latency_ms", "max_latency_ms")]
+        latencies = (found["latency_ms"], found["max_latency_ms"])
+        times = [f"{latency:.1f} ms" if latency is not None else "-" for latency in latencies]
         name = f'<span style="color: {colour}">■</span> {variant}'
-        counts = [shown(found[key]) for key in ("invocations", "errors_4xx", "errors_5xx")]
+        counts = [formatted(count) for count in (found["invocations"], found["errors_4xx"], found["errors_5xx"])]
         rows.append((name, html.escape(result["versions"][variant]), *counts, *times))
     return _table(heads, rows)
 
@@ -119,10 +118,10 @@ def _pictures(values: Sequence[Sequence[float]]) -> str:
     )
 
 
-def _largest(rows: Sequence[Sequence[Any]]) -> str:
+def _largest(rows: Sequence[tuple[str, float, float]]) -> str:
     if not rows:
         return ""
-    cells = [(f"<code>{html.escape(str(row[0])[:200])}</code>", shown(row[1]), shown(row[2])) for row in rows]
+    cells = [(f"<code>{html.escape(row[0][:200])}</code>", formatted(row[1]), formatted(row[2])) for row in rows]
     return "<h2>The largest differences</h2>" + _table(("request", "production", "shadow"), cells)
 
 

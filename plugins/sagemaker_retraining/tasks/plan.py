@@ -7,7 +7,7 @@ import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from airflow.sdk.exceptions import AirflowFailException
@@ -25,20 +25,23 @@ from sagemaker_retraining.config.load import REVISION_FILE
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.period import Period, resolve_period
 from sagemaker_retraining.plan import Champion, PlanError, RunPlan, build_plan, package_code
+from sagemaker_retraining.plan.document import CodeLocation, PlanDocument
 from sagemaker_retraining.requests import build_requests
-from sagemaker_retraining.requests.approval import APPROVED
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 UNKNOWN = "unknown"
 
 
-def create_plan(name: str, context: Mapping[str, Any]) -> dict[str, Any]:
-    """The plan of this run as a dict of complete requests; also at `plan_uri` in S3.
+def create_plan(name: str, context: Context) -> PlanDocument:
+    """The plan of this run, all requests complete; also at `plan_uri` in S3.
 
     What is wrong with the configuration, the month or the run fails here, before any job starts, and is not retried.
     """
     try:
         model, environment = load_model(name), load_environment()
-        period = period_of(context)
+        period = run_period(context)
         if shared := shared_places(environment.environment, project_root()):
             raise ConfigError(shared)
     except (ConfigError, ValueError) as error:
@@ -67,7 +70,7 @@ def create_plan(name: str, context: Mapping[str, Any]) -> dict[str, Any]:
     return requests
 
 
-def period_of(context: Mapping[str, Any]) -> Period:
+def run_period(context: Context) -> Period:
     """The run's month. A run by hand has no dates in its context, so each of them may be absent."""
     dag_run = context["dag_run"]
     start, end = dag_run.data_interval_start, dag_run.data_interval_end
@@ -85,27 +88,27 @@ def find_champion(hook: RetrainingHook, group: str, period: Period) -> Champion 
 
     SageMaker would fail the evaluation job for an input that is not there, so a deleted artefact is noticed here.
     """
-    for package in registry.versions(hook.api, group, APPROVED):
-        trained_for = registry.period_of(package)
+    for package in registry.versions(hook.api, group, "Approved"):
+        trained_for = registry.noted_period(package)
         if trained_for is not None and trained_for <= str(period):
             artifact = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
-            there = artifact if hook.exists(artifact) else None
-            return Champion(package["ModelPackageArn"], there, package["ModelPackageVersion"])
+            found = artifact if hook.exists(artifact) else None
+            return Champion(package["ModelPackageArn"], found, package["ModelPackageVersion"])
     return None
 
 
-def upload_code(hook: RetrainingHook, plan: RunPlan, places: Mapping[str, str]) -> None:
+def upload_code(hook: RetrainingHook, plan: RunPlan, code: CodeLocation) -> None:
     """Put the code at its content address, once; the archive goes last, so that it says the rest is there."""
-    if hook.exists(places["archive_uri"]):
+    if hook.exists(code["archive_uri"]):
         return
     key = plan.environment.output_kms_key_arn
     for path, content in plan.code.files:
-        hook.write_bytes(places["files_uri"] + path, content, kms_key=key)
-    hook.write_bytes(places["archive_uri"], plan.code.archive(), kms_key=key)
+        hook.write_bytes(code["files_uri"] + path, content, kms_key=key)
+    hook.write_bytes(code["archive_uri"], plan.code.archive(), kms_key=key)
 
 
 def git_sha(environ: Mapping[str, str] = os.environ) -> str:
-    """This project's commit: `GIT_SHA`, else what `make package` wrote down, else git's word, else `unknown`."""
+    """This project's commit: `GIT_SHA`, else what `make package` wrote down, else what git answers, else `unknown`."""
     if sha := environ.get("GIT_SHA"):
         return sha
     folder: Path = project_root()

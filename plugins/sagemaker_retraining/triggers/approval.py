@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from sagemaker_retraining.promotion_rule import Version, superseding
 from sagemaker_retraining.requests.approval import APPROVED, PENDING
-from sagemaker_retraining.triggers.base import PollTrigger
+from sagemaker_retraining.triggers.base import HookParameters, PollEvent, PollTrigger
 
 PAGE_SIZE = 100
 
@@ -65,19 +65,21 @@ class GroupListing:
 _listings: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], GroupListing]] = WeakKeyDictionary()
 
 
-def shared_listing(hook_parameters: dict[str, Any], group: str) -> GroupListing:
+def shared_listing(hook_parameters: HookParameters, group: str) -> GroupListing:
     """The listing of this event loop (a triggerer has one) for the group as these hook parameters reach it."""
     key = json.dumps(hook_parameters, sort_keys=True, default=repr), group
     return _listings.setdefault(asyncio.get_running_loop(), {}).setdefault(key, GroupListing(group))
 
 
 class ApprovalTrigger(PollTrigger):
-    """Fires `{"status": "Approved" | "Rejected"}` when the version is no longer PendingManualApproval, and
-    `{"status": "superseded"}` when another approved version has taken its place (see `succession`).
+    """Fires the approval status when the version is no longer PendingManualApproval, and `superseded` when another
+    approved version has taken its place (see `promotion_rule`).
 
     `group`, `number` and `period` (YYYY-MM or None) are the version's. All that wait for versions of one group cost one
-    ListModelPackages each `poll_seconds`; so the pause need not grow as it does where everybody asks for himself.
+    ListModelPackages each `poll_seconds`; so the pause need not grow as it does where everybody asks for themselves.
     """
+
+    arguments = ("model_package_arn", "group", "number", "period", "replace_newer")
 
     def __init__(
         self,
@@ -96,22 +98,12 @@ class ApprovalTrigger(PollTrigger):
         self.period = period
         self.replace_newer = replace_newer
 
-    def fields(self) -> dict[str, Any]:
-        """The version, and whether it may replace a newer one."""
-        return {
-            "model_package_arn": self.model_package_arn,
-            "group": self.group,
-            "number": self.number,
-            "period": self.period,
-            "replace_newer": self.replace_newer,
-        }
-
     def pause(self) -> float:
         """Seconds until the next look, jittered; the last one is not long after the deadline."""
         remaining = max(self.poll_seconds, self.deadline - time.time())
         return min(self.poll_seconds * random.uniform(1, 1.1), remaining)  # noqa: S311
 
-    async def poll(self, client: Any) -> dict[str, Any] | None:
+    async def poll(self, client: Any) -> PollEvent | None:
         """Look at the shared listing; a version that is not in it is asked for itself.
 
         Raises ClientError when the version does not exist.

@@ -6,8 +6,8 @@ import asyncio
 import random
 import time
 from abc import abstractmethod
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, ClassVar, TypedDict
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -33,44 +33,49 @@ def is_transient(error: Exception) -> bool:
     return isinstance(error, BotoCoreError | OSError | TimeoutError)
 
 
+class PollEvent(TypedDict):
+    """What a wait ended with: `timeout` at the deadline, else the status that the trigger's class names."""
+
+    status: str
+
+
+class HookParameters(TypedDict):
+    """With what an operator makes its hook; `config` are arguments of botocore's Config."""
+
+    aws_conn_id: str | None
+    region_name: str | None
+    verify: bool | str | None
+    config: Mapping[str, object] | None
+
+
 class PollTrigger(BaseTrigger):
-    """Calls `poll` until it gives an event, or fires `{"status": "timeout"}` at the deadline.
+    """Calls `poll` until it gives an event, or fires the status `timeout` at the deadline.
 
     `poll_seconds` is the shortest pause; it grows to a tenth of the time since `since`, at most 5 minutes.
     `since` and `deadline` are epoch seconds, so that a restarted triggerer goes on as before.
-    `hook_parameters` are those of the operator that deferred (`aws_conn_id`, `region_name`, `verify`, `config`).
+    `hook_parameters` are those of the operator that deferred; `arguments` names what a subclass adds to these.
     """
 
-    def __init__(self, *, poll_seconds: float, since: float, deadline: float, hook_parameters: dict[str, Any]) -> None:
+    arguments: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, *, poll_seconds: float, since: float, deadline: float, hook_parameters: HookParameters) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.poll_seconds = poll_seconds
         self.since = since
         self.deadline = deadline
         self.hook_parameters = hook_parameters
 
-    def fields(self) -> dict[str, Any]:
-        """What a subclass adds to the serialized arguments."""
-        return {}
-
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class path and arguments, for the triggerer."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "poll_seconds": self.poll_seconds,
-                "since": self.since,
-                "deadline": self.deadline,
-                "hook_parameters": self.hook_parameters,
-                **self.fields(),
-            },
-        )
+        """Class path and arguments of the constructor, for the triggerer (Airflow's own signature)."""
+        names = ("poll_seconds", "since", "deadline", "hook_parameters", *self.arguments)
+        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     def hook(self) -> AwsGenericHook[Any]:
         """The hook with the operator's connection; `poll` gets its async client, which all triggers like this share."""
         return RetrainingHook(**self.hook_parameters)
 
     @abstractmethod
-    async def poll(self, client: Any) -> dict[str, Any] | None:
+    async def poll(self, client: Any) -> PollEvent | None:
         """Look once; the event's payload when the wait is over, else None."""
 
     def pause(self) -> float:
@@ -79,7 +84,7 @@ class PollTrigger(BaseTrigger):
         calm = max(self.poll_seconds, min(LONGEST_PAUSE_SECONDS, PAUSE_PER_SECOND_WAITED * (now - self.since)))
         return min(calm * random.uniform(1, 1.1), max(self.poll_seconds, self.deadline - now))  # noqa: S311
 
-    async def look(self, client: Any) -> dict[str, Any] | None:
+    async def look(self, client: Any) -> PollEvent | None:
         """Pause, then poll; a timeout when the deadline has passed.
 
         Pause first: the operator has just looked, and Airflow takes a task for killed whose next process starts before
@@ -117,7 +122,8 @@ class PollTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until there is an event or the deadline passes."""
-        failures, event = 0, None
+        failures = 0
+        event: PollEvent | None = None
         while event is None:
             try:
                 async with shared_client(self.hook(), self.hook_parameters) as client:

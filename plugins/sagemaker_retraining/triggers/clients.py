@@ -50,7 +50,7 @@ class SharedClient:
         self._open = AsyncExitStack()
 
     async def get(self, hook: AwsGenericHook[Any]) -> Any:
-        """The client. When the one who makes it fails or is cancelled, the next in line does."""
+        """The client. When the one who makes it fails or is cancelled, the next one that waits does."""
         async with self._making:
             if self._client is None:
                 self._client = await self._open.enter_async_context(await hook.get_async_conn())
@@ -65,11 +65,11 @@ _current: dict[Hashable, SharedClient] = {}
 
 
 @asynccontextmanager
-async def shared_client(hook: AwsGenericHook[Any], parameters: Mapping[str, Any]) -> AsyncIterator[Any]:
-    """The client of this class of hook with these parameters; the last who leaves closes it.
+async def shared_client(hook: AwsGenericHook[Any], parameters: Mapping[str, object]) -> AsyncIterator[Any]:
+    """The client of this class of hook with these parameters; the last that leaves closes it.
 
-    Leave with an error, and who comes next makes a new client, with the credentials of that moment, unless the service
-    was only busy. The others stay with the old one until they meet the error themselves.
+    After an error the next trigger makes a new client, with the credentials of that moment, unless the service was only
+    busy. The others keep the old one until they meet the error themselves.
     """
     # Connections belong to the event loop they were made in: a worker that waits itself has one per wait.
     key = asyncio.get_running_loop(), type(hook), json.dumps(parameters, sort_keys=True, default=repr)

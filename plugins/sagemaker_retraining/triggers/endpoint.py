@@ -7,27 +7,25 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining.registry import is_not_found
-from sagemaker_retraining.triggers.base import PollTrigger
+from sagemaker_retraining.triggers.base import PollEvent, PollTrigger
 
 MOVING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 GONE = "Gone"
 
 
 class EndpointTrigger(PollTrigger):
-    """Fires `{"status": <EndpointStatus>}` when the endpoint is in none of the states that pass by themselves.
+    """Fires the EndpointStatus, or `Gone`, when the endpoint is in none of the states that pass by themselves.
 
     `UpdateRollbackFailed` and `Failed` end the wait too: the provider's waiter polls them for days.
     """
+
+    arguments = ("endpoint",)
 
     def __init__(self, *, endpoint: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.endpoint = endpoint
 
-    def fields(self) -> dict[str, Any]:
-        """The endpoint."""
-        return {"endpoint": self.endpoint}
-
-    async def poll(self, client: Any) -> dict[str, Any] | None:
+    async def poll(self, client: Any) -> PollEvent | None:
         """One Describe; an endpoint that was deleted meanwhile is at rest too."""
         try:
             description = await client.describe_endpoint(EndpointName=self.endpoint)

@@ -1,26 +1,34 @@
-"""Wait for a processing or training job to end."""
+"""Wait for a processing, training or transform job to end."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining.hooks import JOB_KINDS, has_ended
-from sagemaker_retraining.triggers.base import PollTrigger
+from sagemaker_retraining.outcomes import Description
+from sagemaker_retraining.triggers.base import PollEvent, PollTrigger
 from sagemaker_retraining.triggers.clients import shared_client
 
 _stopping: set[asyncio.Task[None]] = set()
 """Asyncio holds a task only weakly."""
 
 
-class JobTrigger(PollTrigger):
-    """Fires `{"status": "ended", "name": …}` when the job is Completed, Failed or Stopped.
+class JobEvent(PollEvent):
+    """The end of the wait for this job."""
 
-    What the end means is decided on the worker, from a fresh Describe. `kind` is `Processing` or `Training`.
+    name: str
+
+
+class JobTrigger(PollTrigger):
+    """Fires `JobEvent` with status `ended` when the job is Completed, Failed or Stopped.
+
+    What the end means is decided on the worker, from a fresh Describe. `kind` is the name of a `JobKind`.
     """
+
+    arguments = ("kind", "name")
 
     def __init__(self, *, kind: str, name: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -28,17 +36,13 @@ class JobTrigger(PollTrigger):
         self.name = name
         self._progress: str | None = None
 
-    def fields(self) -> dict[str, Any]:
-        """The job."""
-        return {"kind": self.kind, "name": self.name}
-
-    async def poll(self, client: Any) -> dict[str, Any] | None:
+    async def poll(self, client: Any) -> JobEvent | None:
         """One Describe."""
         kind = JOB_KINDS[self.kind]
         description = await getattr(client, kind.method("describe"))(**{kind.name_key: self.name})
-        if (said := progress(description)) != self._progress:
-            self._progress = said
-            self.log.info("%s: %s", self.name, said)
+        if (message := progress(description)) != self._progress:
+            self._progress = message
+            self.log.info("%s: %s", self.name, message)
         if description[kind.status_key] in {"InProgress", "Stopping"}:
             return None
         return {"status": "ended", "name": self.name}
@@ -75,7 +79,7 @@ class JobTrigger(PollTrigger):
         self.log.info("Asked SageMaker to stop %s", self.name)
 
 
-def progress(description: Mapping[str, Any]) -> str | None:
+def progress(description: Description) -> str | None:
     """What a training job does now, in SageMaker's words: "Starting: Insufficient capacity error from EC2 …".
 
     None of other kinds of jobs. It is there to be read: AWS may change the messages at any time.

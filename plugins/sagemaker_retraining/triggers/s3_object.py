@@ -7,26 +7,24 @@ from typing import Any
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from botocore.exceptions import ClientError
 
-from sagemaker_retraining.triggers.base import PollTrigger
+from sagemaker_retraining.triggers.base import PollEvent, PollTrigger
 
 
 class S3ObjectTrigger(PollTrigger):
-    """Fires `{"status": "found"}` when the object is there."""
+    """Fires the status `found` when the object is there."""
+
+    arguments = ("bucket", "key")
 
     def __init__(self, *, bucket: str, key: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.bucket = bucket
         self.key = key
 
-    def fields(self) -> dict[str, Any]:
-        """The object."""
-        return {"bucket": self.bucket, "key": self.key}
-
     def hook(self) -> S3Hook:
         """S3 instead of SageMaker, same connection."""
         return S3Hook(**self.hook_parameters)
 
-    async def poll(self, client: Any) -> dict[str, Any] | None:
+    async def poll(self, client: Any) -> PollEvent | None:
         """One HeadObject."""
         try:
             await client.head_object(Bucket=self.bucket, Key=self.key)

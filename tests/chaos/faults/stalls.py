@@ -6,8 +6,8 @@ import socket
 import time
 from collections import Counter
 
+from include.laptop.layout import AIRFLOW_HOME, HOST
 from include.laptop.stack.airflow_api import FINISHED
-from include.laptop.stack.layout import AIRFLOW_HOME, HOST
 from tests.chaos.runs import STEP_SECONDS
 from tests.chaos.waiting import require, until
 from tests.chaos.world import World

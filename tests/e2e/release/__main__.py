@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from include.laptop.stack.layout import LOCAL
+from include.laptop.layout import LOCAL
 from tests.chaos.stack import Stack
 from tests.e2e.release import MODELS
 

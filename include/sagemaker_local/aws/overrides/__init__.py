@@ -1,1 +1,1 @@
-"""What is answered, or prepared, in front of moto because moto does it not at all or not as AWS does."""
+"""What is answered or checked before moto is asked, because moto does it not at all or not as AWS does."""

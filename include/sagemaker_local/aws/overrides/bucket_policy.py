@@ -15,9 +15,9 @@ from urllib.parse import parse_qs
 from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket, s3_backends
 
-from include.sagemaker_local.aws.overrides.policies import ALLOWED, EXPLICIT_DENY, Ask, as_list, decide
+from include.sagemaker_local.aws.overrides.policies import ALLOWED, EXPLICIT_DENY, AccessRequest, as_list, evaluate
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.http.wsgi import Environ
+from include.sagemaker_local.http.types import Environ
 from include.sagemaker_local.identity import access_key
 
 _KEYS = {
@@ -29,8 +29,8 @@ _PUT = "s3:PutObject"
 _ANSWERS = {ALLOWED: PermissionResult.PERMITTED, EXPLICIT_DENY: PermissionResult.DENIED}
 
 
-def ask_policies_here() -> None:
-    """Let moto's S3 ask this module what a bucket's policy says."""
+def use_own_policy_evaluation() -> None:
+    """Let moto's S3 use this module's evaluation of bucket policies."""
     setattr(FakeBucket, "get_permission", _permission)  # noqa: B010  (a method for mypy)
 
 
@@ -70,7 +70,8 @@ def _permission(bucket: Any, action: str, resource: str) -> PermissionResult:
 def _decision(policy: bytes, action: str, resource: str, context: Mapping[str, str]) -> str:
     document = json.loads(policy)
     everybody = [s for s in as_list(document["Statement"]) if s.get("Principal") in ("*", {"AWS": "*"})]
+    request = AccessRequest(action, resource, {**context, "aws:SecureTransport": "true"})
     try:
-        return decide([{"Statement": everybody}], Ask(action, resource, {**context, "aws:SecureTransport": "true"}))
+        return evaluate([{"Statement": everybody}], request)
     except ValueError as error:
         raise AwsError("PolicyEvaluation", f"The policy of the bucket of {resource}: {error}.", status=501) from error

@@ -1,7 +1,7 @@
 """`FilterLogEvents` and `GetLogEvents` where moto differs: the prefix of streams, and pages of at most 1 MB.
 
 https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html and API_GetLogEvents.html;
-what an event counts is said of PutLogEvents: its message in UTF-8 and 26 bytes.
+the size of an event is described with PutLogEvents: its message in UTF-8 and 26 bytes.
 """
 
 from __future__ import annotations
@@ -9,44 +9,66 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TypedDict
 
+from include.sagemaker_local.aws.overrides.json_protocol import json_reply, json_request
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.http.wsgi import Environ, Reply
+from include.sagemaker_local.http.types import Environ, Headers, Reply
 
-Body = dict[str, Any]
 Run = Callable[[Environ], Reply]
+"""Lets moto answer a request."""
+
+
+class LogEventsRequest(TypedDict, total=False):
+    """What is read here of a request; moto reads the rest."""
+
+    logGroupName: str
+    logStreamNames: list[str]
+    logStreamNamePrefix: str
+    startFromHead: bool
+    nextToken: str
+    limit: int
+
+
+class LogEvent(TypedDict):
+    """What is read here of an event."""
+
+    logStreamName: str
+    eventId: str
+    message: str
+
+
 PAGE_BYTES, PAGE_EVENTS, EVENT_BYTES = 1_048_576, 10_000, 26
 
 
 def filter_log_events(context: Context, environ: Environ, run: Run) -> Reply:
     """The reply of moto for the streams of the prefix, cut to a page."""
-    request = _request(environ)
+    request: LogEventsRequest = json_request(environ)
     _check_limit(request)
-    group: str = request.get("logGroupName", "")
+    group = request.get("logGroupName", "")
     if prefix := request.pop("logStreamNamePrefix", None):
         if request.get("logStreamNames"):
             message = "LogStreamNamePrefix and LogStreamNames cannot be used together."
             raise AwsError("InvalidParameterException", message)
         request["logStreamNames"] = _streams(context, group, prefix)
         if not request["logStreamNames"]:
-            return _json({"events": [], "searchedLogStreams": []})
+            return json_reply({"events": [], "searchedLogStreams": []})
     status, headers, body = _run(environ, request, run)
     if status != 200:
         return status, headers, body
     found = json.loads(body)
-    kept = _fitting(found["events"])
-    if len(kept) < len(found["events"]):
-        last = kept[-1]
+    fitting = _fitting(found["events"])
+    if len(fitting) < len(found["events"]):
+        last = fitting[-1]
         found["nextToken"] = f"{group}@{last['logStreamName']}@{last['eventId']}"  # as moto makes it
-        found["events"] = kept
+        found["events"] = fitting
     return status, _without_length(headers), json.dumps(found).encode()
 
 
 def get_log_events(_: Context, environ: Environ, run: Run) -> Reply:
     """The reply of moto, cut to a page: at its end when it goes forward, at its beginning when it goes back."""
-    request = _request(environ)
+    request: LogEventsRequest = json_request(environ)
     _check_limit(request)
     status, headers, body = _run(environ, request, run)
     if status != 200:
@@ -55,28 +77,18 @@ def get_log_events(_: Context, environ: Environ, run: Run) -> Reply:
     events = found["events"]
     token = request.get("nextToken")
     forward = token.startswith("f") if token else bool(request.get("startFromHead"))
-    kept = _fitting(events) if forward else _fitting(events[::-1])[::-1]
-    if len(kept) < len(events):
+    fitting = _fitting(events) if forward else _fitting(events[::-1])[::-1]
+    if len(fitting) < len(events):
         first, last = (int(found[name][2:]) for name in ("nextBackwardToken", "nextForwardToken"))
         if forward:
-            last = first + len(kept) - 1
+            last = first + len(fitting) - 1
         else:
-            first = last - len(kept) + 1
-        found |= {"events": kept, "nextBackwardToken": f"b/{first:056d}", "nextForwardToken": f"f/{last:056d}"}
+            first = last - len(fitting) + 1
+        found |= {"events": fitting, "nextBackwardToken": f"b/{first:056d}", "nextForwardToken": f"f/{last:056d}"}
     return status, _without_length(headers), json.dumps(found).encode()
 
 
-def _request(environ: Environ) -> Body:
-    try:
-        request = json.loads(environ["wsgi.input"].read() or b"{}")
-    except ValueError as error:
-        raise AwsError("SerializationException", f"The request body is not JSON: {error}") from error
-    if not isinstance(request, dict):
-        raise AwsError("SerializationException", "The request body is not a JSON object.")
-    return request
-
-
-def _check_limit(request: Body) -> None:
+def _check_limit(request: LogEventsRequest) -> None:
     limit = request.get("limit")
     if limit is not None and not (isinstance(limit, int) and 1 <= limit <= PAGE_EVENTS):
         bound = "less than or equal to 10000" if isinstance(limit, int) and limit > 1 else "greater than or equal to 1"
@@ -87,7 +99,7 @@ def _check_limit(request: Body) -> None:
         )
 
 
-def _run(environ: Environ, request: Body, run: Run) -> Reply:
+def _run(environ: Environ, request: LogEventsRequest, run: Run) -> Reply:
     content = json.dumps(request).encode()
     return run(environ | {"wsgi.input": io.BytesIO(content), "CONTENT_LENGTH": str(len(content))})
 
@@ -103,7 +115,7 @@ def _streams(context: Context, group: str, prefix: str) -> list[str]:
         raise AwsError("ResourceNotFoundException", message) from error
 
 
-def _fitting(events: list[Body]) -> list[Body]:
+def _fitting(events: list[LogEvent]) -> list[LogEvent]:
     """The first events that fit a page; one at least."""
     size = 0
     for number, event in enumerate(events):
@@ -113,9 +125,5 @@ def _fitting(events: list[Body]) -> list[Body]:
     return events
 
 
-def _without_length(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _without_length(headers: Headers) -> Headers:
     return [(name, value) for name, value in headers if name.lower() != "content-length"]
-
-
-def _json(content: Body) -> Reply:
-    return 200, [("Content-Type", "application/x-amz-json-1.1")], json.dumps(content).encode()

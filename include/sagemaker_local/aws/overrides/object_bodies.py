@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 from include.sagemaker_local.aws.persistence.objects import CONTENT
 from include.sagemaker_local.errors import AwsError
-from include.sagemaker_local.http.wsgi import Environ
+from include.sagemaker_local.http.types import Environ
 from include.sagemaker_local.state.content import BLOCK_BYTES, Incoming
 
 _NOT_BODIES = {"acl", "tagging", "retention", "legal-hold", "torrent", "renameObject", "encryption"}

@@ -13,33 +13,34 @@ from typing import Any
 
 ALLOWED, EXPLICIT_DENY, IMPLICIT_DENY = "allowed", "explicitDeny", "implicitDeny"
 Policy = Mapping[str, Any]
+"""A policy document, or a statement of one, as its author wrote it."""
 
 
 @dataclass(frozen=True)
-class Ask:
-    """One question to IAM: may this be done with that? `context` are the request's condition keys."""
+class AccessRequest:
+    """What somebody wants to do with a resource; `context` has the request's condition keys."""
 
     action: str
     resource: str
     context: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
 
 
-def decide(policies: Iterable[Policy], ask: Ask) -> str:
+def evaluate(policies: Iterable[Policy], request: AccessRequest) -> str:
     """`allowed`, `explicitDeny` or `implicitDeny`. Raises ValueError for a condition operator that is not known."""
     effects = {
         statement["Effect"]
         for policy in policies
         for statement in as_list(policy.get("Statement", []))
-        if applies(statement, ask)
+        if applies(statement, request)
     }
     if "Deny" in effects:
         return EXPLICIT_DENY
     return ALLOWED if "Allow" in effects else IMPLICIT_DENY
 
 
-def applies(statement: Policy, ask: Ask) -> bool:
+def applies(statement: Policy, request: AccessRequest) -> bool:
     """Whether a statement is about this action and resource, and its conditions hold."""
-    action, resource = ask.action.lower(), ask.resource
+    action, resource = request.action.lower(), request.resource
     if "Action" in statement:
         right = any(_like(pattern.lower(), action) for pattern in as_list(statement["Action"]))
     else:
@@ -51,7 +52,7 @@ def applies(statement: Policy, ask: Ask) -> bool:
     else:
         right = not any(_like(pattern, resource) for pattern in as_list(statement["NotResource"]))
     return right and all(
-        _holds(operator, [str(value) for value in as_list(wanted)], _found(ask.context, key))
+        _holds(operator, [str(value) for value in as_list(wanted)], _found(request.context, key))
         for operator, keys in statement.get("Condition", {}).items()
         for key, wanted in keys.items()
     )

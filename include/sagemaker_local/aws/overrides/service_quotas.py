@@ -6,24 +6,51 @@ https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_ListServic
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
-from typing import Any
+from typing import NotRequired, TypedDict
 
+from include.sagemaker_local.aws.overrides.json_protocol import json_reply, json_request
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import AwsError, unsupported_operation
-from include.sagemaker_local.http.wsgi import Environ, Reply
+from include.sagemaker_local.http.types import Environ, Reply
 from include.sagemaker_local.state.quotas import Quotas
 
-Body = dict[str, Any]
 _MOST = 100
-_KNOWN = {"ServiceCode", "MaxResults", "NextToken"}
+
+
+class QuotasRequest(TypedDict, total=False):
+    """What ListServiceQuotas is asked here."""
+
+    ServiceCode: str
+    MaxResults: int
+    NextToken: str
+
+
+class ServiceQuota(TypedDict):
+    """A quota, as ListServiceQuotas answers it."""
+
+    ServiceCode: str
+    ServiceName: str
+    QuotaArn: str
+    QuotaCode: str
+    QuotaName: str
+    Value: float
+    Unit: str
+    Adjustable: bool
+    GlobalQuota: bool
+
+
+class QuotasPage(TypedDict):
+    """The answer."""
+
+    Quotas: list[ServiceQuota]
+    NextToken: NotRequired[str]
 
 
 def list_service_quotas(context: Context, environ: Environ, _: Callable[[Environ], Reply]) -> Reply:
     """A page of the quotas of SageMaker's instances, by name."""
-    request: Body = json.loads(environ["wsgi.input"].read() or b"{}")
-    for name in set(request) - _KNOWN:
+    request: QuotasRequest = json_request(environ)
+    for name in set(request) - set(QuotasRequest.__annotations__):
         raise unsupported_operation(f"ListServiceQuotas with {name}")
     code, size = request.get("ServiceCode"), request.get("MaxResults", _MOST)
     if code != "sagemaker":
@@ -35,20 +62,20 @@ def list_service_quotas(context: Context, environ: Environ, _: Callable[[Environ
         start = int(request.get("NextToken", "0"))
     except ValueError as error:
         raise AwsError("InvalidPaginationTokenException", "The NextToken is not valid.") from error
-    answer: Body = {"Quotas": [_quota(context, name, value) for name, value in found[start : start + size]]}
+    answer: QuotasPage = {"Quotas": [_quota(context, name, value) for name, value in found[start : start + size]]}
     if start + size < len(found):
         answer["NextToken"] = str(start + size)
-    return 200, [("Content-Type", "application/x-amz-json-1.1")], json.dumps(answer).encode()
+    return json_reply(answer)
 
 
-def _quota(context: Context, name: str, value: int) -> Body:
+def _quota(context: Context, name: str, value: int) -> ServiceQuota:
     """A `ServiceQuota`; its code is made from its name, AWS's is another."""
     code = f"L-{hashlib.sha256(name.encode()).hexdigest()[:8].upper()}"
-    where = context.settings
+    settings = context.settings
     return {
         "ServiceCode": "sagemaker",
         "ServiceName": "Amazon SageMaker",
-        "QuotaArn": f"arn:aws:servicequotas:{where.region}:{where.account}:sagemaker/{code}",
+        "QuotaArn": f"arn:aws:servicequotas:{settings.region}:{settings.account}:sagemaker/{code}",
         "QuotaCode": code,
         "QuotaName": name,
         "Value": float(value),

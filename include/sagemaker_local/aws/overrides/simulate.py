@@ -17,16 +17,16 @@ from include.sagemaker_local.aws.overrides.policies import (
     ALLOWED,
     EXPLICIT_DENY,
     IMPLICIT_DENY,
-    Ask,
+    AccessRequest,
     Policy,
     applies,
     as_list,
     condition_keys,
-    decide,
+    evaluate,
 )
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import AwsError, unsupported_operation
-from include.sagemaker_local.http.wsgi import Environ, Reply
+from include.sagemaker_local.http.types import Environ, Reply
 
 Form = dict[str, list[str]]
 _KNOWN = (
@@ -37,7 +37,7 @@ _PAGE = 100
 
 
 def simulate_principal_policy(context: Context, environ: Environ, _: Callable[[Environ], Reply]) -> Reply:
-    """What the policies of a role, user or group decide about each action on each resource."""
+    """What the policies of a role, user or group evaluate about each action on each resource."""
     form = parse_qs(environ["wsgi.input"].read().decode(), keep_blank_values=True)
     for name in form:
         if name.split(".")[0] not in _KNOWN:
@@ -48,7 +48,7 @@ def simulate_principal_policy(context: Context, environ: Environ, _: Callable[[E
     resources, entries = _members(form, "ResourceArns") or ["*"], _context_entries(form)
     try:
         results = [
-            _result(policies, boundary, [Ask(action, resource, entries) for resource in resources])
+            _result(policies, boundary, [AccessRequest(action, resource, entries) for resource in resources])
             for action in _members(form, "ActionNames")
         ]
     except ValueError as error:
@@ -94,50 +94,51 @@ def _managed(iam: Any, arn: str) -> Policy:
     return document
 
 
-def _result(policies: dict[str, Policy], boundary: Policy | None, asks: list[Ask]) -> str:
+def _result(policies: dict[str, Policy], boundary: Policy | None, requests: list[AccessRequest]) -> str:
     """An `EvaluationResult` as XML: one action on each resource.
 
     With several resources the answers are in `ResourceSpecificResults`, and the result itself is about no resource: it
     is denied when one of them is. Its name is a pattern such as `arn:aws:s3:::${BucketName}/${KeyName}`; measured on
     AWS by github.com/Caleb-Kelly-25/preflight (2026-09-01). Here the pattern is `*`.
     """
-    action, several = asks[0].action, len(asks) > 1
-    decisions = [_decision(policies, boundary, ask) for ask in asks]
+    action, several = requests[0].action, len(requests) > 1
+    decisions = [_decision(policies, boundary, request) for request in requests]
     worst = next((one for one in (EXPLICIT_DENY, IMPLICIT_DENY) if one in decisions), ALLOWED)
     content = "".join(
-        f"<member><EvalResourceName>{escape(ask.resource)}</EvalResourceName>"
-        f"<EvalResourceDecision>{decision}</EvalResourceDecision>{_details(policies, boundary, ask, decision)}</member>"
-        for ask, decision in zip(asks, decisions, strict=True)
+        f"<member><EvalResourceName>{escape(request.resource)}</EvalResourceName>"
+        f"<EvalResourceDecision>{decision}</EvalResourceDecision>"
+        f"{_details(policies, boundary, request, decision)}</member>"
+        for request, decision in zip(requests, decisions, strict=True)
         if several
     )
     return (
         f"<member><EvalActionName>{escape(action)}</EvalActionName>"
-        f"<EvalResourceName>{'*' if several else escape(asks[0].resource)}</EvalResourceName>"
+        f"<EvalResourceName>{'*' if several else escape(requests[0].resource)}</EvalResourceName>"
         f"<EvalDecision>{worst}</EvalDecision>"
         + (f"<ResourceSpecificResults>{content}</ResourceSpecificResults>" if several else "")
-        + ("" if several else _details(policies, boundary, asks[0], worst))
+        + ("" if several else _details(policies, boundary, requests[0], worst))
         + "</member>"
     )
 
 
-def _decision(policies: dict[str, Policy], boundary: Policy | None, ask: Ask) -> str:
-    decision = decide(policies.values(), ask)
+def _decision(policies: dict[str, Policy], boundary: Policy | None, request: AccessRequest) -> str:
+    decision = evaluate(policies.values(), request)
     if boundary is not None and decision != EXPLICIT_DENY:
-        within = decide([boundary], ask)
+        within = evaluate([boundary], request)
         decision = within if within == EXPLICIT_DENY else decision if within == ALLOWED else IMPLICIT_DENY
     return decision
 
 
-def _details(policies: dict[str, Policy], boundary: Policy | None, ask: Ask, decision: str) -> str:
-    """What decided, what was not said, and what the boundary says."""
+def _details(policies: dict[str, Policy], boundary: Policy | None, request: AccessRequest, decision: str) -> str:
+    """The statements that decided, the context keys that were not given, and the boundary's decision."""
     effect = "Deny" if decision == EXPLICIT_DENY else "Allow"
     matched = [
         name
         for name, policy in policies.items()
         for statement in as_list(policy["Statement"])
-        if statement["Effect"] == effect and applies(statement, ask)
+        if statement["Effect"] == effect and applies(statement, request)
     ]
-    known = {key.lower() for key in ask.context}
+    known = {key.lower() for key in request.context}
     missing = {
         key
         for policy in policies.values()
@@ -146,7 +147,7 @@ def _details(policies: dict[str, Policy], boundary: Policy | None, ask: Ask, dec
         if key.lower() not in known
     }
     statements = "".join(f"<member><SourcePolicyId>{escape(name)}</SourcePolicyId></member>" for name in matched)
-    allowed = str(boundary is None or decide([boundary], ask) == ALLOWED).lower()
+    allowed = str(boundary is None or evaluate([boundary], request) == ALLOWED).lower()
     detail = f"<AllowedByPermissionsBoundary>{allowed}</AllowedByPermissionsBoundary>"
     return (
         f"<MatchedStatements>{statements}</MatchedStatements>"

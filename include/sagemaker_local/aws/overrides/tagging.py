@@ -8,22 +8,39 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 from moto import backends as moto_backends
 
-from include.sagemaker_local.aws.persistence.state import KEPT
+from include.sagemaker_local.aws.overrides.json_protocol import json_reply, json_request
+from include.sagemaker_local.aws.persistence.state import PERSISTED
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import AwsError, unsupported_operation
-from include.sagemaker_local.http.wsgi import Environ, Reply
+from include.sagemaker_local.http.types import Environ, Reply
 
-Body = dict[str, Any]
+
+class TagFilter(TypedDict, total=False):
+    """A key, and the values of which one is wanted."""
+
+    Key: str
+    Values: list[str]
+
+
+class ResourcesRequest(TypedDict, total=False):
+    """What GetResources is asked here."""
+
+    TagFilters: list[TagFilter]
+    ResourceTypeFilters: list[str]
+    ResourceARNList: list[str]
+    ResourcesPerPage: int
+    PaginationToken: str
+
+
 Tags = dict[str, str]
 _MOST = 100
-_KNOWN = ("TagFilters", "ResourceTypeFilters", "ResourceARNList", "ResourcesPerPage", "PaginationToken")
+_KNOWN = tuple(ResourcesRequest.__annotations__)
 
 
 def get_resources(context: Context, environ: Environ, _: Callable[[Environ], Reply]) -> Reply:
@@ -38,15 +55,12 @@ def get_resources(context: Context, environ: Environ, _: Callable[[Environ], Rep
         for arn, tags in page
     ]
     token = base64.urlsafe_b64encode(page[-1][0].encode()).decode() if len(left) > size else ""
-    return _json({"ResourceTagMappingList": mappings, "PaginationToken": token})
+    return json_reply({"ResourceTagMappingList": mappings, "PaginationToken": token})
 
 
-def _request(environ: Environ) -> Body:
+def _request(environ: Environ) -> ResourcesRequest:
     """The request, checked. Raises AwsError."""
-    try:
-        request = json.loads(environ["wsgi.input"].read() or b"{}")
-    except ValueError as error:
-        raise AwsError("SerializationException", f"The request body is not JSON: {error}") from error
+    request: ResourcesRequest = json_request(environ)
     for name in set(request) - set(_KNOWN):
         raise unsupported_operation(f"GetResources with {name}")
     if not 1 <= request.get("ResourcesPerPage", 50) <= _MOST:
@@ -57,7 +71,7 @@ def _request(environ: Environ) -> Body:
     for item in request.get("TagFilters", []):
         if not item.get("Key"):
             raise _invalid("a TagFilter must have a Key")
-    return request  # type: ignore[no-any-return]
+    return request
 
 
 def _invalid(message: str) -> AwsError:
@@ -72,7 +86,7 @@ def _after(token: str | None) -> str:
         raise AwsError("PaginationTokenExpiredException", "The PaginationToken is not valid.") from error
 
 
-def _wanted(request: Body, arn: str, kind: str, tags: Tags) -> bool:
+def _wanted(request: ResourcesRequest, arn: str, kind: str, tags: Tags) -> bool:
     if not tags:
         return False
     if request.get("ResourceARNList"):
@@ -90,7 +104,7 @@ def _all(context: Context) -> Iterator[tuple[str, str, Tags]]:
     """ARN, type such as `sagemaker:training-job`, and tags of every resource."""
     for arn, body in context.store.items("tags"):
         yield arn, f"sagemaker:{arn.split(':')[5].split('/')[0]}", _as_dict(body["Tags"])
-    for service in KEPT:
+    for service in PERSISTED:
         if f"moto.{service}.models" in sys.modules:
             regions = dict.get(cast("Any", moto_backends.get_backend)(service), context.settings.account, {})
             for region, backend in list(dict.items(regions)):
@@ -101,7 +115,3 @@ def _all(context: Context) -> Iterator[tuple[str, str, Tags]]:
 
 def _as_dict(tags: list[dict[str, str]]) -> Tags:
     return {tag["Key"]: tag["Value"] for tag in tags}
-
-
-def _json(content: Body) -> Reply:
-    return 200, [("Content-Type", "application/x-amz-json-1.1")], json.dumps(content).encode()

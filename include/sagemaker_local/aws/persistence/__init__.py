@@ -1,1 +1,1 @@
-"""What moto holds in memory, kept on disk: written before a request is answered, so that no kill loses it."""
+"""What moto holds in memory, on disk: written before a request is answered, so that no kill loses it."""

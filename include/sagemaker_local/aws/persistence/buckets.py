@@ -1,8 +1,8 @@
 """S3 on disk: a row for each key with its versions, for each upload, for each bucket's settings, for each tagged thing.
 
-What a request changes is noticed by the dictionaries that hold it; what it looks at to change it inside (an ACL, a
-legal hold, a part) counts as changed too. Keys are read from their rows when they are first asked for, so that a start
-does not wait for thousands of them.
+The dictionaries that hold keys, uploads and tags record what a request changes. What a request looks at to change it
+inside (an ACL, a legal hold, a part) counts as changed too. Keys are read from their rows when they are first asked
+for, so that a start does not wait for thousands of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from moto.s3.models import MultipartDict, S3Backend, s3_backends
 from moto.s3.utils import _VersionedKeyStore
 from moto.utilities.tagging_service import TaggingService
 
-from include.sagemaker_local.aws.persistence.current_request import Present
+from include.sagemaker_local.aws.persistence.current_request import CurrentRequest
 from include.sagemaker_local.aws.persistence.database import Database
 
 KEY, UPLOAD, BUCKET, TAGS = "s3 key", "s3 upload", "s3 bucket", "s3 tags"
@@ -63,7 +63,7 @@ class Uploads(MultipartDict):
     def __getitem__(self, key: str) -> Any:
         if key not in self:
             raise NoSuchUpload(upload_id=key)
-        if Present.changing:
+        if CurrentRequest.changing:
             self.changed.add(key)
         return super().__getitem__(key)
 
@@ -101,7 +101,7 @@ class Tags(TaggingService):
 
 
 class S3State:
-    """Keeps all S3 backends of this process in a database."""
+    """Writes all S3 backends of this process to a database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -109,7 +109,7 @@ class S3State:
         for name, tracked in (("_VersionedKeyStore", Keys), ("MultipartDict", Uploads), ("TaggingService", Tags)):
             setattr(moto.s3.models, name, tracked)
         if not hasattr(S3Backend.get_object, "__wrapped__"):
-            setattr(S3Backend, "get_object", _noticed(S3Backend.get_object))  # noqa: B010  (a method for mypy)
+            setattr(S3Backend, "get_object", _tracked(S3Backend.get_object))  # noqa: B010  (a method for mypy)
 
     def load(self) -> None:
         """Put what the rows say into moto."""
@@ -173,13 +173,13 @@ class S3State:
             self._buckets = {(owner, name) for owner, backend in _backends() for name in backend.buckets}
 
 
-def _noticed(get_object: Callable[..., Any]) -> Callable[..., Any]:
+def _tracked(get_object: Callable[..., Any]) -> Callable[..., Any]:
     """A key that a changing request gets is written again: tags, ACLs, holds and restores change it inside."""
 
     @wraps(get_object)
     def run(self: Any, bucket_name: str, key_name: str, *args: Any, **kwargs: Any) -> Any:
         found = get_object(self, bucket_name, key_name, *args, **kwargs)
-        if Present.changing and found is not None:
+        if CurrentRequest.changing and found is not None:
             self.get_bucket(bucket_name).keys.changed.add(key_name)
         return found
 

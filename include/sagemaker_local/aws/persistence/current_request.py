@@ -1,9 +1,9 @@
-"""The request that has its turn."""
+"""The request that moto is answering; moto answers one at a time."""
 
 from __future__ import annotations
 
 
-class Present:
-    """`changing`: it may change something, so what it looks at is written again."""
+class CurrentRequest:
+    """`changing` says that it may change something, so that whatever it looks at is written again."""
 
     changing = False

@@ -1,4 +1,4 @@
-"""The file that keeps the state of moto: SQLite in WAL mode, which survives a kill -9 without waiting for the disk."""
+"""The file with the state of moto: SQLite in WAL mode, which survives a kill -9 without waiting for the disk."""
 
 from __future__ import annotations
 

@@ -25,11 +25,11 @@ class LogsState:
         self._groups: set[tuple[str, str]] = set()
         self._streams: set[tuple[str, str]] = set()
         self._written: set[Any] = set()
-        """Streams that got events in the present request."""
+        """Streams that got events in the current request."""
         put = getattr(LogStream.put_log_events, "__wrapped__", LogStream.put_log_events)
         for name, value in (
-            ("kept", 0),
-            ("put_log_events", _noticed(put, self._written)),
+            ("persisted", 0),
+            ("put_log_events", _tracked(put, self._written)),
             ("__getattr__", _reading(database)),
         ):
             setattr(LogStream, name, value)
@@ -59,15 +59,15 @@ class LogsState:
         if structure:
             self._write_structure()
         for stream in self._written:
-            owner, name = _place(stream)
+            owner, name = _row_key(stream)
             self._database.put(STREAM, owner, name, stream)
-            new = stream.events[stream.kept :]
+            new = stream.events[stream.persisted :]
             rows = [[event.event_id, event.ingestion_time, event.timestamp, event.message] for event in new]
             if rows:
                 self._database.append(EVENTS, owner, name, json.dumps(rows).encode())
 
     def _write_structure(self) -> None:
-        groups, streams = _present()
+        groups, streams = _existing()
         for (owner, name), group in groups.items():
             self._database.put_changed(GROUP, owner, name, group)
         for owner, name in self._groups - set(groups):
@@ -81,14 +81,14 @@ class LogsState:
     def forget(self, *, structure: bool) -> None:
         """What had changed is on disk."""
         for stream in self._written:
-            stream.kept = len(stream.events)
+            stream.persisted = len(stream.events)
         self._written.clear()
         if structure:
-            groups, streams = _present()
+            groups, streams = _existing()
             self._groups, self._streams = set(groups), set(streams)
 
 
-def _noticed(put: Callable[..., str], written: set[Any]) -> Callable[..., str]:
+def _tracked(put: Callable[..., str], written: set[Any]) -> Callable[..., str]:
     @wraps(put)
     def run(stream: Any, log_events: list[dict[str, Any]]) -> str:
         written.add(stream)
@@ -106,18 +106,18 @@ def _reading(database: Database) -> Callable[[Any, str], Any]:
         from moto.logs.models import LogEvent
 
         stream.events = []
-        for state in database.appended(EVENTS, *_place(stream)):
+        for state in database.appended(EVENTS, *_row_key(stream)):
             for row in json.loads(state):
                 event = object.__new__(LogEvent)
                 event.event_id, event.ingestion_time, event.timestamp, event.message = row
                 stream.events.append(event)
-        stream.kept = len(stream.events)
+        stream.persisted = len(stream.events)
         return stream.events
 
     return events
 
 
-def _place(stream: Any) -> tuple[str, str]:
+def _row_key(stream: Any) -> tuple[str, str]:
     """Owner and name of a stream's rows."""
     return f"{stream.account_id}/{stream.region}:{stream.log_group.name}", stream.log_stream_name
 
@@ -131,7 +131,7 @@ def _backends() -> Iterator[tuple[str, Any]]:
             yield f"{account}/{region}", backend
 
 
-def _present() -> tuple[dict[tuple[str, str], Any], dict[tuple[str, str], Any]]:
+def _existing() -> tuple[dict[tuple[str, str], Any], dict[tuple[str, str], Any]]:
     """All groups and all streams, by owner and name."""
     groups = {(owner, name): group for owner, backend in _backends() for name, group in backend.groups.items()}
     streams = {

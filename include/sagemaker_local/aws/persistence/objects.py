@@ -23,16 +23,16 @@ from moto.s3.models import FakeKey, FakeMultipart, S3Backend
 from moto.s3.responses import S3Response
 from moto.settings import S3_UPLOAD_PART_MIN_SIZE
 
-from include.sagemaker_local.state.content import IN_MEMORY_BYTES, Body, Content
+from include.sagemaker_local.state.content import IN_MEMORY_BYTES, Content, ObjectBody
 
 CONTENT = "sagemaker_local.content"
 """Where in a request's environ its content is, when it has been stored already."""
 _passing_on = threading.local()
 
 
-def keep_contents(bodies: Path) -> None:
-    """From now on moto's S3 keeps contents in this directory."""
-    spool = SimpleNamespace(SpooledTemporaryFile=lambda *_, **__: Body(bodies))
+def store_contents_in(bodies: Path) -> None:
+    """From now on moto's S3 stores the contents of objects in this directory."""
+    spool = SimpleNamespace(SpooledTemporaryFile=lambda *_, **__: ObjectBody(bodies))
     _replace(moto.s3.models, "tempfile", spool)
     _replace(BaseModel, "__new__", _untracked)
     _replace(FakeKey, "value", property(_value, _set_value))

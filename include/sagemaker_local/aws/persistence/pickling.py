@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 
-from include.sagemaker_local.state.content import Body
+from include.sagemaker_local.state.content import ObjectBody
 
 _SSM_TAGS = "SimpleSystemManagerBackend.__init__.<locals>.<lambda>"
 _FORMER_NAMES = frozenset({"include.sagemaker_local.kept.pickling", "include.sagemaker_local.aws.kept.pickling"})
@@ -30,11 +30,11 @@ _LEFT_OUT = {
     ("moto.s3.models", "FakeBucket"): ("keys", "multiparts"),
     ("moto.logs.models", "LogsBackend"): ("groups",),
     ("moto.logs.models", "LogGroup"): ("streams",),
-    ("moto.logs.models", "LogStream"): ("log_group", "events", "kept"),
+    ("moto.logs.models", "LogStream"): ("log_group", "events", "persisted"),
     ("moto.cloudwatch.models", "CloudWatchBackend"): ("metric_data", "paged_metric_data"),
     ("moto.sns.models", "Topic"): ("sent_notifications",),
 }
-"""Attributes that are kept elsewhere, or not needed, by class."""
+"""By class: attributes that have rows of their own, or are not needed."""
 
 
 def dumps(thing: Any) -> tuple[bytes, set[str]]:
@@ -58,7 +58,7 @@ class _Pickler(pickle.Pickler):
         self.used: set[str] = set()
 
     def persistent_id(self, obj: Any) -> Any:
-        if not isinstance(obj, Body):
+        if not isinstance(obj, ObjectBody):
             return None
         self.used.update(obj.digests)
         return "+".join(obj.digests)
@@ -91,8 +91,8 @@ class _Unpickler(pickle.Unpickler):
         super().__init__(file)
         self._bodies = bodies
 
-    def persistent_load(self, pid: Any) -> Body:
-        return Body(self._bodies, tuple(pid.split("+")) if pid else ())
+    def persistent_load(self, pid: Any) -> ObjectBody:
+        return ObjectBody(self._bodies, tuple(pid.split("+")) if pid else ())
 
     def find_class(self, module: str, name: str) -> Any:
         return super().find_class(__name__ if module in _FORMER_NAMES else module, name)

@@ -11,7 +11,7 @@ from typing import Any, cast
 from moto import backends as moto_backends
 from moto.core.base_backend import AccountSpecificBackend
 
-from include.sagemaker_local.aws.persistence.current_request import Present
+from include.sagemaker_local.aws.persistence.current_request import CurrentRequest
 from include.sagemaker_local.aws.persistence.database import Database
 from include.sagemaker_local.aws.persistence.pickling import dumps
 
@@ -26,7 +26,7 @@ _TRIES = 5
 
 
 class ServicesState:
-    """Keeps the backends of `SERVICES`, as far as they are in use."""
+    """Writes the backends of `SERVICES`, as far as they are in use, to a database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -34,21 +34,21 @@ class ServicesState:
         self._metrics: dict[str, int] = {}
         """How many metric data of a backend are on disk."""
         get = getattr(AccountSpecificBackend.__getitem__, "__wrapped__", AccountSpecificBackend.__getitem__)
-        setattr(AccountSpecificBackend, "__getitem__", _noticed(get, self._used))  # noqa: B010  (a method for mypy)
+        setattr(AccountSpecificBackend, "__getitem__", _tracked(get, self._used))  # noqa: B010  (a method for mypy)
 
     def load(self) -> None:
         """Put what the rows say into moto."""
-        for service, place, state in self._database.states(BACKEND):
-            self.put(service, place, self._database.load(state))
+        for service, location, state in self._database.states(BACKEND):
+            self.put(service, location, self._database.load(state))
 
-    def put(self, service: str, place: str, backend: Any) -> None:
+    def put(self, service: str, location: str, backend: Any) -> None:
         """Make it the backend of `<account>/<region>`."""
-        account, region = place.split("/")
+        account, region = location.split("/")
         if service == "cloudwatch":
             backend.paged_metric_data = {}
-            rows = [self._database.load(state) for state in self._database.appended(METRICS, place, "")]
+            rows = [self._database.load(state) for state in self._database.appended(METRICS, location, "")]
             backend.metric_data = [datum for row in rows for datum in row]
-            self._metrics[place] = len(backend.metric_data)
+            self._metrics[location] = len(backend.metric_data)
         elif service == "logs":
             backend.groups = {}
         dict.__setitem__(_backends(service)[account], region, backend)
@@ -63,36 +63,36 @@ class ServicesState:
     def write(self, requested: str) -> None:
         """Write the backends that were used and have changed; `requested` is the service that was asked.
 
-        Raises NotImplementedError for a backend that holds what cannot be kept.
+        Raises NotImplementedError for a backend that holds what cannot be written.
         """
         for service, account, region in sorted(self._used):
             if service in SERVICES and (service not in _IDENTITY or requested in ("", *_IDENTITY)):
-                place = f"{account}/{region}"
+                location = f"{account}/{region}"
                 backend = dict.__getitem__(_backends(service)[account], region)
                 try:
-                    self._write(service, place, backend)
+                    self._write(service, location, backend)
                 except (AttributeError, TypeError, pickle.PicklingError) as error:
                     self._used.discard((service, account, region))
                     raise NotImplementedError(f"keeping what it makes ({error})") from error
                 if service == "cloudwatch":
-                    self._append_metrics(place, backend.metric_data)
+                    self._append_metrics(location, backend.metric_data)
 
-    def _write(self, service: str, place: str, backend: Any) -> None:
+    def _write(self, service: str, location: str, backend: Any) -> None:
         for tries_left in reversed(range(_TRIES)):
             try:
-                self._database.put_changed(BACKEND, service, place, backend)
+                self._database.put_changed(BACKEND, service, location, backend)
                 return
             except RuntimeError:  # a ReceiveMessage that waits outside its turn has just changed a dictionary
                 if not tries_left:
                     raise
 
-    def _append_metrics(self, place: str, data: list[Any]) -> None:
-        kept = self._metrics.get(place, 0)
-        if len(data) < kept:
-            self._database.forget_appended(METRICS, place, "")
-            kept = 0
-        if data[kept:]:
-            self._database.append(METRICS, place, "", dumps(data[kept:])[0])
+    def _append_metrics(self, location: str, data: list[Any]) -> None:
+        written = self._metrics.get(location, 0)
+        if len(data) < written:
+            self._database.forget_appended(METRICS, location, "")
+            written = 0
+        if data[written:]:
+            self._database.append(METRICS, location, "", dumps(data[written:])[0])
 
     def forget(self) -> None:
         """What had changed is on disk, or has not changed."""
@@ -103,11 +103,11 @@ class ServicesState:
         self._used.clear()
 
 
-def _noticed(get: Callable[..., Any], used: set[tuple[str, str, str]]) -> Callable[..., Any]:
+def _tracked(get: Callable[..., Any], used: set[tuple[str, str, str]]) -> Callable[..., Any]:
     @wraps(get)
     def run(regions: Any, region: str) -> Any:
         found = get(regions, region)
-        if Present.changing:
+        if CurrentRequest.changing:
             service = regions.service_name.replace("-", "")  # Application Auto Scaling is the one that has a hyphen
             used.add((service, regions.account_id, "aws" if region == "global" else region))
         return found

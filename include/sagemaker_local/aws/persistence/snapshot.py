@@ -1,4 +1,4 @@
-"""Reads `snapshot.pickle`, in which this program kept everything before it had a database, once."""
+"""Reads `snapshot.pickle`, in which this program wrote everything before it had a database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from moto.s3.models import s3_backends
 from include.sagemaker_local.aws.persistence.buckets import Keys, Tags, Uploads
 from include.sagemaker_local.aws.persistence.pickling import _fill_defaultdict, _load_key
 from include.sagemaker_local.aws.persistence.services import SERVICES, ServicesState
-from include.sagemaker_local.state.content import Body
+from include.sagemaker_local.state.content import ObjectBody
 
 
 def read_snapshot(path: Path, bodies: Path, services: ServicesState) -> None:
@@ -35,10 +35,10 @@ def read_snapshot(path: Path, bodies: Path, services: ServicesState) -> None:
     services.use(*SERVICES)
 
 
-def _put(services: ServicesState, service: str, place: str, backend: Any) -> None:
+def _put(services: ServicesState, service: str, location: str, backend: Any) -> None:
     left_out = ("groups", "metric_data")
     grown = {name: vars(backend)[name] for name in left_out if name in vars(backend)}
-    services.put(service, place, backend)
+    services.put(service, location, backend)
     vars(backend).update(grown)
     if service == "logs":
         from moto.logs.models import LogEvent
@@ -75,8 +75,8 @@ class _Unpickler(pickle.Unpickler):
         super().__init__(file)
         self._bodies = bodies
 
-    def persistent_load(self, pid: Any) -> Body:
-        return Body(self._bodies, (pid,) if pid else ())
+    def persistent_load(self, pid: Any) -> ObjectBody:
+        return ObjectBody(self._bodies, (pid,) if pid else ())
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "include.sagemaker_local.moto_state":

@@ -1,6 +1,6 @@
-"""What moto holds in memory, kept on disk: `state.sqlite` and the contents of S3 objects in `bodies/`.
+"""What moto holds in memory, on disk: `state.sqlite` and the contents of S3 objects in `bodies/`.
 
-Everything a request changed is written before it is answered. See `kept/` for what is kept, and how.
+Everything a request changed is written before it is answered.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import sqlite3
 from pathlib import Path
 
 from include.sagemaker_local.aws.persistence.buckets import S3State
-from include.sagemaker_local.aws.persistence.current_request import Present
+from include.sagemaker_local.aws.persistence.current_request import CurrentRequest
 from include.sagemaker_local.aws.persistence.database import Database
 from include.sagemaker_local.aws.persistence.log_streams import LogsState
-from include.sagemaker_local.aws.persistence.objects import keep_contents
+from include.sagemaker_local.aws.persistence.objects import store_contents_in
 from include.sagemaker_local.aws.persistence.services import SERVICES, ServicesState
 from include.sagemaker_local.aws.persistence.snapshot import read_snapshot
 from include.sagemaker_local.state.content import remove_unused
 
 log = logging.getLogger(__name__)
-KEPT = ("s3", *SERVICES)
-"""moto's names of the services whose state is kept; no other keeps anything."""
+PERSISTED = ("s3", *SERVICES)
+"""moto's names of the services whose state is written to disk. No other service is offered."""
 
 
 class MotoState:
@@ -35,7 +35,7 @@ class MotoState:
         self.bodies.mkdir(parents=True, exist_ok=True)
         self._snapshot = directory / "snapshot.pickle"
         self._database = Database(directory / "state.sqlite", self.bodies)
-        keep_contents(self.bodies)
+        store_contents_in(self.bodies)
         self._s3 = S3State(self._database)
         self._logs = LogsState(self._database)
         self._services = ServicesState(self._database)
@@ -54,23 +54,23 @@ class MotoState:
 
     def begin(self, *, changing: bool) -> None:
         """A request has its turn."""
-        Present.changing = changing
+        CurrentRequest.changing = changing
 
     def use(self, service: str) -> None:
         """The request used this service, outside its turn."""
         self._services.use(service)
 
-    def keep(self, service: str, operation: str) -> None:
+    def save(self, service: str, operation: str) -> None:
         """Write what the request changed, of `operation` (such as `PutLogEvents`, "" when it is not known).
 
         Raises sqlite3.Error or OSError when it cannot be written; it is tried again with the next request then.
         """
-        if Present.changing:
+        if CurrentRequest.changing:
             self._write(service, operation)
         elif self._s3.has_changed():  # an access log, which S3 writes of reading too, or what could not be written
             try:
                 self._write("s3", "")
-            except (OSError, sqlite3.Error):  # a full disk keeps nobody from reading
+            except (OSError, sqlite3.Error):  # also with a full disk everybody may read
                 log.exception("what has changed in S3 cannot be written to %s yet", self.directory)
 
     def _write(self, service: str, operation: str) -> None:

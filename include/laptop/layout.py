@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 # The tests keep out of the folder of whoever runs them.
 LOCAL = Path(os.environ.get("RETRAINING_LOCAL", ROOT / ".local")).resolve()
 LOGS = LOCAL / "logs"
@@ -48,6 +49,14 @@ class Addresses:
     def sagemaker(self) -> str:
         """Every AWS service."""
         return f"http://{HOST}:{self.sagemaker_port}"
+
+
+def write_json(file: Path, document: object) -> None:
+    """Replace a JSON file as a whole: whoever reads it meanwhile finds the old one or the new one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_suffix(".tmp")
+    draft.write_text(json.dumps(document, indent=2) + "\n")
+    draft.replace(file)
 
 
 @contextlib.contextmanager

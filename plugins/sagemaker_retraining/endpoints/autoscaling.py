@@ -1,18 +1,21 @@
-"""What stands around an update of an endpoint: its alarms before it, its autoscaling before and after it."""
+"""The autoscaling of an endpoint, which an update may have to end and to begin again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import ClientError
 
-from sagemaker_retraining.endpoints.description import alarms, variants
+from sagemaker_retraining.endpoints.state import variants
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.requests.autoscaling import scalable_target
 from sagemaker_retraining.requests.hosting import VARIANT
-from sagemaker_retraining.requests.rollout import watched_alarms
+from sagemaker_retraining.xcom import Autoscaling
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
+
+    from sagemaker_retraining.plan.document import DeployConfig
 
 # On the endpoint itself, so that only endpoints that scale need permissions for Application Auto Scaling.
 AUTOSCALED = "autoscaled"
@@ -25,32 +28,8 @@ _OF_A_POLICY = (
 )
 
 
-def prepare_alarms(hook: RetrainingHook, deploy: Mapping[str, Any]) -> None:
-    """Put the described alarms, also those that are there: what is new, no clean-up deletes. `deploy` is the plan's.
-
-    Raises AirflowFailException for a named alarm that does not exist, AirflowException (worth another try) when one is
-    on already: SageMaker would go back as soon as it began.
-    """
-    names = watched_alarms(deploy.get("deployment"))
-    if not names:
-        return
-    there, described = alarms(hook, names), deploy.get("alarms", [])
-    ours = {request["AlarmName"] for request in described}
-    if missing := [name for name in names if name not in there and name not in ours]:
-        raise AirflowFailException(f"deploy.alarms: there is no {', '.join(missing)}; the endpoint stays as it is")
-    if on := [name for name, alarm in there.items() if alarm["StateValue"] == "ALARM"]:
-        raise AirflowException(
-            f"{', '.join(on)}: in ALARM before the update, which SageMaker would roll back at once. See what the "
-            f"endpoint serves now; the model's rollback DAG updates without alarms"
-        )
-    cloudwatch = hook.client("cloudwatch")
-    for request in described:
-        hook.log.info("Putting alarm %s", request["AlarmName"])
-        cloudwatch.put_metric_alarm(**request)
-
-
 def release_autoscaling(
-    hook: RetrainingHook, description: Mapping[str, Any], instance_type: str | None, *, wanted: bool
+    hook: RetrainingHook, description: DescribeEndpointOutputTypeDef, instance_type: str | None, *, wanted: bool
 ) -> bool:
     """Before an update to `instance_type`: deregister where AWS demands it, or where autoscaling is not `wanted`.
 
@@ -68,11 +47,11 @@ def release_autoscaling(
 
 def served_instance_type(hook: RetrainingHook, config_name: str) -> str | None:
     """Of the main variant; None for a config that is gone, or serverless."""
-    instance_type: str | None = variants(hook, config_name).get(VARIANT, {}).get("InstanceType")
-    return instance_type
+    main = variants(hook, config_name).get(VARIANT)
+    return main.get("InstanceType") if main else None
 
 
-def deregister(hook: RetrainingHook, description: Mapping[str, Any]) -> None:
+def deregister(hook: RetrainingHook, description: DescribeEndpointOutputTypeDef) -> None:
     """End the autoscaling of an endpoint; its policies go with it."""
     target = scalable_target(description["EndpointName"], VARIANT)
     try:
@@ -85,7 +64,9 @@ def deregister(hook: RetrainingHook, description: Mapping[str, Any]) -> None:
     hook.log.info("Autoscaling of %s is deregistered", description["EndpointName"])
 
 
-def register_autoscaling(hook: RetrainingHook, deploy: Mapping[str, Any], description: Mapping[str, Any]) -> None:
+def register_autoscaling(
+    hook: RetrainingHook, deploy: DeployConfig, description: DescribeEndpointOutputTypeDef
+) -> None:
     """After an update. The tag comes first: a target without it would never be deregistered."""
     if "autoscaling" not in deploy:
         return
@@ -96,8 +77,8 @@ def register_autoscaling(hook: RetrainingHook, deploy: Mapping[str, Any], descri
     hook.log.info("Autoscaling of %s: %s", description["EndpointName"], deploy["autoscaling"])
 
 
-def autoscaling_of(hook: RetrainingHook, description: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What scales an endpoint now: `{"target": RegisterScalableTarget, "policies": [PutScalingPolicy]}`, or None."""
+def autoscaling_of(hook: RetrainingHook, description: DescribeEndpointOutputTypeDef) -> Autoscaling | None:
+    """What scales an endpoint now, or None."""
     if AUTOSCALED not in hook.tags(description["EndpointArn"]):
         return None
     target = scalable_target(description["EndpointName"], VARIANT)
@@ -110,14 +91,13 @@ def autoscaling_of(hook: RetrainingHook, description: Mapping[str, Any]) -> dict
     if found is None:
         return None
     policies = client.describe_scaling_policies(**target)["ScalingPolicies"]
-    return {
-        "target": {**target, **{key: found[key] for key in _OF_A_TARGET}},
-        "policies": [{**target, **{key: policy[key] for key in _OF_A_POLICY if key in policy}} for policy in policies],
-    }
+    capacity = {key: found[key] for key in _OF_A_TARGET}
+    chosen = [{key: policy[key] for key in _OF_A_POLICY if key in policy} for policy in policies]
+    return cast("Autoscaling", {"target": {**target, **capacity}, "policies": [{**target, **each} for each in chosen]})
 
 
 def restore_autoscaling(
-    hook: RetrainingHook, description: Mapping[str, Any], scaling: Mapping[str, Any] | None
+    hook: RetrainingHook, description: DescribeEndpointOutputTypeDef, scaling: Autoscaling | None
 ) -> None:
     """After an update was undone: what `autoscaling_of` told before it; None ends what the update has brought."""
     if scaling is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 from airflow.sdk import BaseOperator
 
@@ -10,6 +10,18 @@ from sagemaker_retraining.config import EnvironmentConfig
 from sagemaker_retraining.operators.cleanup import CleanUpOperator
 from sagemaker_retraining.operators.deploy import DeployEndpointOperator
 from sagemaker_retraining.operators.verify import VerifyEndpointOperator
+
+
+class Connection(TypedDict):
+    """With what a task reaches AWS."""
+
+    aws_conn_id: str
+    region_name: str
+
+
+def connection_of(environment: EnvironmentConfig) -> Connection:
+    """The environment's connection."""
+    return {"aws_conn_id": environment.aws_conn_id, "region_name": environment.region}
 
 
 def deploy_and_verify(
@@ -20,14 +32,14 @@ def deploy_and_verify(
     sample_uri: Any,
     replace_newer: bool | str = False,
     going_back: bool = False,
-    **hook: Any,
+    connection: Connection | None = None,
 ) -> list[BaseOperator]:
     """`deploy`, `verify` and `cleanup`, to be chained.
 
-    Cleaning up is the teardown of deploy: it runs whatever verify says, not without a deployment, and its own failure
-    fails neither the run nor hides one. `hook` replaces the environment's connection.
+    Cleaning up is the teardown of deploy: it runs however verify ends, not without a deployment, and its own failure
+    neither fails the run nor hides the failure of another task. `connection` replaces the environment's.
     """
-    where = {"aws_conn_id": environment.aws_conn_id, "region_name": environment.region, **hook}
+    where = connection or connection_of(environment)
     poll = environment.poll_seconds.endpoint
     deploy = DeployEndpointOperator(
         task_id="deploy",

@@ -8,12 +8,13 @@ from typing import Any
 
 from sagemaker_retraining.requests.model_card import card_problems
 
+# A request of any operation, as unchecked as a user may have written it.
 Request = Mapping[str, Any]
 _Found = Iterator[tuple[str, str]]
 _PROCESSING = "/opt/ml/processing/"
 
 
-def cross_field_problems(operation: str, request: Request) -> list[tuple[str, str]]:
+def cross_field_problems(operation: str, request: Mapping[str, object]) -> list[tuple[str, str]]:
     """(path, text) of every broken rule; a request that is malformed may hide some."""
     rule = _RULES.get(operation)
     try:

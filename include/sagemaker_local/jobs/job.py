@@ -1,0 +1,112 @@
+"""Jobs as they are stored: the members of their Describe answers that this server reads, and its own with `_`.
+
+Whatever else a Create request said is stored beside them. Times are epoch seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NotRequired, TypedDict, TypeVar
+
+from include.sagemaker_local.containers.model_server import ServingContainer
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import type_defs as aws
+    from mypy_boto3_sagemaker.literals import BatchStrategyType
+
+IN_PROGRESS, STOPPING = "InProgress", "Stopping"
+LIVE_STATUSES = (IN_PROGRESS, STOPPING)
+
+
+class SecondaryStatusTransition(TypedDict):
+    """A secondary status that a training job has entered, and when it left it."""
+
+    Status: str
+    StartTime: float
+    EndTime: NotRequired[float]
+    StatusMessage: str
+
+
+class FinalMetric(TypedDict):
+    """The last value of a training job's metric."""
+
+    MetricName: str
+    Value: float
+    Timestamp: float
+
+
+class _Job(TypedDict, total=False):
+    """What every job has."""
+
+    CreationTime: float
+    LastModifiedTime: float
+    FailureReason: str
+    Environment: dict[str, str]
+
+
+class TrainingJob(_Job, total=False):
+    """A training job."""
+
+    TrainingJobName: str
+    TrainingJobArn: str
+    TrainingJobStatus: str
+    TrainingStartTime: float
+    TrainingEndTime: float
+    TrainingTimeInSeconds: int
+    BillableTimeInSeconds: int
+    SecondaryStatus: str
+    SecondaryStatusTransitions: list[SecondaryStatusTransition]
+    FinalMetricDataList: list[FinalMetric]
+    ModelArtifacts: aws.ModelArtifactsTypeDef
+    RoleArn: str
+    AlgorithmSpecification: aws.AlgorithmSpecificationOutputTypeDef
+    HyperParameters: dict[str, str]
+    InputDataConfig: list[aws.ChannelOutputTypeDef]
+    OutputDataConfig: aws.OutputDataConfigTypeDef
+    CheckpointConfig: aws.CheckpointConfigTypeDef
+    ResourceConfig: aws.ResourceConfigOutputTypeDef
+    StoppingCondition: aws.StoppingConditionTypeDef
+    EnableManagedSpotTraining: bool
+    EnableNetworkIsolation: bool
+
+
+class ProcessingJob(_Job, total=False):
+    """A processing job."""
+
+    ProcessingJobName: str
+    ProcessingJobArn: str
+    ProcessingJobStatus: str
+    ProcessingStartTime: float
+    ProcessingEndTime: float
+    ExitMessage: str
+    RoleArn: str
+    AppSpecification: aws.AppSpecificationOutputTypeDef
+    ProcessingInputs: list[aws.ProcessingInputTypeDef]
+    ProcessingOutputConfig: aws.ProcessingOutputConfigOutputTypeDef
+    ProcessingResources: aws.ProcessingResourcesOutputTypeDef
+    StoppingCondition: aws.ProcessingStoppingConditionTypeDef
+    NetworkConfig: aws.NetworkConfigOutputTypeDef
+
+
+class TransformJob(_Job, total=False):
+    """A transform job."""
+
+    TransformJobName: str
+    TransformJobArn: str
+    TransformJobStatus: str
+    TransformStartTime: float
+    TransformEndTime: float
+    ModelName: str
+    ModelClientConfig: aws.ModelClientConfigTypeDef
+    MaxConcurrentTransforms: int
+    MaxPayloadInMB: int
+    BatchStrategy: BatchStrategyType
+    TransformInput: aws.TransformInputTypeDef
+    TransformOutput: aws.TransformOutputTypeDef
+    TransformResources: aws.TransformResourcesTypeDef
+    DataProcessing: aws.DataProcessingTypeDef
+    _Container: ServingContainer
+    """Of the job's model, as it was when the job was created."""
+    _Role: str
+
+
+JobT = TypeVar("JobT", TrainingJob, ProcessingJob, TransformJob)

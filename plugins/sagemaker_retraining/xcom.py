@@ -1,0 +1,145 @@
+"""Every XCom of the DAGs in one place: the result of each task, as the tasks after it and the command line read it.
+
+| task | result |
+|---|---|
+| plan | `PlanDocument`; of a rollback `RollbackPlan`, of a promotion `PromotionPlan` |
+| data_ready | `RawData` |
+| preprocess, evaluate | `ProcessingResult` |
+| train | `TrainingResult` |
+| quality_gate | `GateResult` |
+| register | `RegisterResult` |
+| approval, review | `ApprovalResult` |
+| deploy | `DeployResult` |
+| verify | `VerifyResult`; of a shadow `ShadowReport` |
+| cleanup | `CleanupResult` |
+| transform | `TransformResult` |
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NotRequired, TypedDict
+
+from sagemaker_retraining.gate.types import GateResult
+from sagemaker_retraining.outcomes import JobResult, ProcessingResult, TrainingResult, TransformResult
+from sagemaker_retraining.plan.document import CleanupConfig, DeployConfig, PlanDocument, VerifyConfig
+from sagemaker_retraining.raw_months import RawData
+from sagemaker_retraining.shadow.types import ShadowFacts, ShadowFigures
+
+if TYPE_CHECKING:
+    from mypy_boto3_application_autoscaling.type_defs import (
+        PutScalingPolicyRequestTypeDef,
+        RegisterScalableTargetRequestTypeDef,
+    )
+    from mypy_boto3_sagemaker.literals import ModelApprovalStatusType
+    from mypy_boto3_sagemaker.type_defs import CreateModelPackageGroupInputTypeDef, CreateModelPackageInputTypeDef
+
+__all__ = [
+    "ApprovalResult",
+    "Autoscaling",
+    "CleanupResult",
+    "DeployResult",
+    "GateResult",
+    "JobResult",
+    "PlanDocument",
+    "ProcessingResult",
+    "PromotionPlan",
+    "RawData",
+    "RegisterResult",
+    "RollbackPlan",
+    "ShadowReport",
+    "TrainingResult",
+    "TransformResult",
+    "VerifyResult",
+]
+
+
+class RegisterResult(TypedDict):
+    """The version in the Model Registry; `status` is its approval status."""
+
+    model_package_arn: str
+    version: int
+    group: str
+    status: ModelApprovalStatusType
+
+
+class ApprovalResult(TypedDict):
+    """The decision on a version: by whom, when (ISO 8601), through which approval channel and why."""
+
+    model_package_arn: str
+    status: str
+    by: str
+    at: str | None
+    channel: str
+    reason: str
+
+
+class Autoscaling(TypedDict):
+    """What scales an endpoint: the requests of Application Auto Scaling that would make it again."""
+
+    target: RegisterScalableTargetRequestTypeDef
+    policies: list[PutScalingPolicyRequestTypeDef]
+
+
+class DeployResult(TypedDict):
+    """What serves now, and what served before; the new version is `variant`. As a shadow it does not answer."""
+
+    endpoint: str
+    endpoint_config: str
+    model: str
+    status: str
+    previous_endpoint_config: str | None
+    previous_autoscaling: NotRequired[Autoscaling | None]
+    variant: str
+    shadow: bool
+
+
+class VerifyResult(TypedDict):
+    """The sample's requests, the largest difference from the offline predictions, and latencies in milliseconds."""
+
+    requests: int
+    max_difference: float | None
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+
+
+class ShadowReport(ShadowFacts, ShadowFigures):
+    """The comparison of a shadow with production, without single predictions; `report` is the page's URI."""
+
+
+class CleanupResult(TypedDict):
+    """The names of what was deleted."""
+
+    configs: list[str]
+    models: list[str]
+    alarms: list[str]
+
+
+class ServingPlan(TypedDict):
+    """What the plans of a rollback and of a promotion have in common; `note` is the line for the registry."""
+
+    sample_uri: str
+    deploy: DeployConfig
+    verify: VerifyConfig
+    cleanup: CleanupConfig
+    note: str
+
+
+class RollbackPlan(ServingPlan):
+    """The version that is to serve, and the one it replaces."""
+
+    model_package_arn: str
+    replaced_arn: str | None
+
+
+class PromotionPlan(ServingPlan):
+    """What is copied (URI to URI), registered and deployed in the target, through its connection."""
+
+    source: str
+    source_arn: str
+    aws_conn_id: str
+    region_name: str
+    kms_key_arn: str | None
+    group: CreateModelPackageGroupInputTypeDef
+    package: CreateModelPackageInputTypeDef
+    copies: dict[str, str]
