@@ -79,5 +79,5 @@ def _described(describe: Callable[[], T]) -> T | None:
         return None
 
 
-def _tags(api: Any, arn: str) -> list[dict[str, str]]:
+def _tags(api: Any, arn: str) -> list[TagTypeDef]:
     return [tag for page in api.get_paginator("list_tags").paginate(ResourceArn=arn) for tag in page["Tags"]]
