@@ -16,10 +16,10 @@ from sagemaker_retraining.config.patterns import (
     EndpointName,
     InstanceType,
     S3Prefix,
+    Section,
     TopicArn,
     VariableName,
 )
-from sagemaker_retraining.config.section import Section
 
 # UpdateEndpoint's bounds of MaximumExecutionTimeoutInSeconds.
 SHORTEST_ROLLOUT_SECONDS, LONGEST_ROLLOUT_SECONDS = 600, 28_800

@@ -54,7 +54,7 @@ def run_gate(
 
 
 def update_report(hook: RetrainingHook, uri: str, decision: GateResult, *, kms_key: str | None) -> None:
-    """Put the decision into the report, where the model's report has a place for it."""
+    """Put the decision into the report, where the model's report has the marker for it."""
     if not hook.exists(uri):
         log.info("%s is not there: the decision is in %s only", uri, GATE)
         return
