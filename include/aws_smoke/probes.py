@@ -1,4 +1,4 @@
-"""Requests that are wrong on purpose: what SageMaker says of them answers open rows of tests/truth/facts (`probe`).
+"""Requests that are wrong on purpose: SageMaker's answers to them close open rows of tests/truth/facts (`probe`).
 
 A refused request costs nothing. One that is accepted against expectation is stopped or deleted with the rest.
 """
@@ -91,12 +91,9 @@ class Probes:
     def of_endpoints(self, deployed: DeploymentRequests) -> None:
         """Of configs and endpoints, the endpoint being InService; last, because the config it is on gets deleted."""
         endpoint, config = deployed["CreateEndpoint"]["EndpointName"], deployed["CreateEndpointConfig"]
-        for operation, request in (
-            ("CreateModel", deployed["CreateModel"]),
-            ("CreateEndpointConfig", config),
-            ("CreateEndpoint", deployed["CreateEndpoint"]),
-        ):
-            self.send("hosting-name-taken", operation, request)
+        self.send("hosting-name-taken", "CreateModel", deployed["CreateModel"])
+        self.send("hosting-name-taken", "CreateEndpointConfig", config)
+        self.send("hosting-name-taken", "CreateEndpoint", deployed["CreateEndpoint"])
         location = self.smoke.plan.run_uri("preprocess/test/rows.csv")
         self.invoke("invoke-wrong-kind", "InvokeEndpointAsync", {"EndpointName": endpoint, "InputLocation": location})
         absent = self.smoke.transform(deployed["CreateModel"]["ModelName"])
