@@ -169,6 +169,8 @@ ERRORS: dict[Outcome, type[JobError]] = {
         JobClientError,
     )
 }
+LIVE = frozenset({"InProgress", "Stopping"})
+"""The statuses of a job that has not ended."""
 _KINDS = ("Training", "Processing", "Transform")
 _STOPPED = {"MaxWaitTimeExceeded": Outcome.SPOT_TIMEOUT, "MaxRuntimeExceeded": Outcome.RUNTIME_LIMIT}
 # What passes by itself, by the words of the service; SageMaker reports S3's and ECR's trouble as a ClientError.
@@ -224,7 +226,7 @@ def classify(status: str, secondary_status: str | None = None, failure_reason: s
 
     Raises ValueError for a status that SageMaker's API does not have.
     """
-    if status in {"InProgress", "Stopping"}:
+    if status in LIVE:
         return Outcome.RUNNING
     if status == "Completed":
         return Outcome.COMPLETED

@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+PERIOD_PATTERN = r"[0-9]{4}-(0[1-9]|1[0-2])"
+"""A month as YAML, parameters and S3 keys write it."""
+
 
 @dataclass(frozen=True, order=True)
 class Period:
@@ -21,10 +24,9 @@ class Period:
     @classmethod
     def parse(cls, text: str, what: str = "period") -> Period:
         """Read `YYYY-MM`. Raises ValueError that names `what` and the text."""
-        found = re.fullmatch(r"([0-9]{4})-(0[1-9]|1[0-2])", text) if isinstance(text, str) else None
-        if found is None or found[1] == "0000":
+        if not isinstance(text, str) or not re.fullmatch(PERIOD_PATTERN, text) or text.startswith("0000"):
             raise ValueError(f"{what} {text!r} is not a month; write YYYY-MM, such as 2013-11")
-        return cls(int(found[1]), int(found[2]))
+        return cls(int(text[:4]), int(text[5:]))
 
     @classmethod
     def of(cls, moment: datetime, what: str = "moment") -> Period:
@@ -53,11 +55,8 @@ class Period:
 
     def since(self, first: Period) -> list[Period]:
         """The months from `first` to the one before this one, oldest first."""
-        return self.months_before((self.year - first.year) * 12 + self.month - first.month)
-
-    def months_before(self, count: int) -> list[Period]:
-        """The `count` months before this one, oldest first."""
-        return [self.add(-back) for back in range(count, 0, -1)]
+        count = (self.year - first.year) * 12 + self.month - first.month
+        return [first.add(months) for months in range(count)]
 
 
 def resolve_period(

@@ -1,8 +1,18 @@
-"""Addresses in S3."""
+"""URIs of objects and prefixes in S3."""
 
 from __future__ import annotations
 
 _SCHEME = "s3://"
+
+
+def s3_uri(bucket: str, key: str) -> str:
+    """`s3://<bucket>/<key>`"""
+    return f"{_SCHEME}{bucket}/{key}"
+
+
+def is_s3_uri(text: str) -> bool:
+    """Whether a text names a bucket."""
+    return text.startswith(_SCHEME)
 
 
 def split_s3_uri(uri: str) -> tuple[str, str]:

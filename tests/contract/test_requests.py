@@ -24,7 +24,7 @@ from sagemaker_retraining.requests import (
     serve_requests,
     validate,
 )
-from sagemaker_retraining.requests.approval import MOST_TRANSITIONS
+from sagemaker_retraining.requests.approval import MOST_CHANGES
 from sagemaker_retraining.requests.registry import (
     STATISTICS,
     foreign_tags,
@@ -324,7 +324,7 @@ def test_the_deciding_metric_is_there_and_the_history_has_room(tmp_path: Path) -
     plan = ExampleProject(tmp_path).plan(champion=CHAMPION)
     properties = registered(build_requests(plan), gate=gate)["CustomerMetadataProperties"]
     assert properties["metric.zz"] == "0.9"
-    decision, promotion = 3 + MOST_TRANSITIONS, 3
+    decision, promotion = 3 + MOST_CHANGES, 3
     assert len(properties) + decision + promotion + MOST_LINES <= 50
 
 

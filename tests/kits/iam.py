@@ -49,7 +49,7 @@ class Call:
 def policy(name: str, **changes: Any) -> dict[str, Any]:
     """A policy of `include/iam/`, filled in for the tests' environment with these `changes`."""
     environment = EnvironmentConfig.model_validate({**ENVIRONMENT, **changes})
-    return policies(environment, root=FOLDER.parent)[name]
+    return dict(policies(environment, root=FOLDER.parent)[name])
 
 
 def allows(document: Mapping[str, Any], ask: AccessRequest) -> bool:

@@ -16,11 +16,24 @@ from botocore import xform_name
 from sagemaker_retraining.hooks import JOB_KINDS, RetrainingHook
 from sagemaker_retraining.requests import build_requests, complete_package, deployment_requests, metric_sources
 from sagemaker_retraining.requests.registry import refusal_request
-from tests.kits.iam import ACCOUNT, BUCKET, ENVIRONMENT, FOLDER, JOB_ROLE, REGION, Ask, Call, allows, asks, policy
+from tests.kits.iam import (
+    ACCOUNT,
+    BUCKET,
+    ENVIRONMENT,
+    FOLDER,
+    JOB_ROLE,
+    REGION,
+    AccessRequest,
+    Call,
+    allows,
+    asks,
+    policy,
+)
 from tests.kits.project import RESULTS, ExampleProject
 
 PACKAGE = Path(__file__).parents[2] / "plugins" / "sagemaker_retraining"
 VERSION = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/demo-model/8"
+GROUP = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package-group/a"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/{JOB_ROLE}"
 POLICIES = sorted(file.stem for file in FOLDER.glob("*.json") if file.stem != "eventbridge-rule")
 
@@ -107,22 +120,26 @@ def test_the_approver_decides_and_reads() -> None:
 @pytest.mark.parametrize(
     "ask",
     [
-        Ask("iam:PassRole", ROLE, {"iam:PassedToService": "lambda.amazonaws.com"}),
-        Ask("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/admin", {"iam:PassedToService": "sagemaker.amazonaws.com"}),
-        Ask("iam:PassRole", ROLE),
-        Ask("sagemaker:AddTags", f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package-group/a"),
-        Ask("sagemaker:DeleteModelPackage", VERSION),
-        Ask("sagemaker:DeleteModelPackageGroup", f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package-group/a"),
-        Ask("sagemaker:DeleteEndpoint", f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/a"),
-        Ask("sagemaker:CreateTrainingJob", f"arn:aws:sagemaker:eu-west-1:{ACCOUNT}:training-job/a"),
-        Ask("sagemaker:DescribeModelPackage", f"arn:aws:sagemaker:{REGION}:999999999999:model-package/a/1"),
-        Ask("s3:GetObject", "arn:aws:s3:::another-bucket/key"),
-        Ask("s3:DeleteObject", f"arn:aws:s3:::{BUCKET}/key"),
-        Ask("logs:GetLogEvents", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/x:log-stream:y"),
+        AccessRequest("iam:PassRole", ROLE, {"iam:PassedToService": "lambda.amazonaws.com"}),
+        AccessRequest(
+            "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/admin", {"iam:PassedToService": "sagemaker.amazonaws.com"}
+        ),
+        AccessRequest("iam:PassRole", ROLE),
+        AccessRequest("sagemaker:AddTags", GROUP),
+        AccessRequest("sagemaker:DeleteModelPackage", VERSION),
+        AccessRequest(
+            "sagemaker:DeleteModelPackageGroup", f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package-group/a"
+        ),
+        AccessRequest("sagemaker:DeleteEndpoint", f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/a"),
+        AccessRequest("sagemaker:CreateTrainingJob", f"arn:aws:sagemaker:eu-west-1:{ACCOUNT}:training-job/a"),
+        AccessRequest("sagemaker:DescribeModelPackage", f"arn:aws:sagemaker:{REGION}:999999999999:model-package/a/1"),
+        AccessRequest("s3:GetObject", "arn:aws:s3:::another-bucket/key"),
+        AccessRequest("s3:DeleteObject", f"arn:aws:s3:::{BUCKET}/key"),
+        AccessRequest("logs:GetLogEvents", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/x:log-stream:y"),
     ],
     ids=lambda ask: f"{ask.action} {ask.resource.rpartition(':')[2]} {len(ask.context)}",
 )
-def test_what_nobody_here_needs_is_not_allowed(ask: Ask) -> None:
+def test_what_nobody_here_needs_is_not_allowed(ask: AccessRequest) -> None:
     assert [name for name in ("dag-role", "job-role", "approver") if allows(policy(name), ask)] == []
 
 
@@ -132,11 +149,11 @@ def test_a_prefix_in_s3_keeps_environments_apart() -> None:
     for role in ("dag-role", "job-role"):
         for action in ("s3:GetObject", "s3:PutObject"):
             ours, theirs = (f"{bucket}/{place}/demo_model/raw/period=2013-11/x.csv" for place in ("dev", "prod"))
-            assert allows(policy(role, prefix="dev"), Ask(action, ours))
-            assert not allows(policy(role, prefix="dev"), Ask(action, theirs))
+            assert allows(policy(role, prefix="dev"), AccessRequest(action, ours))
+            assert not allows(policy(role, prefix="dev"), AccessRequest(action, theirs))
     for place, allowed in (("dev", True), ("prod", False)):
         report = f"{bucket}/{place}/demo_model/runs/2013-11/0a1b2c3d/report/report.html"
-        assert allows(policy("approver", prefix="dev"), Ask("s3:GetObject", report)) is allowed
+        assert allows(policy("approver", prefix="dev"), AccessRequest("s3:GetObject", report)) is allowed
 
 
 def test_prefixes_keep_models_apart() -> None:
@@ -163,7 +180,7 @@ def methods() -> dict[str, str]:
 
 
 def called(tree: ast.AST, known: dict[str, str]) -> Iterator[str]:
-    """Methods that are called, or named in a string, as `get_paginator` and `describe_or_none` want it."""
+    """Methods that are called, or named in a string, as `get_paginator` wants it."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "_" in node.value:
             name: str | None = node.value

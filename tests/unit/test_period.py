@@ -130,7 +130,7 @@ def test_months_sort_like_their_texts(one: Period, other: Period) -> None:
 
 @given(MONTHS, st.integers(0, 40))
 def test_history(month: Period, count: int) -> None:
-    history = month.months_before(count)
+    history = month.since(month.add(-count))
     assert len(history) == count
     assert [*history, month] == [month.add(i - count) for i in range(count + 1)]
 

@@ -19,7 +19,7 @@ from sagemaker_retraining.config import (
     model_folder,
     model_names,
     project_root,
-    shared_places,
+    s3_overlaps,
 )
 from sagemaker_retraining.config.metrics import known_metrics, not_in_scripts
 from sagemaker_retraining.period import Period
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 def environment_problems(name: str, root: Path) -> list[str]:
     """What is wrong with an environment's file, by itself and together with the other environments."""
     try:
-        return shared_places(name, root)
+        return s3_overlaps(name, root)
     except ConfigError as error:
         return error.problems
 

@@ -11,7 +11,7 @@ from sagemaker_retraining.config.load import (
     project_root,
 )
 from sagemaker_retraining.config.model import ModelConfig
-from sagemaker_retraining.config.s3_overlap import shared_places
+from sagemaker_retraining.config.s3_overlap import s3_overlaps
 from sagemaker_retraining.config.source import ConfigError
 
 __all__ = [
@@ -25,5 +25,5 @@ __all__ = [
     "model_folder",
     "model_names",
     "project_root",
-    "shared_places",
+    "s3_overlaps",
 ]

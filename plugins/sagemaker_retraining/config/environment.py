@@ -6,8 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from sagemaker_retraining.config.section import Section
-from sagemaker_retraining.config.types import (
+from sagemaker_retraining.config.patterns import (
     AccountId,
     BucketName,
     EnvironmentName,
@@ -16,10 +15,12 @@ from sagemaker_retraining.config.types import (
     ModelName,
     Region,
     RoleArn,
+    Section,
     SecurityGroupId,
     SubnetId,
     TagText,
 )
+from sagemaker_retraining.s3_uri import s3_uri
 
 RUN_TAGS = ("project", "model", "env", "team", "owner", "pipeline", "run_id", "period", "git_sha", "cost_center")
 """The tags of everything a run makes."""
@@ -116,6 +117,10 @@ class EnvironmentConfig(Section):
     def key_prefix(self) -> str:
         """What comes before every key: `dev/`, or nothing."""
         return f"{self.prefix}/" if self.prefix else ""
+
+    def uri(self, path: str) -> str:
+        """`s3://<bucket>/<prefix>/<path>`"""
+        return s3_uri(self.bucket, f"{self.key_prefix}{path}")
 
     @field_validator("tags", mode="after")
     @classmethod

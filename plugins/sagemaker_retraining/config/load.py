@@ -15,7 +15,7 @@ from sagemaker_retraining.config.messages import did_you_mean, explain
 from sagemaker_retraining.config.metrics import known_metrics, not_in_scripts
 from sagemaker_retraining.config.model import ModelConfig
 from sagemaker_retraining.config.network import network_problems
-from sagemaker_retraining.config.section import Section
+from sagemaker_retraining.config.patterns import Section
 from sagemaker_retraining.config.source import ConfigError, Source, read_yaml
 
 LOCK_FILE = "images.lock.yaml"
@@ -33,13 +33,13 @@ def project_root(environ: Mapping[str, str] = os.environ) -> Path:
     Raises ConfigError when there is none.
     """
     home = environ.get("RETRAINING_HOME")
-    places = [Path(home)] if home else [Path(__file__).resolve().parents[3], Path.cwd()]
-    for place in (folder / "include" for folder in places):
-        if (place / "models").is_dir():
-            return place
-    place = places[0] / "include"
-    told = f"RETRAINING_HOME={home} is not" if home else "set RETRAINING_HOME to"
-    raise ConfigError([f"no models found: there is no {place / 'models'}; {told} the folder that holds include/"])
+    projects = [Path(home)] if home else [Path(__file__).resolve().parents[3], Path.cwd()]
+    for folder in (project / "include" for project in projects):
+        if (folder / "models").is_dir():
+            return folder
+    advice = f"RETRAINING_HOME={home} is not" if home else "set RETRAINING_HOME to"
+    missing = projects[0] / "include" / "models"
+    raise ConfigError([f"no models found: there is no {missing}; {advice} the folder that holds include/"])
 
 
 def environment_name(environ: Mapping[str, str] = os.environ) -> str:
@@ -63,7 +63,7 @@ def model_folder(name: str, root: Path | None = None) -> Path:
     root = root or project_root()
     if name not in model_names(root):
         hint = did_you_mean(name, model_names(root), "there are")
-        raise ConfigError([f"{_shown(root)}/models/{name}: there is no such model; {hint}"])
+        raise ConfigError([f"{_displayed(root)}/models/{name}: there is no such model; {hint}"])
     return root / "models" / name
 
 
@@ -75,13 +75,13 @@ def load_environment(name: str | None = None, root: Path | None = None) -> Envir
     environment = _parse(EnvironmentConfig, source)
     problems = []
     if environment.environment != name:
-        place = source.place(("environment",))
-        problems.append(f"{place}: environment: {environment.environment!r} differs from the file's name {name!r}")
+        text = f"{environment.environment!r} differs from the file's name {name!r}"
+        problems.append(source.problem(("environment",), text))
     known = model_names(root)
     for model in environment.models:
         if model not in known:
-            place = source.place(("models", model))
-            problems.append(f"{place}: models.{model}: unknown model; {did_you_mean(model, known, 'there are')}")
+            text = f"unknown model; {did_you_mean(model, known, 'there are')}"
+            problems.append(source.problem(("models", model), text))
     if problems:
         raise ConfigError(problems)
     return environment
@@ -95,17 +95,17 @@ def load_model(name: str, root: Path | None = None, environment: str | None = No
     """
     root = root or project_root()
     folder = model_folder(name, root)
-    where = load_environment(environment, root)
-    overrides = environment_source(where.environment, root).below(("models", name))
-    source = read_yaml(folder / "model.yaml", f"{_shown(folder, root)}/model.yaml").overlay(overrides)
+    target = load_environment(environment, root)
+    overrides = environment_source(target.environment, root).below(("models", name))
+    source = read_yaml(folder / "model.yaml", f"{_displayed(folder, root)}/model.yaml").overlay(overrides)
     config = _parse(ModelConfig, source)
     problems = [
-        *_name_problems(config, source, folder.name, where.environment),
+        *_name_problems(config, source, folder.name, target.environment),
         *_script_problems(config, source, folder),
         *_metric_problems(config, source, folder),
-        *network_problems(config, source, where, folder),
+        *network_problems(config, source, target, folder),
     ]
-    uri, image_problems = _image_uri(config, source, where, root)
+    uri, image_problems = _image_uri(config, source, target, root)
     if not image_problems:
         image_problems = _log_metric_problems(config, source, uri, root)
     if problems := problems + image_problems:
@@ -120,8 +120,8 @@ def environment_source(name: str, root: Path) -> Source:
         hint = did_you_mean(name, environment_names(root), "there are")
         lost = name == environment_name({}) and not os.environ.get("RETRAINING_ENV")
         why = "RETRAINING_ENV is not set" if lost else "RETRAINING_ENV"
-        raise ConfigError([f"{_shown(path, root)}: there is no environment {name!r} ({why}); {hint}"])
-    return read_yaml(path, _shown(path, root))
+        raise ConfigError([f"{_displayed(path, root)}: there is no environment {name!r} ({why}); {hint}"])
+    return read_yaml(path, _displayed(path, root))
 
 
 def _parse(cls: type[_Section], source: Source) -> _Section:
@@ -134,17 +134,13 @@ def _parse(cls: type[_Section], source: Source) -> _Section:
 def _name_problems(config: ModelConfig, source: Source, folder: str, environment: str) -> list[str]:
     problems = []
     if config.model != folder:
-        problems.append(
-            f"{source.place(('model',))}: model: {config.model!r} differs from its folder's name {folder!r}"
-        )
+        problems.append(source.problem(("model",), f"{config.model!r} differs from its folder's name {folder!r}"))
     # Names of models and endpoint configs are the endpoint's with 11 characters more; SageMaker allows 63.
     names = [(("deploy", "endpoint"), config.endpoint, 52), (("register", "group"), config.group, 63)]
     for key, template, longest in names:
         name = template.replace("{env}", environment)
         if len(name) > longest:
-            problems.append(
-                f"{source.place(key)}: {'.'.join(key)}: {name!r} has {len(name)} characters; at most {longest} fit"
-            )
+            problems.append(source.problem(key, f"{name!r} has {len(name)} characters; at most {longest} fit"))
     return problems
 
 
@@ -154,10 +150,8 @@ def _script_problems(config: ModelConfig, source: Source, folder: Path) -> list[
     for key, script in [*scripts, (("deploy",), INFERENCE_SCRIPT)]:
         if not (folder / script).is_file():
             others = [path.name for path in folder.glob("*.py")]
-            problems.append(
-                f"{source.place(key)}: {'.'.join(key)}: there is no {script} in {source.file.rpartition('/')[0]}; "
-                f"{did_you_mean(script, others, 'scripts there:')}"
-            )
+            hint = did_you_mean(script, others, "scripts there:")
+            problems.append(source.problem(key, f"there is no {script} in {source.folder}; {hint}"))
     return problems
 
 
@@ -166,8 +160,11 @@ def _metric_problems(config: ModelConfig, source: Source, folder: Path) -> list[
     known = known_metrics(config.problem)
     unknown = not_in_scripts((metric for metric in config.gate_metrics.values() if metric not in known), folder)
     return [
-        f"{source.place(key)}: {'.'.join(key)}: {metric!r} is not a known metric of {config.problem}, and no script of "
-        f"{source.file.rpartition('/')[0]} names it; {did_you_mean(metric, known, 'known are')}"
+        source.problem(
+            key,
+            f"{metric!r} is not a known metric of {config.problem}, and no script of {source.folder} names it; "
+            f"{did_you_mean(metric, known, 'known are')}",
+        )
         for key, metric in config.gate_metrics.items()
         if metric in unknown
     ]
@@ -178,12 +175,12 @@ def _log_metric_problems(config: ModelConfig, source: Source, uri: str, root: Pa
     lock = root / LOCK_FILE
     if not config.train.metrics or not lock.is_file() or not is_first_party(uri, read_yaml(lock, LOCK_FILE).data):
         return []
-    key = ("train", "metrics")
-    return [
-        f"{source.place(key)}: {'.'.join(key)}: {repository(uri)} is an image of AWS's own, whose training jobs "
-        "SageMaker refuses with metrics of one's own; leave the key out, and let the script print XGBoost's own lines, "
-        "`[50]`, a tab and `validation-auc:0.81`: SageMaker reads those"
-    ]
+    text = (
+        f"{repository(uri)} is an image of AWS's own, whose training jobs SageMaker refuses with metrics of one's own; "
+        "leave the key out, and let the script print XGBoost's own lines, `[50]`, a tab and `validation-auc:0.81`: "
+        "SageMaker reads those"
+    )
+    return [source.problem(("train", "metrics"), text)]
 
 
 def _image_uri(
@@ -192,20 +189,20 @@ def _image_uri(
     image = config.image
     if image.uri:
         return image.uri, []
-    lock = f"{_shown(root)}/{LOCK_FILE}"
+    lock = f"{_displayed(root)}/{LOCK_FILE}"
     found = read_yaml(root / LOCK_FILE, lock).data
     for key, value in (("framework", image.framework), ("version", image.version), ("region", environment.region)):
         if value not in found:
-            place, name = source.place(("image", key)), f"image.{key}"
-            if key == "region":
-                place, name = environment_source(environment.environment, root).place((key,)), key
             have = ", ".join(sorted(map(str, found))) or "none"
             fix = "add it with `python include/lock_images.py`, or give the image's uri"
-            return "", [f"{place}: {name}: {value!r} is not in {lock} (there: {have}); {fix}"]
+            text = f"{value!r} is not in {lock} (there: {have}); {fix}"
+            if key == "region":
+                return "", [environment_source(environment.environment, root).problem((key,), text)]
+            return "", [source.problem(("image", key), text)]
         found = found[value]
     return str(found), []
 
 
-def _shown(path: Path, root: Path | None = None) -> str:
-    """The path as messages show it: from the project's folder on."""
+def _displayed(path: Path, root: Path | None = None) -> str:
+    """The path as messages name it: from the project's folder on."""
     return str(path.relative_to((root or path).parent))

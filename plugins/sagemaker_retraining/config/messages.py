@@ -32,9 +32,10 @@ def explain(error: ValidationError, cls: type[BaseModel], source: Source) -> lis
             by_key.setdefault(_key_of(item, source), []).append(item)
     messages = []
     for key, items in by_key.items():
-        place = source.place(key)
-        text = _sentence(key, items, cls, place.text)
-        messages.append((place.file, place.line, f"{place}: {dotted(key)}: {text}" if key else f"{place}: {text}"))
+        location = source.location(key)
+        text = _sentence(key, items, cls, location.text)
+        message = source.problem(key, text) if key else f"{location}: {text}"
+        messages.append((location.file, location.line, message))
     return [text for _, _, text in sorted(messages)]
 
 
@@ -55,9 +56,9 @@ def _key_of(item: ErrorDetails, source: Source) -> Key:
         return key
     if item["type"] == "value_error":
         named = (*key, *item["ctx"]["error"].args[0].split(": ", 1)[0].split("."))
-        if named in source.places:
+        if named in source.locations:
             return named
-    while key and key not in source.places:
+    while key and key not in source.locations:
         key = key[:-1]
     return key
 
@@ -77,7 +78,7 @@ def _sentence(key: Key, items: list[ErrorDetails], cls: type[BaseModel], written
         return odd
     expected = [_expected(one) for one in items]
     if all(expected):
-        return f"expected {' or '.join(dict.fromkeys(expected))}, got {_shown(value, expected, written)}"
+        return f"expected {' or '.join(dict.fromkeys(expected))}, got {_formatted(value, expected, written)}"
     return f"{item['msg'][0].lower()}{item['msg'][1:]}, got {value!r}"
 
 
@@ -96,7 +97,7 @@ def _expected(item: ErrorDetails) -> str:
     return _EXPECTED.get(item["type"], "")
 
 
-def _shown(value: Any, expected: list[str], written: str | None) -> str:
+def _formatted(value: Any, expected: list[str], written: str | None) -> str:
     """The value as the file has it; YAML made a number, a date or a switch of what was meant as text."""
     if value is None:
         return "nothing"

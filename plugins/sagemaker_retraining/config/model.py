@@ -10,9 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from sagemaker_retraining.config.messages import did_you_mean
 from sagemaker_retraining.config.metrics import DEFAULT_METRICS, Direction, Problem, known_metrics
-from sagemaker_retraining.config.section import Section
-from sagemaker_retraining.config.serving import Deploy, Verify
-from sagemaker_retraining.config.types import (
+from sagemaker_retraining.config.patterns import (
     ContentTypes,
     EndpointName,
     ImageUri,
@@ -24,9 +22,11 @@ from sagemaker_retraining.config.types import (
     S3Prefix,
     Scalar,
     ScriptName,
+    Section,
     TagText,
     VariableName,
 )
+from sagemaker_retraining.config.serving import Deploy, Verify
 
 RetryOutcome = Literal[
     "spot_timeout",
@@ -366,14 +366,14 @@ class ModelConfig(Section):
     @model_validator(mode="after")
     def direction_is_known(self) -> Self:
         """A metric taken the wrong way round lets worse models pass."""
-        metric, known, said = self.gate_metric, known_metrics(self.problem), self.quality_gate.direction
-        if metric not in known and said is None:
+        metric, known, stated = self.gate_metric, known_metrics(self.problem), self.quality_gate.direction
+        if metric not in known and stated is None:
             raise ValueError(
                 f"quality_gate.metric: {metric!r} is not a known metric of {self.problem}: "
                 f"{did_you_mean(metric, known, 'those are')}; with a metric of your own, say "
                 "`direction: maximize` or `minimize` as well"
             )
-        if said and known.get(metric, said) != said:
+        if stated and known.get(metric, stated) != stated:
             more = "more" if known[metric] == "maximize" else "less"
-            raise ValueError(f"quality_gate.direction: {more} {metric} is better, got {said}; leave the key out")
+            raise ValueError(f"quality_gate.direction: {more} {metric} is better, got {stated}; leave the key out")
         return self

@@ -32,20 +32,18 @@ def network_problems(config: ModelConfig, source: Source, environment: Environme
     barriers = (("be in a VPC", "vpc"), ("be isolated from the network", "network_isolation"))
     for what, key in barriers if config.deploy.serverless else ():
         if getattr(environment, key):
-            problems.append(
-                f"{source.place(('deploy', 'serverless'))}: deploy.serverless: a serverless endpoint cannot {what}, "
-                f"and environment {name} has {key}; deploy on instances there"
-            )
+            text = f"a serverless endpoint cannot {what}, and environment {name} has {key}; deploy on instances there"
+            problems.append(source.problem(("deploy", "serverless"), text))
     image = config.image
     if environment.network_isolation and (image.framework, image.version) in _NEED_AN_INDEX:
-        problems.append(
-            f"{source.place(('image', 'version'))}: image.version: {image.framework} {image.version} cannot run scripts"
-            f" without a network, and environment {name} has network_isolation; take 3.0-5, or an image of your own"
+        text = (
+            f"{image.framework} {image.version} cannot run scripts without a network, and environment {name} has "
+            "network_isolation; take 3.0-5, or an image of your own"
         )
+        problems.append(source.problem(("image", "version"), text))
     if environment.network_isolation and names_packages(folder):
-        file = f"{source.file.rpartition('/')[0]}/{REQUIREMENTS}"
         problems.append(
-            f"{file}: names packages, which a container without a network cannot install, and environment "
-            f"{name} has network_isolation; put them into an image of your own (`image: <uri>`)"
+            f"{source.folder}/{REQUIREMENTS}: names packages, which a container without a network cannot install, and "
+            f"environment {name} has network_isolation; put them into an image of your own (`image: <uri>`)"
         )
     return problems

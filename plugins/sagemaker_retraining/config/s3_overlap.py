@@ -1,4 +1,4 @@
-"""Environments keep to themselves: no two of them write to the same places of a bucket."""
+"""Environments keep to themselves: no two of them write below the same prefix of a bucket."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from pathlib import Path
 
 from sagemaker_retraining.config.environment import EnvironmentConfig
 from sagemaker_retraining.config.load import environment_names, environment_source, load_environment, model_names
-from sagemaker_retraining.config.source import ConfigError, Place
+from sagemaker_retraining.config.source import ConfigError, SourceLocation
 
 
-def shared_places(name: str, root: Path) -> list[str]:
-    """One message for each environment that shares places in S3 with `name`; both files are named.
+def s3_overlaps(name: str, root: Path) -> list[str]:
+    """One message for each environment whose part of a bucket overlaps with that of `name`; both files are named.
 
-    A neighbour whose file cannot be used shares nothing: nothing can run there. Raises ConfigError for `name` itself.
+    An environment whose file cannot be used overlaps with nothing: nothing can run there. Raises ConfigError for
+    `name` itself.
     """
     here = load_environment(name, root)
     problems = []
@@ -25,12 +26,12 @@ def shared_places(name: str, root: Path) -> list[str]:
             continue
         first, second = sorted(pair, key=lambda environment: (len(environment.key_prefix), environment.environment))
         if first.bucket == second.bucket and (why := _overlap(first, second, model_names(root))):
-            problems.append(f"{_place(second, root)}: {why.format(other=_place(first, root))}")
+            problems.append(f"{_location(second, root)}: {why.format(other=_location(first, root))}")
     return problems
 
 
 def _overlap(first: EnvironmentConfig, second: EnvironmentConfig, models: list[str]) -> str:
-    """Why the places of two environments of one bucket meet; empty when they do not. `first` has the shorter prefix."""
+    """Why two environments of one bucket overlap; empty when they do not. `first` has the shorter prefix."""
     if first.key_prefix == second.key_prefix:
         what = f"prefix: {second.prefix!r} of" if second.prefix else "bucket:"
         return (
@@ -46,6 +47,6 @@ def _overlap(first: EnvironmentConfig, second: EnvironmentConfig, models: list[s
     return ""
 
 
-def _place(environment: EnvironmentConfig, root: Path) -> Place:
+def _location(environment: EnvironmentConfig, root: Path) -> SourceLocation:
     source = environment_source(environment.environment, root)
-    return source.place(("prefix",) if environment.prefix else ("bucket",))
+    return source.location(("prefix",) if environment.prefix else ("bucket",))

@@ -10,13 +10,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from sagemaker_retraining.config.section import Section
-from sagemaker_retraining.config.types import (
+from sagemaker_retraining.config.patterns import (
     AlarmName,
     ContentType,
     EndpointName,
     InstanceType,
     S3Prefix,
+    Section,
     TopicArn,
     VariableName,
 )

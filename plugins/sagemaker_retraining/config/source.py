@@ -23,8 +23,8 @@ class ConfigError(ValueError):
 
 
 @dataclass(frozen=True)
-class Place:
-    """A line of a file, as messages show it; `text` is what was written there as a value, None of more than a word."""
+class SourceLocation:
+    """A line of a file, as messages name it; `text` is the value as it is written there, None when it is no scalar."""
 
     file: str
     line: int
@@ -36,29 +36,38 @@ class Place:
 
 @dataclass(frozen=True)
 class Source:
-    """A parsed file: `data` as plain Python, `places` by key path (`("train", "spot")`)."""
+    """A parsed file: `data` as plain Python, and the location of every key path (`("train", "spot")`)."""
 
     file: str
-    data: dict[str, Any]
-    places: Mapping[Key, Place]
+    data: dict[str, Any]  # of any shape: pydantic checks it
+    locations: Mapping[Key, SourceLocation]
 
-    def place(self, key: Key) -> Place:
+    @property
+    def folder(self) -> str:
+        """The folder of the file, as messages name it."""
+        return self.file.rpartition("/")[0]
+
+    def location(self, key: Key) -> SourceLocation:
         """Where `key` stands; for one that is not there, where its parent stands."""
-        while key and key not in self.places:
+        while key and key not in self.locations:
             key = key[:-1]
-        return self.places.get(key, Place(self.file, 1))
+        return self.locations.get(key, SourceLocation(self.file, 1))
+
+    def problem(self, key: Key, text: str) -> str:
+        """A message about `key`: where it is, what it is called, and the text."""
+        return f"{self.location(key)}: {dotted(key)}: {text}"
 
     def below(self, key: Key) -> Source:
         """The mapping at `key` as a source of its own."""
         data: Any = self.data
         for part in key:
             data = data.get(part) if isinstance(data, dict) else None
-        places = {path[len(key) :]: place for path, place in self.places.items() if path[: len(key)] == key}
-        return Source(self.file, data if isinstance(data, dict) else {}, places)
+        locations = {path[len(key) :]: location for path, location in self.locations.items() if path[: len(key)] == key}
+        return Source(self.file, data if isinstance(data, dict) else {}, locations)
 
     def overlay(self, other: Source) -> Source:
         """This source with `other` laid over it: mappings are merged, anything else is replaced."""
-        return Source(self.file, _merge(self.data, other.data), {**self.places, **other.places})
+        return Source(self.file, _merge(self.data, other.data), {**self.locations, **other.locations})
 
 
 def read_yaml(path: Path, file: str) -> Source:
@@ -94,37 +103,37 @@ def _source(loader: Any, file: str) -> Source:
         raise ConfigError([f"{file}: is empty; see docs/configuration.md for what it needs"])
     if not isinstance(root, yaml.MappingNode):
         raise ConfigError([f"{file}:{root.start_mark.line + 1}: expected `key: value` lines at the top level"])
-    places: dict[Key, Place] = {}
-    if problems := _collect(root, (), file, places):
+    locations: dict[Key, SourceLocation] = {}
+    if problems := _collect(root, (), file, locations):
         raise ConfigError(problems)
-    return Source(file, loader.construct_document(root), places)
+    return Source(file, loader.construct_document(root), locations)
 
 
 def _collect(
-    node: yaml.Node, key: Key, file: str, places: dict[Key, Place], above: tuple[yaml.Node, ...] = ()
+    node: yaml.Node, key: Key, file: str, locations: dict[Key, SourceLocation], above: tuple[yaml.Node, ...] = ()
 ) -> list[str]:
-    """Note the place of every key below `node`; return messages about keys given twice, and aliases that never end.
+    """Note the location of every key below `node`; return messages about keys given twice, and aliases that never end.
 
     `above` are the nodes that `node` stands in. Raises ConfigError for aliases that multiply into too many keys.
     """
     if any(node is other for other in above):
-        return [f"{places[key]}: {dotted(key)}: is an alias of what it stands in itself; write out what is meant"]
-    if len(places) > MOST_KEYS:
+        return [f"{locations[key]}: {dotted(key)}: is an alias of what it stands in itself; write out what is meant"]
+    if len(locations) > MOST_KEYS:
         raise ConfigError([f"{file}: has more than {MOST_KEYS} keys, aliases counted each time; write fewer"])
     problems: list[str] = []
     above = (*above, node)
     if isinstance(node, yaml.MappingNode):
         for name, value in node.value:
             path = (*key, str(name.value))
-            place = Place(file, name.start_mark.line + 1, _text(value))
-            if path in places:
-                problems.append(f"{place}: {dotted(path)}: is given twice, first in line {places[path].line}; keep one")
-            places[path] = place
-            problems += _collect(value, path, file, places, above)
+            location = SourceLocation(file, name.start_mark.line + 1, _text(value))
+            if first := locations.get(path):
+                problems.append(f"{location}: {dotted(path)}: is given twice, first in line {first.line}; keep one")
+            locations[path] = location
+            problems += _collect(value, path, file, locations, above)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            places[(*key, index)] = Place(file, value.start_mark.line + 1, _text(value))
-            problems += _collect(value, (*key, index), file, places, above)
+            locations[(*key, index)] = SourceLocation(file, value.start_mark.line + 1, _text(value))
+            problems += _collect(value, (*key, index), file, locations, above)
     return problems
 
 

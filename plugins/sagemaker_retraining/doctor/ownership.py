@@ -40,8 +40,7 @@ def _group(aws: Aws, request: CreateModelPackageGroupInputTypeDef, subject: str)
     if group is None:
         yield ok(subject, f"{name} is not there yet; the first run makes it")
         return
-    wanted: Any = request["Tags"]
-    if foreign := foreign_tags(wanted, _tags(api, group["ModelPackageGroupArn"])):
+    if foreign := foreign_tags(request["Tags"], _tags(api, group["ModelPackageGroupArn"])):
         yield wrong(subject, f"{name} is another's: {'; '.join(foreign)}. Choose another register.group")
     else:
         yield ok(subject, f"{name} is this model's")
@@ -79,5 +78,5 @@ def _described(describe: Callable[[], T]) -> T | None:
         return None
 
 
-def _tags(api: Any, arn: str) -> list[dict[str, str]]:
+def _tags(api: Any, arn: str) -> list[TagTypeDef]:
     return [tag for page in api.get_paginator("list_tags").paginate(ResourceArn=arn) for tag in page["Tags"]]

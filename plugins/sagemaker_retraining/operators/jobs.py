@@ -23,6 +23,7 @@ from sagemaker_retraining.job_identity import JobRequest, first_difference, gene
 from sagemaker_retraining.job_log import PAUSE_SECONDS, JobLog, end_of_log
 from sagemaker_retraining.links import JobLink, JobLogLink, job_addresses
 from sagemaker_retraining.outcomes import (
+    LIVE,
     Description,
     JobResult,
     Outcome,
@@ -57,7 +58,6 @@ RECORDED_GENERATION = "recorded_generation"
 FIRST_GENERATION = "first_generation"
 CURRENT_JOB = "current_job"
 MAX_TRIES = "max_tries"
-LIVE = frozenset({"InProgress", "Stopping"})
 # States of a task whose try on this worker was killed, but not by a person: one that is cleared is `restarting`.
 STILL_TO_RUN = frozenset({"running", "up_for_retry", "scheduled", "queued", "deferred"})
 

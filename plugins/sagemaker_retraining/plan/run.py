@@ -11,6 +11,7 @@ from sagemaker_retraining.period import Period
 from sagemaker_retraining.plan.code_package import CodePackage
 from sagemaker_retraining.plan.document import PlannedChampion, RunFacts
 from sagemaker_retraining.plan.names import clean_tag, fingerprint, job_name, short_hash, tag_list
+from sagemaker_retraining.s3_uri import s3_uri
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import TagTypeDef
@@ -51,7 +52,7 @@ class RunPlan:
 
     @cached_property
     def run_key(self) -> str:
-        """Short hash of the run: of its place, environment, DAG and run id.
+        """Short hash of the run: of its environment, where that writes, DAG and run id.
 
         A scheduled run has the same ids in every environment, and environments may share an account, in which names of
         jobs are unique, or a bucket.
@@ -66,11 +67,11 @@ class RunPlan:
 
     def uri(self, path: str) -> str:
         """`s3://<bucket>/<the environment's prefix>/<path>`"""
-        return f"s3://{self.environment.bucket}/{self.environment.key_prefix}{path}"
+        return self.environment.uri(path)
 
     def run_uri(self, path: str) -> str:
         """The URI of a path of this run, such as `plan.json` or `preprocess/train/`."""
-        return f"s3://{self.environment.bucket}/{self.prefix}{path}"
+        return s3_uri(self.environment.bucket, f"{self.prefix}{path}")
 
     @property
     def checkpoints_uri(self) -> str:
@@ -165,7 +166,7 @@ class RunPlan:
 
 def raw_uri(model: ModelConfig, environment: EnvironmentConfig) -> str:
     """The prefix with `period=YYYY-MM/`: every run of the model reads there."""
-    return model.data.raw_uri or f"s3://{environment.bucket}/{environment.key_prefix}{model.model}/raw/"
+    return model.data.raw_uri or environment.uri(f"{model.model}/raw/")
 
 
 def build_plan(

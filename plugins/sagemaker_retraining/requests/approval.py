@@ -40,7 +40,7 @@ _LINE = re.compile(rf"(\S+) (\w+)-(\w+) by (.*?) from ({'|'.join(CHANNELS)}):(?:
 
 
 class ApprovalResult(TypedDict):
-    """The XCom of `approval` and `review`; see ApprovalDecision."""
+    """The XCom of `approval` and `review`: by whom, when (ISO 8601), through which approval channel and why."""
 
     model_package_arn: str
     status: str

@@ -124,7 +124,7 @@ def _unique(values: Iterable[str | None]) -> list[str]:
 
 def _elsewhere(environment: EnvironmentConfig, models: Iterable[ModelConfig]) -> set[tuple[str, str]]:
     """(bucket, key prefix) of what models read outside the environment's own prefix."""
-    own = f"s3://{environment.bucket}/{environment.key_prefix}"
+    own = environment.uri("")
     found = set()
     for model in models:
         batch = model.deploy.batch

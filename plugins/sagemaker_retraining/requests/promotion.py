@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from sagemaker_retraining.plan import RunPlan, clean_tag
 from sagemaker_retraining.requests.approval import PENDING
+from sagemaker_retraining.s3_uri import is_s3_uri
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import (
@@ -83,7 +84,7 @@ def _relocate(value: object, prefix: str, copies: dict[str, str]) -> None:
             _relocate(item, prefix, copies)
     elif isinstance(value, dict):
         for key, item in value.items():
-            if isinstance(item, str) and item.startswith("s3://"):
+            if isinstance(item, str) and is_s3_uri(item):
                 *_, folder, name = item.split("/")
                 value[key] = copies[item] = f"{prefix}{folder}/{name}"
             else:

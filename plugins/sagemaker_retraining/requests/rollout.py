@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         BlueGreenUpdatePolicyTypeDef,
         CapacitySizeTypeDef,
         DeploymentConfigTypeDef,
+        DeploymentConfigUnionTypeDef,
         RollingUpdatePolicyTypeDef,
         TrafficRoutingConfigTypeDef,
     )
@@ -37,7 +38,7 @@ def deployment_config(rollout: Rollout | None, alarms: Sequence[str]) -> Deploym
     return config
 
 
-def longest_seconds(config: DeploymentConfigTypeDef | None) -> int:
+def longest_seconds(config: DeploymentConfigUnionTypeDef | None) -> int:
     """When an update with this DeploymentConfig has ended, one way or the other."""
     policy: BlueGreenUpdatePolicyTypeDef | RollingUpdatePolicyTypeDef | None = None
     if config:
@@ -46,7 +47,7 @@ def longest_seconds(config: DeploymentConfigTypeDef | None) -> int:
     return limit + MARGIN_SECONDS
 
 
-def watched_alarms(config: DeploymentConfigTypeDef | None) -> list[str]:
+def watched_alarms(config: DeploymentConfigUnionTypeDef | None) -> list[str]:
     """The alarms of a DeploymentConfig."""
     rollback = config.get("AutoRollbackConfiguration", {}) if config else {}
     return [alarm["AlarmName"] for alarm in rollback.get("Alarms", [])]

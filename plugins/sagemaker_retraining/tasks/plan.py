@@ -19,7 +19,7 @@ from sagemaker_retraining.config import (
     load_model,
     model_folder,
     project_root,
-    shared_places,
+    s3_overlaps,
 )
 from sagemaker_retraining.config.load import REVISION_FILE
 from sagemaker_retraining.hooks import RetrainingHook
@@ -42,8 +42,8 @@ def create_plan(name: str, context: Context) -> PlanDocument:
     try:
         model, environment = load_model(name), load_environment()
         period = run_period(context)
-        if shared := shared_places(environment.environment, project_root()):
-            raise ConfigError(shared)
+        if overlaps := s3_overlaps(environment.environment, project_root()):
+            raise ConfigError(overlaps)
     except (ConfigError, ValueError) as error:
         raise AirflowFailException(str(error)) from error
     hook = RetrainingHook(aws_conn_id=environment.aws_conn_id, region_name=environment.region)
@@ -98,7 +98,7 @@ def find_champion(hook: RetrainingHook, group: str, period: Period) -> Champion 
 
 
 def upload_code(hook: RetrainingHook, plan: RunPlan, code: CodeLocation) -> None:
-    """Put the code at its content address, once; the archive goes last, so that it says the rest is there."""
+    """Put the code at its content address, once; the archive goes last: where it is, the rest is."""
     if hook.exists(code["archive_uri"]):
         return
     key = plan.environment.output_kms_key_arn

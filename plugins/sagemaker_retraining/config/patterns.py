@@ -1,4 +1,7 @@
-"""The kinds of text a configuration may hold: each a pattern plus a sentence that says what would be right."""
+"""What configuration files are made of: sections, and kinds of text.
+
+Each kind of text is a pattern and words that say what would be right.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,17 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
+
+from sagemaker_retraining.period import PERIOD_PATTERN
+
+
+class Section(BaseModel):
+    """A mapping in the YAML: unknown keys are errors, nothing is converted, every number is finite, nothing
+    changes after loading."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,7 @@ ModelName = Annotated[
 EnvironmentName = Annotated[
     str, Rule(r"[a-z](?:-?[a-z0-9]){0,19}", "an environment name: at most 20 of a-z, 0-9 and -, such as staging")
 ]
-PeriodText = Annotated[str, Rule(r"[0-9]{4}-(?:0[1-9]|1[0-2])", "a month written YYYY-MM, such as 2013-11")]
+PeriodText = Annotated[str, Rule(PERIOD_PATTERN, "a month written YYYY-MM, such as 2013-11")]
 Region = Annotated[str, Rule(r"[a-z]{2}(?:-[a-z]+)+-[0-9]", "an AWS region such as eu-west-1")]
 AccountId = Annotated[str, Rule(r"[0-9]{12}", "an AWS account id: 12 digits, in quotes")]
 BucketName = Annotated[
