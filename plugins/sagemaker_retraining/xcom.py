@@ -5,7 +5,7 @@
 | plan | `plan.document.PlanDocument`; of a rollback `RollbackPlan`, of a promotion `PromotionPlan` |
 | data_ready | `raw_months.RawData` |
 | preprocess, evaluate, train, transform | `ProcessingResult`, `TrainingResult`, `TransformResult` of `outcomes` |
-| quality_gate | `gate.types.GateResult` |
+| quality_gate | `gate.document.GateResult` |
 | register | `RegisterResult` |
 | approval, review | `requests.approval.ApprovalResult` |
 | deploy | `DeployResult` |
@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from sagemaker_retraining.plan.document import CleanupConfig, DeployConfig, VerifyConfig
-from sagemaker_retraining.shadow.types import ShadowFacts, ShadowFigures
+from sagemaker_retraining.shadow.document import ShadowFacts, ShadowFigures
 
 if TYPE_CHECKING:
     from mypy_boto3_application_autoscaling.type_defs import (

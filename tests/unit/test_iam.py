@@ -33,6 +33,7 @@ from tests.kits.project import RESULTS, ExampleProject
 
 PACKAGE = Path(__file__).parents[2] / "plugins" / "sagemaker_retraining"
 VERSION = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/demo-model/8"
+GROUP = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package-group/a"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/{JOB_ROLE}"
 POLICIES = sorted(file.stem for file in FOLDER.glob("*.json") if file.stem != "eventbridge-rule")
 
@@ -124,7 +125,7 @@ def test_the_approver_decides_and_reads() -> None:
             "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/admin", {"iam:PassedToService": "sagemaker.amazonaws.com"}
         ),
         AccessRequest("iam:PassRole", ROLE),
-        AccessRequest("sagemaker:AddTags", f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package-group/a"),
+        AccessRequest("sagemaker:AddTags", GROUP),
         AccessRequest("sagemaker:DeleteModelPackage", VERSION),
         AccessRequest(
             "sagemaker:DeleteModelPackageGroup", f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package-group/a"

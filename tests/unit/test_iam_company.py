@@ -12,7 +12,7 @@ import pytest
 from sagemaker_retraining.cli.main import main
 from sagemaker_retraining.config import EnvironmentConfig, ModelConfig
 from sagemaker_retraining.requests.policies import policies, trust_policy
-from tests.kits.iam import ACCOUNT, BUCKET, ENVIRONMENT, FOLDER, KEY, REGION, Ask, allows, policy
+from tests.kits.iam import ACCOUNT, BUCKET, ENVIRONMENT, FOLDER, KEY, REGION, AccessRequest, allows, policy
 from tests.kits.project import ExampleProject
 
 HOSTING = f"arn:aws:iam::{ACCOUNT}:role/ml/team/hosting"
@@ -41,18 +41,23 @@ LINKED = (
 )
 AUTOSCALING = {"iam:AWSServiceName": "sagemaker.application-autoscaling.amazonaws.com"}
 NEEDED = [
-    ("job-role", Ask("cloudwatch:DescribeAlarms", "*")),  # guardrails: the execution role looks at the alarms
-    *(("job-role", Ask(f"kms:{action}", KEY)) for action in ("Decrypt", "Encrypt", "GenerateDataKey", "DescribeKey")),
-    ("job-role", Ask("kms:CreateGrant", KEY)),
+    ("job-role", AccessRequest("cloudwatch:DescribeAlarms", "*")),  # guardrails: the execution role looks at the alarms
+    *(
+        ("job-role", AccessRequest(f"kms:{action}", KEY))
+        for action in ("Decrypt", "Encrypt", "GenerateDataKey", "DescribeKey")
+    ),
+    ("job-role", AccessRequest("kms:CreateGrant", KEY)),
     (
         "dag-role",
-        Ask("sagemaker:UpdateEndpointWeightsAndCapacities", f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/a"),
+        AccessRequest(
+            "sagemaker:UpdateEndpointWeightsAndCapacities", f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/a"
+        ),
     ),
-    ("dag-role", Ask("iam:CreateServiceLinkedRole", LINKED, AUTOSCALING)),
-    ("dag-role", Ask("cloudwatch:PutMetricAlarm", ALARM)),
-    ("dag-role", Ask("cloudwatch:DeleteAlarms", ALARM)),
-    ("dag-role", Ask("kms:GenerateDataKey", KEY, BY_S3)),
-    ("approver", Ask("kms:Decrypt", KEY, BY_S3)),
+    ("dag-role", AccessRequest("iam:CreateServiceLinkedRole", LINKED, AUTOSCALING)),
+    ("dag-role", AccessRequest("cloudwatch:PutMetricAlarm", ALARM)),
+    ("dag-role", AccessRequest("cloudwatch:DeleteAlarms", ALARM)),
+    ("dag-role", AccessRequest("kms:GenerateDataKey", KEY, BY_S3)),
+    ("approver", AccessRequest("kms:Decrypt", KEY, BY_S3)),
 ]
 
 
@@ -61,14 +66,18 @@ NEEDED = [
 @pytest.mark.aws_fact("iam-scaling-policies")
 @pytest.mark.aws_fact("scaling-service-linked-role")
 @pytest.mark.parametrize(("name", "ask"), NEEDED, ids=lambda value: getattr(value, "action", value))
-def test_what_aws_asks_of_them(name: str, ask: Ask) -> None:
+def test_what_aws_asks_of_them(name: str, ask: AccessRequest) -> None:
     assert allows(policy(name, kms_key_arn=KEY), ask)
 
 
 def test_keys_and_roles_are_not_for_everybody() -> None:
-    assert not allows(policy("approver", kms_key_arn=KEY), Ask("kms:GenerateDataKey", KEY, BY_S3))
-    assert not allows(policy("dag-role", kms_key_arn=KEY), Ask("kms:Decrypt", KEY)), "only through S3 and SageMaker"
-    assert not allows(policy("dag-role"), Ask("iam:CreateServiceLinkedRole", LINKED.replace("sagemaker.", "ecs.")))
+    assert not allows(policy("approver", kms_key_arn=KEY), AccessRequest("kms:GenerateDataKey", KEY, BY_S3))
+    assert not allows(policy("dag-role", kms_key_arn=KEY), AccessRequest("kms:Decrypt", KEY)), (
+        "only through S3 and SageMaker"
+    )
+    assert not allows(
+        policy("dag-role"), AccessRequest("iam:CreateServiceLinkedRole", LINKED.replace("sagemaker.", "ecs."))
+    )
 
 
 def test_without_keys_vpc_and_topics_nothing_is_said_of_them() -> None:
@@ -77,13 +86,13 @@ def test_without_keys_vpc_and_topics_nothing_is_said_of_them() -> None:
         assert "kms:" not in said, name
         assert "ec2:" not in said, name
         assert "sns:" not in said, name
-    assert allows(policy("job-role", vpc=VPC), Ask("ec2:CreateNetworkInterface", "*"))
+    assert allows(policy("job-role", vpc=VPC), AccessRequest("ec2:CreateNetworkInterface", "*"))
 
 
 def test_one_role_may_do_both_and_two_are_kept_apart() -> None:
-    run = Ask("s3:PutObject", f"arn:aws:s3:::{BUCKET}/churn/runs/2020-01/x/model/model.tar.gz")
-    captured = Ask("s3:PutObject", f"arn:aws:s3:::{BUCKET}/churn/data-capture/churn/AllTraffic/x.jsonl")
-    alarms = Ask("cloudwatch:DescribeAlarms", "*")
+    run = AccessRequest("s3:PutObject", f"arn:aws:s3:::{BUCKET}/churn/runs/2020-01/x/model/model.tar.gz")
+    captured = AccessRequest("s3:PutObject", f"arn:aws:s3:::{BUCKET}/churn/data-capture/churn/AllTraffic/x.jsonl")
+    alarms = AccessRequest("cloudwatch:DescribeAlarms", "*")
     one = policies(environment(), root=FOLDER.parent)
     assert "hosting-role" not in one
     assert [allows(one["job-role"], ask) for ask in (run, captured, alarms)] == [True, True, True]
@@ -91,15 +100,15 @@ def test_one_role_may_do_both_and_two_are_kept_apart() -> None:
     assert [allows(two["job-role"], ask) for ask in (run, alarms)] == [True, False]
     assert [allows(two["hosting-role"], ask) for ask in (run, captured, alarms)] == [False, True, True]
     for role, may in ((HOSTING, True), (ENVIRONMENT["role_arn"], True), (HOSTING.replace("ml/team/", ""), False)):
-        assert allows(two["dag-role"], Ask("iam:PassRole", role, PASSED)) is may, role
-    assert not allows(one["dag-role"], Ask("iam:PassRole", HOSTING, PASSED))
+        assert allows(two["dag-role"], AccessRequest("iam:PassRole", role, PASSED)) is may, role
+    assert not allows(one["dag-role"], AccessRequest("iam:PassRole", HOSTING, PASSED))
 
 
 def test_each_key_is_granted_for_what_it_encrypts() -> None:
     document = policy("job-role", kms_key_arn=KEY, volume_kms_key_arn=OWN_KEY)
-    assert allows(document, Ask("kms:CreateGrant", OWN_KEY))
-    assert not allows(document, Ask("kms:CreateGrant", KEY)), "no disk has this one"
-    assert allows(document, Ask("kms:GenerateDataKey", KEY))
+    assert allows(document, AccessRequest("kms:CreateGrant", OWN_KEY))
+    assert not allows(document, AccessRequest("kms:CreateGrant", KEY)), "no disk has this one"
+    assert allows(document, AccessRequest("kms:GenerateDataKey", KEY))
 
 
 @pytest.mark.aws_fact("iam-async-topics")
@@ -111,16 +120,16 @@ def test_what_models_read_pull_and_tell() -> None:
         deploy={"asynchronous": {"success_topic_arn": topic}},
     )
     filled = policies(environment(), [churn], root=FOLDER.parent)
-    pull = Ask("ecr:BatchGetImage", f"arn:aws:ecr:{REGION}:210987654321:repository/ml/churn")
-    raw = Ask("s3:GetObject", "arn:aws:s3:::lake/churn/raw/period=2020-01/x.csv")
+    pull = AccessRequest("ecr:BatchGetImage", f"arn:aws:ecr:{REGION}:210987654321:repository/ml/churn")
+    raw = AccessRequest("s3:GetObject", "arn:aws:s3:::lake/churn/raw/period=2020-01/x.csv")
     assert allows(filled["job-role"], pull)
     assert not allows(policy("job-role"), pull)
-    assert allows(filled["job-role"], Ask("sns:Publish", topic))
+    assert allows(filled["job-role"], AccessRequest("sns:Publish", topic))
     for name in ("job-role", "dag-role"):
         assert allows(filled[name], raw)
-        assert allows(filled[name], Ask("s3:ListBucket", "arn:aws:s3:::lake"))
-        assert not allows(filled[name], Ask("s3:GetObject", "arn:aws:s3:::lake/secret"))
-        assert not allows(filled[name], Ask("s3:PutObject", raw.resource))
+        assert allows(filled[name], AccessRequest("s3:ListBucket", "arn:aws:s3:::lake"))
+        assert not allows(filled[name], AccessRequest("s3:GetObject", "arn:aws:s3:::lake/secret"))
+        assert not allows(filled[name], AccessRequest("s3:PutObject", raw.resource))
 
 
 @pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
@@ -140,8 +149,8 @@ def test_no_placeholder_is_left_and_a_value_is_none() -> None:
     role = f"arn:aws:iam::{ACCOUNT}:role/REGION/BUCKET"
     place = environment(role_arn=role, prefix="REGION", kms_key_arn=KEY, vpc=VPC)
     filled = policies(place, [model()], root=FOLDER.parent, prefix="churn-")
-    assert allows(filled["dag-role"], Ask("iam:PassRole", role, PASSED))
-    assert allows(filled["job-role"], Ask("s3:PutObject", f"arn:aws:s3:::{BUCKET}/REGION/x"))
+    assert allows(filled["dag-role"], AccessRequest("iam:PassRole", role, PASSED))
+    assert allows(filled["job-role"], AccessRequest("s3:PutObject", f"arn:aws:s3:::{BUCKET}/REGION/x"))
     text = json.dumps(filled).replace(role, "").replace(f"{BUCKET}/REGION", "")
     assert re.findall(r"\b[A-Z]+_[A-Z_]+\b|\b(?:REGION|BUCKET|IMAGES|TOPICS)\b", text) == []
     assert f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/churn-*" in text
@@ -155,8 +164,8 @@ def test_the_command_prints_what_aws_takes(
     monkeypatch.setenv("RETRAINING_HOME", str(tmp_path))
     assert main(["iam", "dag-role", "--env", "prod"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert allows(document, Ask("iam:PassRole", "arn:aws:iam::123456789012:role/jobs", PASSED))
-    assert allows(document, Ask("s3:GetObject", "arn:aws:s3:::lake/flights/period=2020-01/x.csv"))
+    assert allows(document, AccessRequest("iam:PassRole", "arn:aws:iam::123456789012:role/jobs", PASSED))
+    assert allows(document, AccessRequest("s3:GetObject", "arn:aws:s3:::lake/flights/period=2020-01/x.csv"))
     assert main(["iam", "execution-role.trust", "--env", "prod"]) == 0
     assert "sts:AssumeRole" in capsys.readouterr().out
     assert main(["iam", "hosting-role", "--env", "prod"]) == 1

@@ -27,6 +27,7 @@ from include.laptop.stack.airflow_api import AirflowApi, Task
 from include.laptop.stack.components import DIRECT, get_json
 from sagemaker_retraining.config import ConfigError, ModelConfig, load_model
 from sagemaker_retraining.requests.approval import short_name
+from sagemaker_retraining.xcom import RegisterResult
 
 POLL_SECONDS = 0.7
 DAG_SECONDS = 60
@@ -133,7 +134,8 @@ class Driver:
 
     def review(self, api: AirflowApi, sagemaker: SageMaker) -> str:
         """Approve, or say how a person does."""
-        arn: str = api.xcom(self.arguments.dag_id, self.result.run_id, "register")["model_package_arn"]
+        registered: RegisterResult = api.xcom(self.arguments.dag_id, self.result.run_id, "register")
+        arn = registered["model_package_arn"]
         if self.arguments.review == "manual":
             address = f"{self.run_address(sagemaker.where)}/required_actions"
             return reviewer.instructions(sagemaker, self.arguments.model, arn, address)

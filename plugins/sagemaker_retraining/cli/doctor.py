@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from sagemaker_retraining.cli.command import Commands, add_command, add_environment
 from sagemaker_retraining.cli.lint import environment_problems, model_problems
@@ -110,12 +109,11 @@ def scope_of(models: list[str], environment: str, dag_role: str | None, caller: 
         config.model: preview(config.model, environment, max(newest, Period.parse(config.first_period)), root)
         for config in configs
     }
-    documents: Any = policies(where, configs, root=root)
     return Scope(
         environment=where,
         models=configs,
         plans=plans,
-        policies=documents,
+        policies=policies(where, configs, root=root),
         caller=caller,
         dag_role=dag_role or role_of(where.aws_conn_id, os.environ),
         approver_role=role_of(where.approver_conn_id, os.environ) if where.approver_conn_id else None,

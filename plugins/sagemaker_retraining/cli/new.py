@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sagemaker_retraining.cli.command import Commands, add_command
 from sagemaker_retraining.config import ConfigError, model_names, project_root
-from sagemaker_retraining.config.types import ModelName
+from sagemaker_retraining.config.patterns import ModelName
 
 SKELETON = Path(__file__).parent / "skeleton"
 # The templates' names end in .txt so that no tool takes them for code of this package. The example model's baseline.py

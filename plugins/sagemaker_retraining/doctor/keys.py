@@ -8,11 +8,12 @@ from functools import partial
 
 from botocore.exceptions import ClientError
 
-from sagemaker_retraining.doctor.answers import KeyMetadata, PolicyDocument, as_list
+from sagemaker_retraining.doctor.answers import KeyMetadata, as_list
 from sagemaker_retraining.doctor.aws import Aws
 from sagemaker_retraining.doctor.errors import code_of, is_denied
 from sagemaker_retraining.doctor.findings import Check, Finding, ok, wrong
 from sagemaker_retraining.doctor.scope import Scope
+from sagemaker_retraining.requests.policies import Policy
 
 
 def key_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
@@ -61,7 +62,7 @@ def unusable(key: KeyMetadata) -> str:
     return ""
 
 
-def names_role(policy: PolicyDocument, role: str, account: str) -> bool:
+def names_role(policy: Policy, role: str, account: str) -> bool:
     """Whether some statement of a key policy allows anything of KMS to the role, or leaves it to the account's IAM."""
     partition = role.split(":")[1]
     ours = {"*", account, f"arn:{partition}:iam::{account}:root", role}

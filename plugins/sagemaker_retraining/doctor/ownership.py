@@ -40,8 +40,7 @@ def _group(aws: Aws, request: CreateModelPackageGroupInputTypeDef, subject: str)
     if group is None:
         yield ok(subject, f"{name} is not there yet; the first run makes it")
         return
-    wanted: Any = request["Tags"]
-    if foreign := foreign_tags(wanted, _tags(api, group["ModelPackageGroupArn"])):
+    if foreign := foreign_tags(request["Tags"], _tags(api, group["ModelPackageGroupArn"])):
         yield wrong(subject, f"{name} is another's: {'; '.join(foreign)}. Choose another register.group")
     else:
         yield ok(subject, f"{name} is this model's")

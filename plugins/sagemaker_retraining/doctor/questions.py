@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from sagemaker_retraining.doctor.answers import PolicyDocument, PolicyStatement, as_list
+from sagemaker_retraining.doctor.answers import as_list
 from sagemaker_retraining.doctor.images import ECR
 from sagemaker_retraining.doctor.scope import Scope
+from sagemaker_retraining.requests.policies import Policy, Statement
 
 Context = tuple[tuple[str, str, str], ...]
 """`(key, type, value)` of each condition key."""
@@ -29,7 +30,7 @@ class Question:
     context: Context = ()
 
 
-def questions_about(document: PolicyDocument, scope: Scope) -> list[Question]:
+def questions_about(document: Policy, scope: Scope) -> list[Question]:
     """What a policy allows, as questions about the names that the models of the environment will have."""
     found = [
         Question(action, resource, _context(statement))
@@ -42,7 +43,7 @@ def questions_about(document: PolicyDocument, scope: Scope) -> list[Question]:
     return list(dict.fromkeys(found))
 
 
-def denied_questions(document: PolicyDocument, scope: Scope) -> list[Question]:
+def denied_questions(document: Policy, scope: Scope) -> list[Question]:
     """What a policy denies, asked of the versions of every model: an `allowed` here is wrong."""
     where = scope.environment
     start = f"arn:{where.partition}:sagemaker:{where.region}:{where.account}:model-package"
@@ -125,7 +126,7 @@ def _repositories(pattern: str, scope: Scope) -> Iterator[str]:
                 yield arn
 
 
-def _context(statement: PolicyStatement) -> Context:
+def _context(statement: Statement) -> Context:
     """A value of each condition key with which the statement's conditions hold."""
     return tuple(
         (key, "boolean" if operator.startswith("Bool") else "string", str(as_list(value)[0]).replace("*", SAMPLE))

@@ -15,7 +15,7 @@ from sagemaker_retraining.requests.hosting import CHALLENGER, VARIANT
 from sagemaker_retraining.requests.processing import REPORT
 from sagemaker_retraining.s3_uri import split_s3_uri
 from sagemaker_retraining.shadow import compare, pair_up, shadow_report
-from sagemaker_retraining.shadow.types import ShadowDocument, VariantTraffic
+from sagemaker_retraining.shadow.document import ShadowDocument, VariantTraffic
 from sagemaker_retraining.xcom import ShadowReport
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     )
 
     from sagemaker_retraining.described import DescribedVersion
-    from sagemaker_retraining.gate.types import GateResult
+    from sagemaker_retraining.gate.document import GateResult
     from sagemaker_retraining.outcomes import ProcessingResult, TrainingResult
     from sagemaker_retraining.plan.document import RegisterConfig
     from sagemaker_retraining.raw_months import RawData

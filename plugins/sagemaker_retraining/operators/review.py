@@ -30,7 +30,7 @@ from sagemaker_retraining.review_body import review_body
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from sagemaker_retraining.gate.types import GateResult
+    from sagemaker_retraining.gate.document import GateResult
     from sagemaker_retraining.outcomes import ProcessingResult
 
 REASON = "reason"

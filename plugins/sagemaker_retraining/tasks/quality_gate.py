@@ -9,7 +9,7 @@ from collections.abc import Callable
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sagemaker_retraining.gate import GateResult, QualityGateConfig, decide_gate, fill_report
-from sagemaker_retraining.gate.types import GateRecord
+from sagemaker_retraining.gate.document import GateRecord
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.outcomes import ProcessingResult
 from sagemaker_retraining.requests.processing import EVALUATION, REPORT
