@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def read_event(line: bytes) -> Event | None:
     )
 
 
-def _text(direction: Mapping[str, Any]) -> str:
+def _text(direction: Mapping[str, str]) -> str:
     if direction.get("encoding") == "BASE64":
         return base64.b64decode(direction["data"]).decode(errors="replace")
-    return str(direction["data"])
+    return direction["data"]

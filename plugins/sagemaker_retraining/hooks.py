@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectTypeDef
     from mypy_boto3_sagemaker import SageMakerClient
-    from mypy_boto3_sagemaker.type_defs import (
-        DescribeEndpointConfigOutputTypeDef,
-        DescribeEndpointOutputTypeDef,
-        DescribeModelOutputTypeDef,
-        DescribeModelPackageGroupOutputTypeDef,
-        DescribeModelPackageOutputTypeDef,
-        UpdateEndpointInputTypeDef,
-    )
+    from mypy_boto3_sagemaker.type_defs import UpdateEndpointInputTypeDef
 
+    from sagemaker_retraining.described import (
+        DescribedEndpoint,
+        DescribedEndpointConfig,
+        DescribedGroup,
+        DescribedModel,
+        DescribedVersion,
+    )
     from sagemaker_retraining.outcomes import Description
 
 T = TypeVar("T")
@@ -253,23 +253,23 @@ class RetrainingHook(Patient, SageMakerHook):
         pages = self.api.get_paginator("list_tags").paginate(ResourceArn=arn)
         return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
-    def endpoint_or_none(self, name: str) -> DescribeEndpointOutputTypeDef | None:
+    def endpoint_or_none(self, name: str) -> DescribedEndpoint | None:
         """The described endpoint; None when there is no such endpoint."""
         return described_or_none(lambda: self.api.describe_endpoint(EndpointName=name))
 
-    def endpoint_config_or_none(self, name: str) -> DescribeEndpointConfigOutputTypeDef | None:
+    def endpoint_config_or_none(self, name: str) -> DescribedEndpointConfig | None:
         """The described endpoint config; None when it has been deleted."""
         return described_or_none(lambda: self.api.describe_endpoint_config(EndpointConfigName=name))
 
-    def model_or_none(self, name: str) -> DescribeModelOutputTypeDef | None:
+    def model_or_none(self, name: str) -> DescribedModel | None:
         """The described model; None when it has been deleted."""
         return described_or_none(lambda: self.api.describe_model(ModelName=name))
 
-    def version_or_none(self, arn: str) -> DescribeModelPackageOutputTypeDef | None:
+    def version_or_none(self, arn: str) -> DescribedVersion | None:
         """The described version (model package); None when it has been deleted."""
         return described_or_none(lambda: self.api.describe_model_package(ModelPackageName=arn))
 
-    def group_or_none(self, name: str) -> DescribeModelPackageGroupOutputTypeDef | None:
+    def group_or_none(self, name: str) -> DescribedGroup | None:
         """The described model package group; None when there is no such group."""
         return described_or_none(lambda: self.api.describe_model_package_group(ModelPackageGroupName=name))
 

@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker.literals import ModelApprovalStatusType
     from mypy_boto3_sagemaker.type_defs import (
         CreateModelPackageInputTypeDef,
-        DescribeModelPackageOutputTypeDef,
         ListModelPackagesInputPaginateTypeDef,
         ModelPackageSummaryTypeDef,
         UpdateModelPackageInputTypeDef,
     )
+
+    from sagemaker_retraining.described import DescribedVersion
 
 SETTLE_SECONDS = 1.0
 """How long whoever wrote a decision waits before reading back which one stands; see `decide_version`."""
@@ -52,7 +53,7 @@ def is_not_found(error: ClientError) -> bool:
     )
 
 
-def describe_version(api: SageMakerClient, arn: str) -> DescribeModelPackageOutputTypeDef:
+def describe_version(api: SageMakerClient, arn: str) -> DescribedVersion:
     """The Describe response of a version. Raises ClientError when there is none."""
     return api.describe_model_package(ModelPackageName=arn)
 
@@ -80,32 +81,30 @@ def list_versions(
 
 def versions(
     api: SageMakerClient, group: str, status: ModelApprovalStatusType | None = None
-) -> Iterator[DescribeModelPackageOutputTypeDef]:
+) -> Iterator[DescribedVersion]:
     """The Describe responses of a group's versions, newest first; one call for each as it is taken."""
     for summary in list_versions(api, group, status):
         yield describe_version(api, summary["ModelPackageArn"])
 
 
-def noted_period(package: DescribeModelPackageOutputTypeDef) -> str | None:
+def noted_period(package: DescribedVersion) -> str | None:
     """The month a version is about, as registration noted it."""
     return package.get("CustomerMetadataProperties", {}).get("period")
 
 
-def number_and_period(package: DescribeModelPackageOutputTypeDef) -> Version:
+def number_and_period(package: DescribedVersion) -> Version:
     """What the promotion rule asks of a described version."""
     return Version(package["ModelPackageVersion"], noted_period(package))
 
 
-def run_and_artifact(
-    package: DescribeModelPackageOutputTypeDef | CreateModelPackageInputTypeDef,
-) -> tuple[str | None, str | None]:
+def run_and_artifact(package: DescribedVersion | CreateModelPackageInputTypeDef) -> tuple[str | None, str | None]:
     """Run and artefact of a version, described or to be registered: what makes two of them the same."""
     containers = package["InferenceSpecification"]["Containers"] if "InferenceSpecification" in package else []
     artifact = containers[0].get("ModelDataUrl") if containers else None
     return package.get("CustomerMetadataProperties", {}).get("run_id"), artifact
 
 
-def metric_of(package: DescribeModelPackageOutputTypeDef, metric: str) -> float | None:
+def metric_of(package: DescribedVersion, metric: str) -> float | None:
     """The challenger's value that registration noted; None without one that is a finite number."""
     try:
         value = float(package.get("CustomerMetadataProperties", {}).get(f"metric.{metric}", "nan"))
@@ -114,9 +113,7 @@ def metric_of(package: DescribeModelPackageOutputTypeDef, metric: str) -> float 
     return value if math.isfinite(value) else None
 
 
-def best_version(
-    packages: Iterable[DescribeModelPackageOutputTypeDef], metric: str, direction: str
-) -> DescribeModelPackageOutputTypeDef | None:
+def best_version(packages: Iterable[DescribedVersion], metric: str, direction: str) -> DescribedVersion | None:
     """The best approved of described versions by one metric; of equal ones the newest. None when none has it.
 
     `direction` is maximize or minimize. Each month's value was measured on that month's data: a version that is best
@@ -132,7 +129,7 @@ def best_version(
 
 
 def why_nobody_decides(
-    api: SageMakerClient, package: DescribeModelPackageOutputTypeDef, *, run_type: str, replace_newer: bool
+    api: SageMakerClient, package: DescribedVersion, *, run_type: str, replace_newer: bool
 ) -> str | None:
     """Why a run's version ends before approval, by the promotion rule; None when it may go on."""
     approved = map(number_and_period, versions(api, package["ModelPackageGroupName"], "Approved"))
@@ -157,7 +154,7 @@ def decide_version(
     Raises ValueError (a rejection without a reason …), RequestError, ClientError.
     """
 
-    def wanted(package: DescribeModelPackageOutputTypeDef) -> UpdateModelPackageInputTypeDef | None:
+    def wanted(package: DescribedVersion) -> UpdateModelPackageInputTypeDef | None:
         if package["ModelApprovalStatus"] != PENDING:
             return None
         return decision_request(package, status, by=by, channel=channel, reason=reason, at=datetime.now(UTC))
@@ -173,7 +170,7 @@ def decide_version(
     return decision_of(stands), mine
 
 
-def record_decision(api: SageMakerClient, package: DescribeModelPackageOutputTypeDef) -> ApprovalDecision:
+def record_decision(api: SageMakerClient, package: DescribedVersion) -> ApprovalDecision:
     """The decision on a described version; one that came from outside is written into its history first."""
     package, _ = update_version(api, package, record_request)
     return decision_of(package)
@@ -181,9 +178,9 @@ def record_decision(api: SageMakerClient, package: DescribeModelPackageOutputTyp
 
 def update_version(
     api: SageMakerClient,
-    package: DescribeModelPackageOutputTypeDef,
-    wanted: Callable[[DescribeModelPackageOutputTypeDef], UpdateModelPackageInputTypeDef | None],
-) -> tuple[DescribeModelPackageOutputTypeDef, UpdateModelPackageInputTypeDef | None]:
+    package: DescribedVersion,
+    wanted: Callable[[DescribedVersion], UpdateModelPackageInputTypeDef | None],
+) -> tuple[DescribedVersion, UpdateModelPackageInputTypeDef | None]:
     """Send the UpdateModelPackage that `wanted` makes of a described version; None: nothing is to be done.
 
     SageMaker may answer ConflictException while somebody else changes the version: it is described anew, and so is
@@ -206,7 +203,7 @@ def update_version(
     return package, request
 
 
-def find_version(api: SageMakerClient, group: str, number: int) -> DescribeModelPackageOutputTypeDef:
+def find_version(api: SageMakerClient, group: str, number: int) -> DescribedVersion:
     """The described version of a group by its number. Raises ValueError, which names those there are."""
     numbers = []
     for summary in list_versions(api, group):

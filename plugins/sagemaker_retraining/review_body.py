@@ -9,10 +9,10 @@ from sagemaker_retraining.gate.document import GateResult
 from sagemaker_retraining.requests.approval import short_name
 
 if TYPE_CHECKING:
-    from mypy_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
+    from sagemaker_retraining.described import DescribedVersion
 
 
-def review_body(package: DescribeModelPackageOutputTypeDef, gate: GateResult, *, report: str, version: str) -> str:
+def review_body(package: DescribedVersion, gate: GateResult, *, report: str, version: str) -> str:
     """What the reviewer reads, in Markdown: both models' metrics, the interval of the difference, warnings, links."""
     facts = package.get("CustomerMetadataProperties", {})
     champion = facts.get("champion")

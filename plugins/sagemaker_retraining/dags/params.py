@@ -5,8 +5,7 @@ from __future__ import annotations
 from airflow.sdk import Param
 
 from sagemaker_retraining.config import environment_names
-
-PERIOD_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
+from sagemaker_retraining.period import PERIOD_PATTERN
 
 
 def retraining_params() -> dict[str, Param]:
@@ -15,7 +14,7 @@ def retraining_params() -> dict[str, Param]:
         "period": Param(
             None,
             type=["null", "string"],
-            pattern=PERIOD_PATTERN,
+            pattern=f"^{PERIOD_PATTERN}$",
             title="Period",
             description="Month whose data the run is about, as YYYY-MM. Empty: the month of the run's data "
             "interval, or the last complete month for a run started by hand.",

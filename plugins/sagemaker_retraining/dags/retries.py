@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TypedDict
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
@@ -12,8 +12,16 @@ from sagemaker_retraining.outcomes import ERRORS, Outcome
 from sagemaker_retraining.requests import RequestError
 
 
-def retry_arguments(retry: Retry) -> dict[str, Any]:
-    """`retries`, `retry_delay` and `retry_policy` of a task that runs a job.
+class RetryArguments(TypedDict):
+    """The arguments of an operator that decide on its retries."""
+
+    retries: int
+    retry_delay: timedelta
+    retry_policy: ExceptionRetryPolicy
+
+
+def retry_arguments(retry: Retry) -> RetryArguments:
+    """The retries of a task that runs a job.
 
     An outcome in `retry.on` is tried again, every other outcome and a request that is wrong fail at once. What is
     none of these (a worker that died, a network that went away) is tried again as Airflow does by itself.

@@ -13,8 +13,7 @@ from sagemaker_retraining.requests.hosting import VARIANT
 from sagemaker_retraining.xcom import Autoscaling
 
 if TYPE_CHECKING:
-    from mypy_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
-
+    from sagemaker_retraining.described import DescribedEndpoint
     from sagemaker_retraining.plan.document import DeployConfig
 
 # On the endpoint itself, so that only endpoints that scale need permissions for Application Auto Scaling.
@@ -29,7 +28,7 @@ _OF_A_POLICY = (
 
 
 def release_autoscaling(
-    hook: RetrainingHook, description: DescribeEndpointOutputTypeDef, instance_type: str | None, *, wanted: bool
+    hook: RetrainingHook, description: DescribedEndpoint, instance_type: str | None, *, wanted: bool
 ) -> bool:
     """Before an update to `instance_type`: deregister where AWS demands it, or where autoscaling is not `wanted`.
 
@@ -51,7 +50,7 @@ def served_instance_type(hook: RetrainingHook, config_name: str) -> str | None:
     return main.get("InstanceType") if main else None
 
 
-def deregister(hook: RetrainingHook, description: DescribeEndpointOutputTypeDef) -> None:
+def deregister(hook: RetrainingHook, description: DescribedEndpoint) -> None:
     """End the autoscaling of an endpoint; its policies go with it."""
     target = scalable_target(description["EndpointName"], VARIANT)
     try:
@@ -64,9 +63,7 @@ def deregister(hook: RetrainingHook, description: DescribeEndpointOutputTypeDef)
     hook.log.info("Autoscaling of %s is deregistered", description["EndpointName"])
 
 
-def register_autoscaling(
-    hook: RetrainingHook, deploy: DeployConfig, description: DescribeEndpointOutputTypeDef
-) -> None:
+def register_autoscaling(hook: RetrainingHook, deploy: DeployConfig, description: DescribedEndpoint) -> None:
     """After an update. The tag comes first: a target without it would never be deregistered."""
     if "autoscaling" not in deploy:
         return
@@ -77,7 +74,7 @@ def register_autoscaling(
     hook.log.info("Autoscaling of %s: %s", description["EndpointName"], deploy["autoscaling"])
 
 
-def autoscaling_of(hook: RetrainingHook, description: DescribeEndpointOutputTypeDef) -> Autoscaling | None:
+def autoscaling_of(hook: RetrainingHook, description: DescribedEndpoint) -> Autoscaling | None:
     """What scales an endpoint now, or None."""
     if AUTOSCALED not in hook.tags(description["EndpointArn"]):
         return None
@@ -96,9 +93,7 @@ def autoscaling_of(hook: RetrainingHook, description: DescribeEndpointOutputType
     return cast("Autoscaling", {"target": {**target, **capacity}, "policies": [{**target, **each} for each in chosen]})
 
 
-def restore_autoscaling(
-    hook: RetrainingHook, description: DescribeEndpointOutputTypeDef, scaling: Autoscaling | None
-) -> None:
+def restore_autoscaling(hook: RetrainingHook, description: DescribedEndpoint, scaling: Autoscaling | None) -> None:
     """After an update was undone: what `autoscaling_of` told before it; None ends what the update has brought."""
     if scaling is None:
         if AUTOSCALED in hook.tags(description["EndpointArn"]):

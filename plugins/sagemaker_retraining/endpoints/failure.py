@@ -14,17 +14,16 @@ from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.outcomes import Outcome, is_beyond_quota, passing_outcome
 
 if TYPE_CHECKING:
-    from mypy_boto3_sagemaker.type_defs import DeploymentConfigTypeDef, DescribeEndpointOutputTypeDef
+    from mypy_boto3_sagemaker.type_defs import DeploymentConfigTypeDef
+
+    from sagemaker_retraining.described import DescribedEndpoint
 
 LOG_LINES = 30
 LOG_GROUP = "/aws/sagemaker/Endpoints/"
 
 
 def not_wanted(
-    hook: RetrainingHook,
-    description: DescribeEndpointOutputTypeDef,
-    wanted: str,
-    deployment: DeploymentConfigTypeDef | None,
+    hook: RetrainingHook, description: DescribedEndpoint, wanted: str, deployment: DeploymentConfigTypeDef | None
 ) -> Exception:
     """The error of an endpoint that came to rest elsewhere, with SageMaker's reason and what to do next.
 

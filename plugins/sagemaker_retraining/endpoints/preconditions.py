@@ -17,18 +17,14 @@ from sagemaker_retraining.requests.approval import APPROVED, REJECTED, decision_
 from sagemaker_retraining.s3_uri import split_s3_uri
 
 if TYPE_CHECKING:
-    from mypy_boto3_sagemaker.type_defs import (
-        DescribeEndpointConfigOutputTypeDef,
-        DescribeEndpointOutputTypeDef,
-        DescribeModelPackageOutputTypeDef,
-        TagTypeDef,
-    )
+    from mypy_boto3_sagemaker.type_defs import TagTypeDef
 
+    from sagemaker_retraining.described import DescribedEndpoint, DescribedEndpointConfig, DescribedVersion
     from sagemaker_retraining.plan.document import EndpointConfigTemplate
     from sagemaker_retraining.requests.hosting import EndpointConfigRequest
 
 
-def require_approved(hook: RetrainingHook, arn: str) -> DescribeModelPackageOutputTypeDef:
+def require_approved(hook: RetrainingHook, arn: str) -> DescribedVersion:
     """The described version. Raises AirflowFailException for one that is not there, or not Approved now."""
     try:
         package = registry.describe_version(hook.api, arn)
@@ -48,11 +44,7 @@ def require_approved(hook: RetrainingHook, arn: str) -> DescribeModelPackageOutp
 
 
 def require_newest(
-    hook: RetrainingHook,
-    package: DescribeModelPackageOutputTypeDef,
-    description: DescribeEndpointOutputTypeDef,
-    *,
-    replace_newer: bool,
+    hook: RetrainingHook, package: DescribedVersion, description: DescribedEndpoint, *, replace_newer: bool
 ) -> None:
     """Raise AirflowFailException when the described endpoint serves a version that this one must not replace.
 
@@ -73,7 +65,7 @@ def require_newest(
             )
 
 
-def served_packages(hook: RetrainingHook, config_name: str) -> Iterator[tuple[str, DescribeModelPackageOutputTypeDef]]:
+def served_packages(hook: RetrainingHook, config_name: str) -> Iterator[tuple[str, DescribedVersion]]:
     """(variant, described version) of an endpoint config; without what was deleted, and rejected since."""
     for variant, model in model_names(hook, config_name).items():
         arn = version_arn(hook, model)
@@ -82,7 +74,7 @@ def served_packages(hook: RetrainingHook, config_name: str) -> Iterator[tuple[st
             yield variant, package
 
 
-def check_owner(hook: RetrainingHook, description: DescribeEndpointOutputTypeDef, tags: Sequence[TagTypeDef]) -> None:
+def check_owner(hook: RetrainingHook, description: DescribedEndpoint, tags: Sequence[TagTypeDef]) -> None:
     """Raise AirflowFailException when the endpoint's tags are not those of this model and environment."""
     ours = ownership({tag["Key"]: tag["Value"] for tag in tags})
     theirs = hook.tags(description["EndpointArn"])
@@ -95,18 +87,14 @@ def check_owner(hook: RetrainingHook, description: DescribeEndpointOutputTypeDef
         )
 
 
-def check_update(
-    hook: RetrainingHook, description: DescribeEndpointOutputTypeDef, config: EndpointConfigRequest
-) -> None:
+def check_update(hook: RetrainingHook, description: DescribedEndpoint, config: EndpointConfigRequest) -> None:
     """Raise AirflowFailException when UpdateEndpoint would refuse this config, before anything is made."""
     if problem := update_problem(hook, description, config):
         raise AirflowFailException(f"{problem}. Nothing was made, and what serves now serves on")
 
 
 def update_problem(
-    hook: RetrainingHook,
-    description: DescribeEndpointOutputTypeDef,
-    config: EndpointConfigRequest | DescribeEndpointConfigOutputTypeDef,
+    hook: RetrainingHook, description: DescribedEndpoint, config: EndpointConfigRequest | DescribedEndpointConfig
 ) -> str | None:
     """Why an endpoint cannot be brought to a described config, and what to do; None when it can.
 

@@ -20,8 +20,8 @@ from sagemaker_retraining.xcom import ShadowReport
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.type_defs import DatapointTypeDef
-    from mypy_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
 
+    from sagemaker_retraining.described import DescribedEndpoint
     from sagemaker_retraining.plan.document import VerifyConfig
 
 COMPARISON = "comparison.json"
@@ -32,7 +32,7 @@ _VARIANTS = {"production": VARIANT, "shadow": CHALLENGER}
 
 
 def compare_shadow(
-    hook: RetrainingHook, config: VerifyConfig, description: DescribeEndpointOutputTypeDef, since: datetime
+    hook: RetrainingHook, config: VerifyConfig, description: DescribedEndpoint, since: datetime
 ) -> ShadowReport:
     """Write `report.html` and `comparison.json` below the report's URI; the figures without single predictions.
 

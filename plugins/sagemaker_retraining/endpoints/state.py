@@ -11,8 +11,9 @@ from sagemaker_retraining.requests.hosting import CHALLENGER, VARIANT
 from sagemaker_retraining.triggers.endpoint import MOVING
 
 if TYPE_CHECKING:
-    from mypy_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef, ProductionVariantOutputTypeDef
+    from mypy_boto3_sagemaker.type_defs import ProductionVariantOutputTypeDef
 
+    from sagemaker_retraining.described import DescribedEndpoint
     from sagemaker_retraining.plan.document import EndpointConfigTemplate
 
 SCALING = frozenset({"Updating", "SystemUpdating"})
@@ -20,26 +21,26 @@ SCALING = frozenset({"Updating", "SystemUpdating"})
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html"""
 
 
-def pending_config(description: DescribeEndpointOutputTypeDef) -> str | None:
+def pending_config(description: DescribedEndpoint) -> str | None:
     """The config an endpoint is on its way to; its own while it only scales or is patched, None when it rests."""
     if summary := description.get("PendingDeploymentSummary"):
         return summary["EndpointConfigName"]
     return description["EndpointConfigName"] if description["EndpointStatus"] in {"Creating", *SCALING} else None
 
 
-def serves(description: DescribeEndpointOutputTypeDef, config: str) -> bool:
+def serves(description: DescribedEndpoint, config: str) -> bool:
     """Whether this config answers and nothing is under way to replace it: the endpoint rests, or only scales."""
     resting = description["EndpointStatus"] in {"InService", *SCALING}
     return resting and description["EndpointConfigName"] == config and not is_changing(description)
 
 
-def is_changing(description: DescribeEndpointOutputTypeDef) -> bool:
+def is_changing(description: DescribedEndpoint) -> bool:
     """Whether what the endpoint serves is under way to another config, or to none; not while it only scales."""
     scales = description["EndpointStatus"] in SCALING and not description.get("PendingDeploymentSummary")
     return description["EndpointStatus"] in MOVING and not scales
 
 
-def status_text(description: DescribeEndpointOutputTypeDef | None) -> str:
+def status_text(description: DescribedEndpoint | None) -> str:
     """An endpoint's status and config, for a sentence."""
     return f"{description['EndpointStatus']} on {description['EndpointConfigName']}" if description else "gone"
 
@@ -77,7 +78,7 @@ def version_arn(hook: RetrainingHook, model: str | None) -> str | None:
     return found.get("PrimaryContainer", {}).get("ModelPackageName") if found else None
 
 
-def check_capture(description: DescribeEndpointOutputTypeDef, config: EndpointConfigTemplate) -> None:
+def check_capture(description: DescribedEndpoint, config: EndpointConfigTemplate) -> None:
     """Raise AirflowFailException when the endpoint does not capture what its config says."""
     wanted = config.get("DataCaptureConfig")
     if wanted is None:

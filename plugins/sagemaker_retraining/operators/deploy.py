@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow.sdk import Context
-    from mypy_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef, DescribeModelPackageOutputTypeDef
     from pydantic import JsonValue
 
+    from sagemaker_retraining.described import DescribedEndpoint, DescribedVersion
     from sagemaker_retraining.plan.document import DeployConfig
     from sagemaker_retraining.requests.hosting import DeploymentRequests
     from sagemaker_retraining.triggers.base import PollEvent
@@ -154,7 +154,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
             raise self.undone(context, description, wanted, previous)
         return self.finish(context, description, target, previous)
 
-    def requests(self, current: DescribeEndpointOutputTypeDef | None) -> DeploymentRequests:
+    def requests(self, current: DescribedEndpoint | None) -> DeploymentRequests:
         """Everything the deployment needs, in full and valid."""
         beside = served_model(self.hook, current["EndpointConfigName"]) if current else None
         requests = deployment_requests(self.config, self.model_package_arn, beside)
@@ -177,9 +177,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
             "shadow": "ShadowProductionVariants" in config,
         }
 
-    def previous_config(
-        self, context: Context, current: DescribeEndpointOutputTypeDef | None, wanted: str
-    ) -> str | None:
+    def previous_config(self, context: Context, current: DescribedEndpoint | None, wanted: str) -> str | None:
         """The config that served before this task's own, also when this try finds its own in service."""
         store = context["task_state_store"]
         if current is None:
@@ -189,9 +187,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         remembered = store.get(PREVIOUS)
         return str(remembered) if remembered else None
 
-    def require_newest(
-        self, package: DescribeModelPackageOutputTypeDef, current: DescribeEndpointOutputTypeDef
-    ) -> None:
+    def require_newest(self, package: DescribedVersion, current: DescribedEndpoint) -> None:
         """Nothing newer serves, unless a person goes back."""
         if not self.going_back:
             require_newest(self.hook, package, current, replace_newer=bool(self.replace_newer))
@@ -201,7 +197,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         self.hook.create_unless_there("create_model", requests["CreateModel"])
         self.hook.create_unless_there("create_endpoint_config", requests["CreateEndpointConfig"])
 
-    def update(self, context: Context, current: DescribeEndpointOutputTypeDef, requests: DeploymentRequests) -> bool:
+    def update(self, context: Context, current: DescribedEndpoint, requests: DeploymentRequests) -> bool:
         """Begin the update; False when another's is under way, or was since `current` was described."""
         wanted = requests["CreateEndpointConfig"]["EndpointConfigName"]
         rollout = on_new_fleet(self.config, wanted)
@@ -234,7 +230,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         """What a try has in common with its automatic retries, but not with those after somebody cleared the task."""
         return f"{wanted} until try {context['ti'].max_tries}"
 
-    def was_undone(self, context: Context, current: DescribeEndpointOutputTypeDef, wanted: str) -> bool:
+    def was_undone(self, context: Context, current: DescribedEndpoint, wanted: str) -> bool:
         """Whether an earlier try's update is over without its having seen how, and something else serves.
 
         SageMaker or a person has undone it, and a retry by itself must not do it again.
@@ -242,9 +238,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         begun = context["task_state_store"].get(BEGUN) == self.attempts(context, wanted)
         return begun and current["EndpointStatus"] not in MOVING and current["EndpointConfigName"] != wanted
 
-    def undone(
-        self, context: Context, description: DescribeEndpointOutputTypeDef, wanted: str, previous: str | None
-    ) -> Exception:
+    def undone(self, context: Context, description: DescribedEndpoint, wanted: str, previous: str | None) -> Exception:
         """The error of an update that has ended on another config; the next try may begin it again."""
         context["task_state_store"].set(BEGUN, "")
         self.put_autoscaling_back(context, description, previous)
@@ -255,9 +249,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         remembered = context["task_state_store"].get(AUTOSCALING)
         return cast("Autoscaling", remembered) if isinstance(remembered, dict) else None
 
-    def put_autoscaling_back(
-        self, context: Context, description: DescribeEndpointOutputTypeDef, previous: str | None
-    ) -> None:
+    def put_autoscaling_back(self, context: Context, description: DescribedEndpoint, previous: str | None) -> None:
         """An update that SageMaker has undone must not leave what serves without its autoscaling."""
         scaling = self.previous_autoscaling(context)
         ended = AUTOSCALED not in self.hook.tags(description["EndpointArn"])
@@ -294,7 +286,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         """Whether this is the first look at what takes long, and not the end of the wait."""
         return since is not None and time.time() < since + self.longest_wait(start_over)
 
-    def look_at_start(self, description: DescribeEndpointOutputTypeDef) -> None:
+    def look_at_start(self, description: DescribedEndpoint) -> None:
         """Raise AirflowFailException when the container of a new endpoint fails again and again.
 
         SageMaker starts it anew for up to an hour before the endpoint is Failed, and deletes no endpoint before.
@@ -311,7 +303,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         self.log.warning("%s is %s since %s s%s", self.endpoint, description["EndpointStatus"], LOOK_SECONDS, log)
 
     def finish(
-        self, context: Context, description: DescribeEndpointOutputTypeDef, target: DeployTarget, previous: str | None
+        self, context: Context, description: DescribedEndpoint, target: DeployTarget, previous: str | None
     ) -> DeployResult:
         """Check data capture, register autoscaling and tag the endpoint with this run, now that it serves; the XCom."""
         check_capture(description, self.config["endpoint_config"])
@@ -331,6 +323,6 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         }
 
 
-def state_of(description: DescribeEndpointOutputTypeDef) -> tuple[str, str]:
+def state_of(description: DescribedEndpoint) -> tuple[str, str]:
     """(config, status): what an update is decided on."""
     return description["EndpointConfigName"], description["EndpointStatus"]

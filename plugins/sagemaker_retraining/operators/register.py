@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import (
         CreateModelPackageGroupInputTypeDef,
         CreateModelPackageInputTypeDef,
-        DescribeModelPackageOutputTypeDef,
         UpdateModelPackageInputTypeDef,
     )
 
+    from sagemaker_retraining.described import DescribedVersion
     from sagemaker_retraining.gate.document import GateResult
     from sagemaker_retraining.outcomes import ProcessingResult, TrainingResult
     from sagemaker_retraining.plan.document import RegisterConfig
@@ -97,7 +97,7 @@ class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
             "status": description["ModelApprovalStatus"],
         }
 
-    def refusal(self, package: DescribeModelPackageOutputTypeDef) -> UpdateModelPackageInputTypeDef | None:
+    def refusal(self, package: DescribedVersion) -> UpdateModelPackageInputTypeDef | None:
         """The request that notes why the gate refused a version; None when that is noted already."""
         if package.get("ApprovalDescription"):
             return None
@@ -164,7 +164,7 @@ class RegisterModelOperator(AwsBaseOperator[RetrainingHook]):
                 f"{error.response['Error']['Message']} If that version was deleted, clear train for a new artefact"
             ) from error
 
-    def wait_until_usable(self, arn: str) -> DescribeModelPackageOutputTypeDef:
+    def wait_until_usable(self, arn: str) -> DescribedVersion:
         """SageMaker validates a package after creating it, mostly at once; a failed one is a failed task."""
         deadline = time.monotonic() + VALIDATION_SECONDS
         while True:

@@ -28,8 +28,8 @@ from sagemaker_retraining.triggers.endpoint import MOVING, EndpointTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from mypy_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
 
+    from sagemaker_retraining.described import DescribedEndpoint
     from sagemaker_retraining.plan.document import VerifyConfig
     from sagemaker_retraining.triggers.base import PollEvent
     from sagemaker_retraining.xcom import DeployResult, ShadowReport, VerifyResult
@@ -128,7 +128,7 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
         self.log.info("%s", result)
         return result
 
-    def require_deployed(self) -> DescribeEndpointOutputTypeDef:
+    def require_deployed(self) -> DescribedEndpoint:
         """The described endpoint: answers of another config would say nothing about this one."""
         endpoint, wanted = self.config["endpoint"], self.deployment["endpoint_config"]
         description = self.hook.endpoint_or_none(endpoint)

@@ -28,8 +28,8 @@ from sagemaker_retraining.triggers.approval import ApprovalTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from mypy_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
 
+    from sagemaker_retraining.described import DescribedVersion
     from sagemaker_retraining.triggers.base import PollEvent
 
 
@@ -104,7 +104,7 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
             return self.deadline_passed(context)
         self.wait(package, deadline)
 
-    def why_it_ends(self, context: Context, package: DescribeModelPackageOutputTypeDef) -> str | None:
+    def why_it_ends(self, context: Context, package: DescribedVersion) -> str | None:
         """The promotion rule for this run."""
         return registry.why_nobody_decides(
             self.hook.api,
@@ -113,7 +113,7 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
             replace_newer=bool(self.replace_newer),
         )
 
-    def wait(self, package: DescribeModelPackageOutputTypeDef, deadline: float) -> NoReturn:
+    def wait(self, package: DescribedVersion, deadline: float) -> NoReturn:
         """Defer. Deadline and pauses count from the version's creation, so that a retry does not start anew."""
         self.log.info("Waiting for a decision on %s until %s", self.model_package_arn, time.ctime(deadline))
         self.defer(
@@ -131,7 +131,7 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
             method_name="execute_complete",
         )
 
-    def recorded(self, package: DescribeModelPackageOutputTypeDef) -> ApprovalDecision:
+    def recorded(self, package: DescribedVersion) -> ApprovalDecision:
         """Who decided, and why; what came from outside is written into the version's history if we may do that."""
         try:
             return registry.record_decision(self.hook.api, package)

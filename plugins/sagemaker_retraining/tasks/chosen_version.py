@@ -27,7 +27,8 @@ from sagemaker_retraining.tasks.plan import git_sha
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from mypy_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
+
+    from sagemaker_retraining.described import DescribedVersion
 
 
 def load_configuration(name: str, environment: str | None) -> tuple[ModelConfig, EnvironmentConfig]:
@@ -38,7 +39,7 @@ def load_configuration(name: str, environment: str | None) -> tuple[ModelConfig,
         raise AirflowFailException(str(error)) from error
 
 
-def require_version(hook: RetrainingHook, group: str, number: int) -> DescribeModelPackageOutputTypeDef:
+def require_version(hook: RetrainingHook, group: str, number: int) -> DescribedVersion:
     """The described version of this number. Raises AirflowFailException, which names the versions there are."""
     try:
         return registry.find_version(hook.api, group, number)
@@ -46,7 +47,7 @@ def require_version(hook: RetrainingHook, group: str, number: int) -> DescribeMo
         raise AirflowFailException(f"{error}; production stays as it is") from error
 
 
-def sample_uri(hook: RetrainingHook, package: DescribeModelPackageOutputTypeDef) -> str:
+def sample_uri(hook: RetrainingHook, package: DescribedVersion) -> str:
     """The holdout sample that evaluate left beside evaluation.json. Raises AirflowFailException without one."""
     statistics = package.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
     if "S3Uri" not in statistics:
@@ -64,7 +65,7 @@ def sample_uri(hook: RetrainingHook, package: DescribeModelPackageOutputTypeDef)
 
 
 def plan_for_version(
-    model: ModelConfig, environment: EnvironmentConfig, package: DescribeModelPackageOutputTypeDef, context: Context
+    model: ModelConfig, environment: EnvironmentConfig, package: DescribedVersion, context: Context
 ) -> RunPlan:
     """The plan of this run, about the month of the version, also when no run may be about it any more."""
     return RunPlan(

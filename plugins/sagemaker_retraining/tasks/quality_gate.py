@@ -19,10 +19,7 @@ GATE = "gate.json"
 
 
 def run_gate(
-    hook: RetrainingHook,
-    config: QualityGateConfig,
-    evaluated: ProcessingResult,
-    push: Callable[[GateResult], None],
+    hook: RetrainingHook, config: QualityGateConfig, evaluated: ProcessingResult, push: Callable[[GateResult], None]
 ) -> GateResult:
     """The decision as a dict, which is also in `evaluation/gate.json` and the report.
 

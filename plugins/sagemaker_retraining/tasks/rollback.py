@@ -29,7 +29,8 @@ from sagemaker_retraining.xcom import RollbackPlan
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from mypy_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef, DescribeModelPackageOutputTypeDef
+
+    from sagemaker_retraining.described import DescribedEndpoint, DescribedVersion
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def plan_rollback(name: str, context: Context) -> RollbackPlan:
 
 
 def versions_in_service(
-    hook: RetrainingHook, description: DescribeEndpointOutputTypeDef | None
+    hook: RetrainingHook, description: DescribedEndpoint | None
 ) -> tuple[str | None, str | None, bool]:
     """The version that serves, one that stands beside it or is on its way to replace it, and whether an update runs."""
     if description is None:
@@ -89,7 +90,7 @@ def versions_in_service(
     return version_arn(hook, served_model(hook, config)), version_arn(hook, model), moving
 
 
-def require_unchanged(description: DescribeEndpointOutputTypeDef | None, asked: datetime) -> None:
+def require_unchanged(description: DescribedEndpoint | None, asked: datetime) -> None:
     """Raise AirflowFailException when the endpoint was changed after somebody asked for "the version before".
 
     Two people who trigger the DAG at once, and one who clears a run that has ended, mean one step back. Autoscaling
@@ -111,7 +112,7 @@ def require_unchanged(description: DescribeEndpointOutputTypeDef | None, asked: 
     )
 
 
-def version_before(hook: RetrainingHook, group: str, serving: str | None) -> DescribeModelPackageOutputTypeDef:
+def version_before(hook: RetrainingHook, group: str, serving: str | None) -> DescribedVersion:
     """The newest approved version that has served and is older than the one that does; without one, the newest.
 
     A version that was approved and never served (superseded, kept for the record, refused by its roll-out or by verify)
