@@ -13,7 +13,7 @@ set_up = @python=$$(sh include/laptop/setup/find_python.sh "$(PYTHON)") && "$$py
 UV = .venv-uv/bin/uv pip compile --quiet --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run backfill up down test test-slow chaos lint bench backtest package aws-smoke lock clean
+.PHONY: help setup run backfill up down test coverage test-slow chaos lint bench backtest package aws-smoke lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,15 @@ down: ## Stop what make up started
 test: ## Run the tests, without the slow ones
 	$(set_up) dev
 	@$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
+
+coverage: ## make test, measured: the lines that it does not reach; fails below the floor of each product
+	$(set_up) dev
+	@rm -rf .local/coverage
+	@$(BIN)/python -m coverage run -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m coverage combine --quiet
+	@for floor in plugins:91 include/sagemaker_local:84 include/laptop:72; do \
+		$(BIN)/python -m coverage report --include="$${floor%:*}/*" --fail-under="$${floor#*:}" || exit 1; \
+	done
 
 test-slow: ## Run the slow tests: releases, backfills and traffic shifting for minutes, fuzzing; a browser where there is Chromium
 	$(set_up) dev

@@ -22,6 +22,15 @@ SIGNAL_SECONDS = 0.5
 """The kernel may hand a signal to any thread, but Python runs handlers in the main one, which must wake up for it."""
 
 
+_SECONDS = {
+    "stop_grace_seconds": "time between SIGTERM and SIGKILL when a job is stopped; AWS: 120",
+    "serverless_idle_seconds": "time after which a serverless variant's idle container ends",
+    "invocation_seconds": "time an endpoint's container has for an answer; AWS: 60",
+    "start_failure_seconds": "time for which a container that fails at its start is started again; AWS: to 3600",
+}
+"""Settings that are options of the command line, and what they mean."""
+
+
 class StartError(Exception):
     """The server cannot start; the message is one sentence that says why and what to do."""
 
@@ -59,30 +68,9 @@ def parse(arguments: list[str] | None) -> Settings:
     parser.add_argument(
         "--python", type=Path, default=DEFAULT_PYTHON, help="interpreter that jobs and endpoints use (%(default)s)"
     )
-    parser.add_argument(
-        "--stop-grace-seconds",
-        type=float,
-        default=Settings.stop_grace_seconds,
-        help="time between SIGTERM and SIGKILL when a job is stopped (default: %(default)s, as on AWS)",
-    )
-    parser.add_argument(
-        "--serverless-idle-seconds",
-        type=float,
-        default=Settings.serverless_idle_seconds,
-        help="time after which a serverless variant's idle container ends (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--invocation-seconds",
-        type=float,
-        default=Settings.invocation_seconds,
-        help="time an endpoint's container has for an answer (default: %(default)s, as on AWS)",
-    )
-    parser.add_argument(
-        "--start-failure-seconds",
-        type=float,
-        default=Settings.start_failure_seconds,
-        help="time for which a container that fails at its start is started again (default: %(default)s; AWS: to 3600)",
-    )
+    for name, meaning in _SECONDS.items():
+        help_text = f"{meaning} (default: %(default)s)"
+        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(Settings, name), help=help_text)
     options = parser.parse_args(arguments)
     try:
         ipaddress.ip_address(options.host)
@@ -96,10 +84,7 @@ def parse(arguments: list[str] | None) -> Settings:
         options.port,
         writable(options.state),
         interpreter(options.python),
-        stop_grace_seconds=options.stop_grace_seconds,
-        serverless_idle_seconds=options.serverless_idle_seconds,
-        invocation_seconds=options.invocation_seconds,
-        start_failure_seconds=options.start_failure_seconds,
+        **{name: getattr(options, name) for name in _SECONDS},
         allow_hosts=tuple(options.allow_host),
     )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import logging
 import re
+from functools import partial
 from typing import IO
 
-from include.sagemaker_local.api.dispatch import TARGET, answer, internal_failure
+from include.sagemaker_local.api.dispatch import TARGET, answer, call_body, internal_failure
 from include.sagemaker_local.aws.app import LONG_POLL, MotoApp
 from include.sagemaker_local.aws.overrides.table import overrides
 from include.sagemaker_local.containers import isolation
@@ -32,8 +33,6 @@ from include.sagemaker_local.pages.refused import refused
 from include.sagemaker_local.state.store import Store
 
 log = logging.getLogger(__name__)
-MAX_CALL_BYTES = 16 * 1024 * 1024
-"""Of a call of SageMaker's API or the control API. AWS's own limit is not documented; no valid request comes near."""
 _INVOCATION = re.compile(r"/endpoints/([^/]+)/(async-)?invocations")
 
 
@@ -97,9 +96,9 @@ class Server:
         if target.startswith(TARGET):
             ACCESS_KEY.set(access_key(environ.get("HTTP_AUTHORIZATION", "")))
             operation = target.removeprefix(TARGET)
-            return self._faults.around(operation, lambda: answer(self.context, operation, _call_body(body)))
+            return self._faults.around(operation, partial(answer, self.context, operation, body))
         if path.startswith(ROOT):
-            return self._control_api.answer(path, environ["REQUEST_METHOD"], _call_body(body))
+            return self._control_api.answer(path, environ["REQUEST_METHOD"], call_body(body))
         invocation = _INVOCATION.fullmatch(path)
         service = signing_service(environ)
         if invocation and service == "sagemaker":
@@ -111,21 +110,13 @@ class Server:
 
 
 def pool_of(environ: Environ) -> Pool:
-    """The thread pool that answer a request: what waits for something else must not hold up the rest."""
+    """The thread pool that answers a request: what waits for something else must not hold up the rest."""
     path = environ["PATH_INFO"]
     if path in SWITCHES:
         return Pool.CONTROL
     if path.endswith("/invocations") and _INVOCATION.fullmatch(path):
         return Pool.INVOCATIONS
     return Pool.WAITS if operation_of(environ) == LONG_POLL else Pool.ANSWERS
-
-
-def _call_body(body: IO[bytes]) -> bytes:
-    content = body.read(MAX_CALL_BYTES + 1)
-    if len(content) > MAX_CALL_BYTES:
-        message = f"The request has more than {MAX_CALL_BYTES} bytes."
-        raise AwsError("RequestEntityTooLargeException", message, status=413)
-    return content
 
 
 def _lock(settings: Settings) -> IO[str]:

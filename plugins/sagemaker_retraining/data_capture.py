@@ -1,4 +1,4 @@
-"""Captured requests and answers of an endpoint: where data capture puts them, and what a line says.
+"""Captured requests and answers of an endpoint: where data capture puts them, and what a line holds.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture.html
 """

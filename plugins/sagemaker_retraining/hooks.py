@@ -75,11 +75,11 @@ JOB_KINDS = {kind.name: kind for kind in (PROCESSING, TRAINING, TRANSFORM)}
 
 
 class Patient:
-    """What the hooks of this package do before a provider's hook does it: their clients repeat a call for longer."""
+    """Mixin of this package's hooks: their clients repeat a call for longer than the provider's."""
 
     @property
     def config(self) -> Config:
-        """The client's configuration: what the connection or the operator says, and patience where they say nothing."""
+        """The client's configuration: that of the connection or the operator; where they set nothing, more retries."""
         return PATIENT.merge(super().config)  # type: ignore[misc] # of the provider's hook that follows
 
 
@@ -292,7 +292,7 @@ class Encryption(TypedDict, total=False):
 
 
 def server_side_encryption(kms_key: str | None) -> Encryption:
-    """What says to PutObject, and to any other way of putting an object, which key encrypts it.
+    """The arguments of PutObject, and of any other way of putting an object, that choose the key.
 
     A bucket policy may demand these headers, whatever the bucket's default is.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html

@@ -70,11 +70,11 @@ class JobLog:
 
 
 def end_of_log(open_log: Callable[[], JobLog], show: Callable[[str], None], pause: float = PAUSE_SECONDS) -> str:
-    """What a script said last, for the error of its task: SageMaker's reason has the command that failed, no more.
+    """What a script printed last, for the error of its task: SageMaker's reason has only the command that failed.
 
     CloudWatch shows lines some seconds late, so it reads on, a pause before each time, until a reading brings nothing
-    new, and waits `LATE_PAUSES` for the first line. `show` gets every new line. What is wrong with the log is said in
-    its place: no permission to read it must not hide that the script failed.
+    new, and waits `LATE_PAUSES` for the first line. `show` gets every new line. When the log cannot
+    be read, the text says why: no permission to read it must not hide that the script failed.
     """
     try:
         log, pauses = open_log(), 0

@@ -14,8 +14,6 @@ from typing import Any, ClassVar, TypedDict
 
 # boto3's answer to Describe of a job of any kind: each kind has members of its own, and spells the common ones its way.
 Description = Mapping[str, Any]
-# Of a job of any kind that has not ended.
-LIVE_STATUSES = frozenset({"InProgress", "Stopping"})
 
 
 class TrainingResult(TypedDict):
@@ -171,6 +169,8 @@ ERRORS: dict[Outcome, type[JobError]] = {
         JobClientError,
     )
 }
+LIVE = frozenset({"InProgress", "Stopping"})
+"""The statuses of a job that has not ended."""
 _KINDS = ("Training", "Processing", "Transform")
 _STOPPED = {"MaxWaitTimeExceeded": Outcome.SPOT_TIMEOUT, "MaxRuntimeExceeded": Outcome.RUNTIME_LIMIT}
 # What passes by itself, by the words of the service; SageMaker reports S3's and ECR's trouble as a ClientError.
@@ -226,7 +226,7 @@ def classify(status: str, secondary_status: str | None = None, failure_reason: s
 
     Raises ValueError for a status that SageMaker's API does not have.
     """
-    if status in LIVE_STATUSES:
+    if status in LIVE:
         return Outcome.RUNNING
     if status == "Completed":
         return Outcome.COMPLETED

@@ -14,7 +14,7 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-inference.html"""
 def predictions(answer: str) -> list[float] | None:
     """The numbers of an answer in their order, NaN and infinity too; None for what is not made of numbers.
 
-    The text says itself what it is, and more surely than its content type. JSON is a number, a list (of lists), or an
+    The text tells the format, more reliably than the content type does. JSON is a number, a list (of lists), or an
     object with `predictions` or `score`; of JSON lines each line is one of these; CSV is numbers between commas and
     line ends.
     """

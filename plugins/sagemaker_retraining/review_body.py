@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sagemaker_retraining.gate import format_comparison
-from sagemaker_retraining.gate.types import GateResult
+from sagemaker_retraining.gate.document import GateResult
 from sagemaker_retraining.requests.approval import short_name
 
 if TYPE_CHECKING:

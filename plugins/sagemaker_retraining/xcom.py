@@ -1,30 +1,24 @@
-"""Every XCom of the DAGs in one place: the result of each task, as the tasks after it and the command line read it.
+"""Every XCom of the DAGs: the result of each task, as the tasks after it and the command line read it.
 
 | task | result |
 |---|---|
-| plan | `PlanDocument`; of a rollback `RollbackPlan`, of a promotion `PromotionPlan` |
-| data_ready | `RawData` |
-| preprocess, evaluate | `ProcessingResult` |
-| train | `TrainingResult` |
-| quality_gate | `GateResult` |
+| plan | `plan.document.PlanDocument`; of a rollback `RollbackPlan`, of a promotion `PromotionPlan` |
+| data_ready | `raw_months.RawData` |
+| preprocess, evaluate, train, transform | `ProcessingResult`, `TrainingResult`, `TransformResult` of `outcomes` |
+| quality_gate | `gate.document.GateResult` |
 | register | `RegisterResult` |
-| approval, review | `ApprovalResult` |
+| approval, review | `requests.approval.ApprovalResult` |
 | deploy | `DeployResult` |
 | verify | `VerifyResult`; of a shadow `ShadowReport` |
 | cleanup | `CleanupResult` |
-| transform | `TransformResult` |
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
-from sagemaker_retraining.gate.types import GateResult
-from sagemaker_retraining.outcomes import JobResult, ProcessingResult, TrainingResult, TransformResult
-from sagemaker_retraining.plan.document import CleanupConfig, DeployConfig, PlanDocument, VerifyConfig
-from sagemaker_retraining.raw_months import RawData
-from sagemaker_retraining.requests.approval import ApprovalResult
-from sagemaker_retraining.shadow.types import ShadowFacts, ShadowFigures
+from sagemaker_retraining.plan.document import CleanupConfig, DeployConfig, VerifyConfig
+from sagemaker_retraining.shadow.document import ShadowFacts, ShadowFigures
 
 if TYPE_CHECKING:
     from mypy_boto3_application_autoscaling.type_defs import (
@@ -33,25 +27,6 @@ if TYPE_CHECKING:
     )
     from mypy_boto3_sagemaker.literals import ModelApprovalStatusType
     from mypy_boto3_sagemaker.type_defs import CreateModelPackageGroupInputTypeDef, CreateModelPackageInputTypeDef
-
-__all__ = [
-    "ApprovalResult",
-    "Autoscaling",
-    "CleanupResult",
-    "DeployResult",
-    "GateResult",
-    "JobResult",
-    "PlanDocument",
-    "ProcessingResult",
-    "PromotionPlan",
-    "RawData",
-    "RegisterResult",
-    "RollbackPlan",
-    "ShadowReport",
-    "TrainingResult",
-    "TransformResult",
-    "VerifyResult",
-]
 
 
 class RegisterResult(TypedDict):
@@ -70,17 +45,22 @@ class Autoscaling(TypedDict):
     policies: list[PutScalingPolicyRequestTypeDef]
 
 
-class DeployResult(TypedDict):
-    """What serves now, and what served before; the new version is `variant`. As a shadow it does not answer."""
+class DeployTarget(TypedDict):
+    """Where the new version is when its deployment is done; as a shadow it does not answer."""
 
-    endpoint: str
     endpoint_config: str
     model: str
+    variant: str
+    shadow: bool
+
+
+class DeployResult(DeployTarget):
+    """What serves now, and what served before."""
+
+    endpoint: str
     status: str
     previous_endpoint_config: str | None
     previous_autoscaling: NotRequired[Autoscaling | None]
-    variant: str
-    shadow: bool
 
 
 class VerifyResult(TypedDict):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import httpx
@@ -14,9 +14,13 @@ from botocore.config import Config
 
 from include.laptop.layout import REGION, Addresses
 from include.laptop.run.jobs import JOB_STEPS
+from include.sagemaker_local.control.faults import DEFAULT, FaultCounts
+from include.sagemaker_local.state.spot import SpotRule
 from sagemaker_retraining.s3_uri import split_s3_uri
 
-NO_FAULTS: dict[str, Any] = {"throttle_percent": 0, "error_percent": 0, "drop_percent": 0, "lose_answer": []}
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import DescribeTrainingJobResponseTypeDef
+
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 
 
@@ -41,19 +45,19 @@ class Cloud:
     @contextlib.contextmanager
     def faults(self, **settings: Any) -> Iterator[None]:
         """The service fails as `/_local/faults` says, until the end of the block."""
-        self._put("faults", {**NO_FAULTS, "seed": 1, **settings})
+        self._put("faults", {**DEFAULT, **settings})
         try:
             yield
         finally:
-            self._put("faults", NO_FAULTS)
+            self._put("faults", DEFAULT)
 
-    def fault_counts(self) -> dict[str, Any]:
+    def fault_counts(self) -> FaultCounts:
         """What was done to how many calls since the switches were set."""
-        counts: dict[str, Any] = self._local.get("/_local/faults").raise_for_status().json()["counts"]
+        counts: FaultCounts = self._local.get("/_local/faults").raise_for_status().json()["counts"]
         return counts
 
     @contextlib.contextmanager
-    def spot(self, *rules: dict[str, Any]) -> Iterator[None]:
+    def spot(self, *rules: SpotRule) -> Iterator[None]:
         """Spot behaves as the rules say, until the end of the block."""
         self._put("spot", {"rules": list(rules)})
         try:
@@ -61,7 +65,7 @@ class Cloud:
         finally:
             self._put("spot", {"rules": []})
 
-    def _put(self, path: str, settings: dict[str, Any]) -> None:
+    def _put(self, path: str, settings: Mapping[str, object]) -> None:
         self._local.put(f"/_local/{path}", json=settings).raise_for_status()
 
     # --- jobs -------------------------------------------------------------------------------------
@@ -75,9 +79,9 @@ class Cloud:
         names = [job[f"{kind}JobName"] for page in pages for job in page[f"{kind}JobSummaries"]]
         return [found for found in names if re.fullmatch(rf"{re.escape(name)}(-g\d+)?", found)]
 
-    def training(self, name: str) -> dict[str, Any]:
+    def training(self, name: str) -> DescribeTrainingJobResponseTypeDef:
         """A described training job."""
-        description: dict[str, Any] = self.api.describe_training_job(TrainingJobName=name)
+        description: DescribeTrainingJobResponseTypeDef = self.api.describe_training_job(TrainingJobName=name)
         return description
 
     def training_status(self, name: str) -> str:

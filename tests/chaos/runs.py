@@ -9,6 +9,7 @@ from typing import Any
 
 from include.laptop.run.task_logs import last_lines
 from include.laptop.stack.airflow_api import AirflowApi, Task
+from sagemaker_retraining.plan.document import PlanDocument
 from tests.chaos.cloud import Cloud
 from tests.chaos.project import PERIOD
 from tests.chaos.waiting import NotHeld, until
@@ -73,15 +74,16 @@ class Run:
         return self.api.has_dag(self.dag_id)
 
     @property
-    def plan(self) -> dict[str, Any]:
+    def plan(self) -> PlanDocument:
         """What the plan task returned, once it has."""
-        found: dict[str, Any] = until("the plan", lambda: self.returned("plan"), STEP_SECONDS)
+        found: PlanDocument = until("the plan", lambda: self.returned("plan"), STEP_SECONDS)
         return found
 
     def job_name(self, step: str = "train") -> str:
         """The name of a step's job, without generation."""
-        request = self.plan[step]
-        return str(request.get("TrainingJobName") or request.get("ProcessingJobName"))
+        if step == "train":
+            return self.plan["train"]["TrainingJobName"]
+        return self.plan["preprocess" if step == "preprocess" else "evaluate"]["ProcessingJobName"]
 
     def jobs(self, step: str = "train") -> list[str]:
         """The jobs that were created for a step: one, unless there were further generations."""
@@ -105,11 +107,11 @@ class Run:
         """The end of the log of the task's last try."""
         return "\n".join(last_lines(self.dag_id, self.id, task_id, count=30))
 
-    def wait_for_training(self, state: str, rounds: int = 1) -> str:
-        """Until train is `deferred` or `running` and its job has done some rounds; the job's name."""
+    def wait_for_training(self, state: str) -> str:
+        """Wait until train is `deferred` or `running` and its job has done a round; the job's name."""
         name = self.job_name()
         until(f"train is {state}", lambda: self.has_come_to(state), STEP_SECONDS)
-        until(f"{name} trains", lambda: len(self.cloud.rounds(name)) >= rounds, STEP_SECONDS)
+        until(f"{name} trains", lambda: bool(self.cloud.rounds(name)), STEP_SECONDS)
         return name
 
     def has_come_to(self, state: str) -> bool:

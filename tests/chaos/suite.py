@@ -1,11 +1,11 @@
-"""Runs the faults one after another, says what was seen, and writes it down."""
+"""Runs the faults one after another, prints what was seen, and writes it down."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from typing import Any
+from typing import TypedDict
 
 from rich.console import Console
 
@@ -18,13 +18,26 @@ from tests.chaos.world import Fault, World
 RESULTS = LOCAL.with_name("chaos.json")
 
 
+class FaultResult(TypedDict):
+    """A member of the list in chaos.json: what one fault did, and whether everything held."""
+
+    fault: str
+    runs: int
+    jobs_created: int
+    duplicates: int
+    """Resources that are there more often than they should be."""
+    outcome: str
+    """What was seen, in a sentence."""
+    ok: bool
+
+
 def run_suite(names: list[str]) -> int:
     """Exit status 0 only when all of these faults hold; 2 for a name that is none."""
     console = Console(highlight=False, soft_wrap=True)
     if unknown := [name for name in names if name not in FAULTS]:
         sys.stderr.write(f"{unknown[0]} is not a fault; there are: {', '.join(FAULTS)}\n")
         return 2
-    results: list[dict[str, Any]] = []
+    results: list[FaultResult] = []
     started = time.monotonic()
     stack = Stack()
     try:
@@ -34,7 +47,7 @@ def run_suite(names: list[str]) -> int:
             with console.status(f"{name}: {FAULTS[name].__doc__}"):
                 begun = time.monotonic()
                 results.append(run_fault(World(stack), name, FAULTS[name]))
-            say(console, results[-1], time.monotonic() - begun)
+            print_result(console, results[-1], time.monotonic() - begun)
     finally:
         RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
         with console.status("Stopping"):
@@ -46,7 +59,7 @@ def run_suite(names: list[str]) -> int:
     return 0 if held == len(results) else 1
 
 
-def run_fault(world: World, name: str, fault: Fault) -> dict[str, Any]:
+def run_fault(world: World, name: str, fault: Fault) -> FaultResult:
     """The fault's line in chaos.json."""
     try:
         outcome, ok = fault(world), True
@@ -64,7 +77,7 @@ def run_fault(world: World, name: str, fault: Fault) -> dict[str, Any]:
     }
 
 
-def say(console: Console, result: dict[str, Any], seconds: float) -> None:
+def print_result(console: Console, result: FaultResult, seconds: float) -> None:
     """One line; what went wrong may take more."""
     mark = "[green]ok    [/]" if result["ok"] else "[red]FAILED[/]"
     counts = f"runs {result['runs']}, jobs {result['jobs_created']}, duplicates {result['duplicates']}"

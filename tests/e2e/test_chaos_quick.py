@@ -7,10 +7,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.chaos.suite import FaultResult
 from tests.conftest import REPOSITORY
 
 FAULTS = ["mark_failed_deferred", "stopped_in_console", "kill_triggerer"]
@@ -18,7 +18,7 @@ WAIT_SECONDS = 580
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def results(tmp_path_factory: pytest.TempPathFactory) -> list[FaultResult]:
     """What the suite wrote down."""
     folder: Path = tmp_path_factory.mktemp("faults")
     environment = os.environ | {"RETRAINING_LOCAL": str(folder / "chaos")}
@@ -32,19 +32,17 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         check=False,
     )
     assert suite.returncode == 0, suite.stdout + suite.stderr
-    written: list[dict[str, Any]] = json.loads((folder / "chaos.json").read_text())
+    written: list[FaultResult] = json.loads((folder / "chaos.json").read_text())
     return written
 
 
-def test_every_fault_is_written_down(results: list[dict[str, Any]]) -> None:
+def test_every_fault_is_written_down(results: list[FaultResult]) -> None:
     assert [result["fault"] for result in results] == FAULTS
-    assert {frozenset(result) for result in results} == {
-        frozenset({"fault", "runs", "jobs_created", "duplicates", "outcome", "ok"})
-    }
+    assert {frozenset(result) for result in results} == {FaultResult.__required_keys__}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_fault_costs_no_second_job(results: list[dict[str, Any]], fault: str) -> None:
+def test_the_fault_costs_no_second_job(results: list[FaultResult], fault: str) -> None:
     result = next(result for result in results if result["fault"] == fault)
     assert result["ok"], result["outcome"]
     assert (result["runs"], result["jobs_created"], result["duplicates"]) == (1, 1, 0)

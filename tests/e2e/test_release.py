@@ -225,23 +225,23 @@ class TestDeadline:
 
 
 def test_a_newer_version_supersedes_and_an_older_month_is_for_the_record(release: Release) -> None:
-    older = release.start("succession", "2024-01")
-    newer = release.start("succession", "2024-02")
+    older = release.start("two_months", "2024-01")
+    newer = release.start("two_months", "2024-02")
     older.wait_for_review()
     newer.wait_for_review()
     number = newer.arn().rpartition("/")[2]
-    assert release.command("approve", "succession", number).returncode == 0
+    assert release.command("approve", "two_months", number).returncode == 0
     assert older.end() == "success"
     released(older, AFTER_NO, review="skipped")
     assert "2024-02" in older.log("approval")
     assert older.package()["ModelApprovalStatus"] == "PendingManualApproval"
     assert newer.end() == "success"
-    serving = release.api.describe_endpoint(EndpointName="succession-local")["EndpointConfigName"]
+    serving = release.api.describe_endpoint(EndpointName="two-months-local")["EndpointConfigName"]
     # From Airflow's own backfill, of the newest month even: registered, and nobody is asked.
-    backfill = release.backfill("succession", "2024-02-01")
+    backfill = release.backfill("two_months", "2024-02-01")
     assert backfill.end() == "success"
     released(backfill, AFTER_NO, review="skipped")
     assert "comes from a backfill: kept for the record" in backfill.log("approval")
     assert backfill.package()["CustomerMetadataProperties"]["period"] == "2024-02"
     assert backfill.package()["ModelApprovalStatus"] == "PendingManualApproval"
-    assert release.api.describe_endpoint(EndpointName="succession-local")["EndpointConfigName"] == serving
+    assert release.api.describe_endpoint(EndpointName="two-months-local")["EndpointConfigName"] == serving

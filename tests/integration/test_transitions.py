@@ -19,7 +19,7 @@ from tests.conftest import LocalSageMaker
 from tests.kits.endpoint_kit import wait_for
 from tests.kits.serving_kit import ENVIRONMENT, Serving, finished, short_name
 
-pytestmark = [pytest.mark.usefixtures("aws_connection"), pytest.mark.slow]
+pytestmark = pytest.mark.usefixtures("aws_connection")
 CANARY = "rollout: {strategy: canary, wait_seconds: 60}, alarms: [{metric: error_rate, above: 0.05}]"
 
 
@@ -73,6 +73,7 @@ def metadata(serving: Serving, arn: str) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_back_and_back_again_and_forward(serving: Serving) -> None:
     versions = [*served(serving, 1, 2), serving.version(3)]
     serving.deploy(versions[2])
@@ -96,6 +97,7 @@ def test_back_and_back_again_and_forward(serving: Serving) -> None:
     assert [item.to_status for item in decision] == ["Approved"], "the history of decisions is left as it was"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["variant", "shadow"])
 @pytest.mark.parametrize("chosen", [None, 2])
 def test_a_challenger_is_taken_out(serving: Serving, kind: str, chosen: int | None) -> None:
@@ -123,6 +125,7 @@ def test_one_step_back_however_often_it_is_asked_for(serving: Serving) -> None:
     assert serving.answer() == 4.0
 
 
+@pytest.mark.slow
 def test_while_an_update_runs_only_a_number_says_what_is_meant(serving: Serving) -> None:
     versions = [serving.version(1), serving.version(2), serving.version(3, load_seconds=2)]
     serving.deploy(versions[1])
@@ -159,6 +162,7 @@ def test_going_back_to_a_version_that_answers_wrongly_is_taken_back(serving: Ser
     assert not any(key.startswith("served.") for key in metadata(serving, good))
 
 
+@pytest.mark.slow
 def test_only_what_has_served_is_gone_back_to_unasked(serving: Serving) -> None:
     [first] = served(serving, 1)
     serving.version(2)  # approved and never deployed: superseded, or kept for the record
@@ -181,6 +185,7 @@ def test_without_one_that_has_served_a_number_says_what_is_meant(serving: Servin
     assert rollback.plan_rollback("demo_model", form(version=1))["model_package_arn"].endswith("/1")
 
 
+@pytest.mark.slow
 def test_a_version_of_a_month_before_the_first_is_gone_back_to(serving: Serving) -> None:
     served(serving, 1, 2)
     model = serving.project.root / "models/demo_model/model.yaml"
@@ -190,6 +195,7 @@ def test_a_version_of_a_month_before_the_first_is_gone_back_to(serving: Serving)
     assert {"Key": "period", "Value": "2013-02"} in plan["deploy"]["endpoint"]["Tags"]
 
 
+@pytest.mark.slow
 def test_a_version_that_cannot_be_verified_is_not_gone_back_to(serving: Serving) -> None:
     served(serving, 1, 2)
     serving.s3.delete_object(Bucket=serving.server.bucket, Key=f"serving/{serving.name}/1/sample.jsonl")
@@ -197,6 +203,7 @@ def test_a_version_that_cannot_be_verified_is_not_gone_back_to(serving: Serving)
         rollback.plan_rollback("demo_model", form())
 
 
+@pytest.mark.slow
 def test_an_empty_rollback_while_it_scales(serving: Serving) -> None:
     scaling = "autoscaling: {max_instances: 3, invocations_per_instance: 0.1}"
     [first] = served(serving, 1)

@@ -95,6 +95,7 @@ PARTS = {
     ("configuration.md", "model.yaml"): lambda: table(ModelConfig),
     ("configuration.md", "environment.yaml"): lambda: table(EnvironmentConfig),
     ("architecture.md", "package"): lambda: mermaid("sagemaker_retraining"),
+    ("architecture.md", "local SageMaker"): lambda: mermaid("include.sagemaker_local"),
     **{
         ("cli.md", command or "all"): lambda command=command: help_of(command)
         for command in ("", "new", "lint", "plan", "schema", "iam", "doctor", "status", "approve", "reject")

@@ -180,7 +180,7 @@ def methods() -> dict[str, str]:
 
 
 def called(tree: ast.AST, known: dict[str, str]) -> Iterator[str]:
-    """Methods that are called, or named in a string, as `get_paginator` and `describe_or_none` want it."""
+    """Methods that are called, or named in a string, as `get_paginator` wants it."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "_" in node.value:
             name: str | None = node.value

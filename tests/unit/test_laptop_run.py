@@ -26,7 +26,7 @@ from include.laptop.stack.environment import process_environment
 def refusal(*chosen: str) -> str:
     """The sentence for wrong arguments."""
     with pytest.raises(LaptopError) as error:
-        arguments.parse(*chosen)
+        arguments.parse_run(*chosen)
     assert error.value.status == 2
     return str(error.value)
 
@@ -156,7 +156,7 @@ CONTRACT = {
 
 def test_last_run_holds_the_contract_even_when_nothing_ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(result, "LAST_RUN", tmp_path / "last-run.json")
-    chosen = arguments.parse("flight_delay", "2013-11", "auto")
+    chosen = arguments.parse_run("flight_delay", "2013-11", "auto")
     first, second = result.new_result(chosen), result.new_result(chosen)
     first.error = "why"
     first.write()

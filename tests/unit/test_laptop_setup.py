@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from include.laptop.setup import environments
 from include.laptop.setup.environments import Environment, SetupError
@@ -190,3 +192,10 @@ def test_requirements_say_what_the_group_airflow_says() -> None:
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert [line for line in lines if not line.startswith("#")] == project["dependency-groups"]["airflow"]
+
+
+def test_pre_commit_runs_what_make_lint_runs() -> None:
+    target = (ROOT / "Makefile").read_text().split("\nlint:")[1].split("\n\n")[0]
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    entries = [hook["entry"].removesuffix(" --force-exclude") for hook in hooks]
+    assert entries == [f".venv/bin/{line}" for line in re.findall(r"^\t@\$\(BIN\)/(.*)$", target, re.MULTILINE)]

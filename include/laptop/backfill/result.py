@@ -11,7 +11,8 @@ from include.laptop.run.jobs import SageMaker
 from include.laptop.run.result import BothModels
 from include.laptop.run.reviewer import Approval
 from include.laptop.stack.airflow_api import AirflowApi, Run
-from sagemaker_retraining.gate.types import GateResult
+from sagemaker_retraining.gate.document import GateResult
+from sagemaker_retraining.xcom import RegisterResult
 
 
 class GateSummary(TypedDict):
@@ -52,7 +53,8 @@ def collect(period: str, run: Run, dag_id: str, api: AirflowApi, sagemaker: Sage
     if gate:
         month.gate = {"passed": gate["passed"], "reason": gate["reason"]}
         month.metrics = {"challenger": gate["challenger"], "champion": gate["champion"]}
-    if registered := api.xcom(dag_id, run.id, "register"):
+    registered: RegisterResult | None = api.xcom(dag_id, run.id, "register")
+    if registered:
         month.model_package_arn = registered["model_package_arn"]
         month.approval = reviewer.approval(sagemaker, registered["model_package_arn"])
     month.deployed = "deploy" in tasks and tasks["deploy"].state == "success"

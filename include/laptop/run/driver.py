@@ -21,12 +21,13 @@ from include.laptop.run.jobs import JOB_STEPS, SageMaker, job_names
 from include.laptop.run.progress import Progress
 from include.laptop.run.result import RUN_PREFIX, collect, new_result
 from include.laptop.run.summary import print_summary
-from include.laptop.setup.arguments import Arguments, parse
+from include.laptop.setup.arguments import RunArguments, parse_run
 from include.laptop.stack import lifecycle, seeds
 from include.laptop.stack.airflow_api import AirflowApi, Task
 from include.laptop.stack.components import DIRECT, get_json
 from sagemaker_retraining.config import ConfigError, ModelConfig, load_model
 from sagemaker_retraining.requests.approval import short_name
+from sagemaker_retraining.xcom import RegisterResult
 
 POLL_SECONDS = 0.7
 DAG_SECONDS = 60
@@ -36,7 +37,7 @@ REVIEW_TASK = "review"
 class Driver:
     """One run. `result` grows as the run goes on and is written whatever happens."""
 
-    def __init__(self, arguments: Arguments, console: Console) -> None:
+    def __init__(self, arguments: RunArguments, console: Console) -> None:
         self.arguments = arguments
         self.console = console
         self.result = new_result(arguments)
@@ -133,7 +134,8 @@ class Driver:
 
     def review(self, api: AirflowApi, sagemaker: SageMaker) -> str:
         """Approve, or say how a person does."""
-        arn: str = api.xcom(self.arguments.dag_id, self.result.run_id, "register")["model_package_arn"]
+        registered: RegisterResult = api.xcom(self.arguments.dag_id, self.result.run_id, "register")
+        arn = registered["model_package_arn"]
         if self.arguments.review == "manual":
             address = f"{self.run_address(sagemaker.where)}/required_actions"
             return reviewer.instructions(sagemaker, self.arguments.model, arn, address)
@@ -195,7 +197,7 @@ def give_up_when_interrupted(api: AirflowApi, dag_id: str, run_id: str) -> Itera
 
 
 @contextlib.contextmanager
-def interrupt_spot(where: Addresses, arguments: Arguments) -> Iterator[None]:
+def interrupt_spot(where: Addresses, arguments: RunArguments) -> Iterator[None]:
     """Have Spot take the machine away once, after the first checkpoint of this run's training."""
     address = f"{where.sagemaker}/_local/spot"
     before: dict[str, object] = get_json(address) or {"rules": []}
@@ -244,7 +246,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, interrupt)
     console = Console()
     try:
-        chosen = parse(*arguments)
+        chosen = parse_run(*arguments)
         check_configuration(chosen.model, chosen.period, f"PERIOD={chosen.period}")
         lifecycle.check_not_in_use()
     except LaptopError as error:

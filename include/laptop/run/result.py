@@ -13,12 +13,13 @@ from include.laptop.layout import LAST_RUN, REPORTS, LaptopError, write_json
 from include.laptop.run import reviewer
 from include.laptop.run.jobs import JobSummary, SageMaker, job_names
 from include.laptop.run.reviewer import Approval
-from include.laptop.setup.arguments import Arguments
+from include.laptop.setup.arguments import RunArguments
 from include.laptop.stack.airflow_api import AirflowApi
-from sagemaker_retraining.gate.types import GateResult
-from sagemaker_retraining.outcomes import ProcessingResult
+from sagemaker_retraining.gate.document import GateResult
+from sagemaker_retraining.outcomes import ProcessingResult, TransformResult
 from sagemaker_retraining.plan.document import PlanDocument, VerifyConfig
 from sagemaker_retraining.requests.approval import short_name
+from sagemaker_retraining.xcom import DeployResult, RegisterResult
 
 CAPTURE_SECONDS = 20
 RUN_PREFIX = "make_run__"
@@ -37,15 +38,6 @@ class BothModels(TypedDict):
 
     challenger: dict[str, float | None] | None
     champion: dict[str, float | None] | None
-
-
-class DeployResult(TypedDict):
-    """Of deploy's XCom what is read here."""
-
-    endpoint: str
-    endpoint_config: str
-    variant: str
-    shadow: bool
 
 
 class EndpointSummary(TypedDict):
@@ -99,7 +91,7 @@ class Result:
         write_json(LAST_RUN, asdict(self))
 
 
-def new_result(arguments: Arguments) -> Result:
+def new_result(arguments: RunArguments) -> Result:
     """An empty result with a run id that no other run has."""
     moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     run_id = f"{RUN_PREFIX}{arguments.period}__{moment}.{time.time_ns() // 1_000_000 % 1000:03d}"
@@ -125,7 +117,8 @@ def collect(result: Result, api: AirflowApi, sagemaker: SageMaker) -> None:
     if gate:
         result.metrics = {"challenger": gate["challenger"], "champion": gate["champion"]}
         result.not_compared = not_compared(plan, gate)
-    if registered := xcom("register"):
+    registered: RegisterResult | None = xcom("register")
+    if registered:
         result.model_package_arn = registered["model_package_arn"]
         result.approval = reviewer.approval(sagemaker, registered["model_package_arn"])
     if training := next((job for job in result.jobs if job["step"] == "train"), None):
@@ -133,9 +126,11 @@ def collect(result: Result, api: AirflowApi, sagemaker: SageMaker) -> None:
     evaluated: ProcessingResult | None = xcom("evaluate")
     outputs = evaluated["outputs"] if evaluated else {}
     result.report = save_report(result, sagemaker, outputs)
-    if transformed := xcom("transform"):
+    transformed: TransformResult | None = xcom("transform")
+    if transformed:
         result.predictions = transformed["output"]
-    if plan and (deployed := xcom("deploy")):
+    deployed: DeployResult | None = xcom("deploy")
+    if plan and deployed:
         if answers_at_once(plan["verify"], deployed):
             result.prediction = predict(sagemaker, plan["verify"], outputs, deployed["variant"])
         result.endpoint = endpoint_summary(sagemaker, deployed)

@@ -8,7 +8,7 @@ from typing import TypedDict
 from include.laptop.run.jobs import SageMaker
 from include.laptop.stack.command_lines import project_cli
 from sagemaker_retraining import registry
-from sagemaker_retraining.gate.types import GateResult
+from sagemaker_retraining.gate.document import GateResult
 from sagemaker_retraining.requests.approval import APPROVED, MAKE_RUN, PENDING, decision_of, short_name
 
 

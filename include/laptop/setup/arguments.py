@@ -13,12 +13,10 @@ PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
 @dataclass(frozen=True)
-class Arguments:
-    """`review` is `auto` (the driver approves) or `manual` (a person does)."""
+class ModelArguments:
+    """What both commands have."""
 
     model: str
-    period: str
-    review: str
 
     @property
     def dag_id(self) -> str:
@@ -27,17 +25,19 @@ class Arguments:
 
 
 @dataclass(frozen=True)
-class BackfillArguments:
+class RunArguments(ModelArguments):
+    """`review` is `auto` (the driver approves) or `manual` (a person does)."""
+
+    period: str
+    review: str
+
+
+@dataclass(frozen=True)
+class BackfillArguments(ModelArguments):
     """The months `first` to `last`, both written YYYY-MM and both included."""
 
-    model: str
     first: str
     last: str
-
-    @property
-    def dag_id(self) -> str:
-        """The model's retraining DAG."""
-        return f"{self.model}_retraining"
 
     @property
     def periods(self) -> list[str]:
@@ -46,13 +46,13 @@ class BackfillArguments:
         return [f"{number // 12:04}-{number % 12 + 1:02}" for number in range(numbers[0], numbers[1] + 1)]
 
 
-def parse(model: str, period: str, review: str) -> Arguments:
+def parse_run(model: str, period: str, review: str) -> RunArguments:
     """Raises LaptopError for a model that is not there, a period that is no month, or an unknown review."""
     check_model(model)
     check_month("PERIOD", period)
     if review not in ("auto", "manual"):
         raise LaptopError(f"REVIEW={review} is neither auto nor manual.", 2)
-    return Arguments(model, period, review)
+    return RunArguments(model, period, review)
 
 
 def parse_backfill(model: str, first: str, last: str) -> BackfillArguments:
@@ -89,7 +89,7 @@ def available_models() -> list[str]:
 def main(arguments: list[str]) -> int:
     """`python -m include.laptop.setup.arguments {run,backfill} …`: exit status 2 and a sentence when one is wrong."""
     try:
-        {"run": parse, "backfill": parse_backfill}[arguments[0]](*arguments[1:])
+        {"run": parse_run, "backfill": parse_backfill}[arguments[0]](*arguments[1:])
     except LaptopError as error:
         sys.stderr.write(f"{error}\n")
         return error.status

@@ -127,29 +127,26 @@ class AirflowApi:
 
     def _backfill(self, path: str, body: BackfillRequest) -> Any:
         """POST, again while Airflow answers 503: it wants the database for itself, which on SQLite takes luck."""
-        for attempt in range(LOCKED_TRIES):
-            if attempt:
-                time.sleep(LOCKED_PAUSE_SECONDS)
-            answer = self._http.post(f"/api/v2/{path}", json=body)
-            if answer.status_code != 503:
-                break
-        answer.raise_for_status()
-        return answer.json()
+        return self._repeat("POST", path, body, busy=range(503, 504)).raise_for_status().json()
 
     def _set(self, method: str, path: str, body: Mapping[str, object] | None, fine: int | None = None) -> int:
         """A change that may be sent twice: again while Airflow's own error (5xx) says that SQLite was busy.
 
         The answer's status, which is a good one or `fine`.
         """
+        answer = self._repeat(method, path, body, busy=range(500, 600))
+        if answer.status_code != fine:
+            answer.raise_for_status()
+        return answer.status_code
+
+    def _repeat(self, method: str, path: str, body: Mapping[str, object] | None, busy: range) -> httpx.Response:
         for attempt in range(LOCKED_TRIES):
             if attempt:
                 time.sleep(LOCKED_PAUSE_SECONDS)
             answer = self._http.request(method, f"/api/v2/{path}", json=body)
-            if answer.status_code < 500:
+            if answer.status_code not in busy:
                 break
-        if answer.status_code != fine:
-            answer.raise_for_status()
-        return answer.status_code
+        return answer
 
     def active_backfills(self, dag_id: str) -> list[int]:
         """Ids of the DAG's backfills that are not over; Airflow allows one."""
@@ -171,15 +168,11 @@ class AirflowApi:
     def task_order(self, dag_id: str) -> list[str]:
         """Task ids, each after those it depends on."""
         following = {task["task_id"]: task["downstream_task_ids"] for task in self.get(f"dags/{dag_id}/tasks")["tasks"]}
-        waiting = {task: sum(task in after for after in following.values()) for task in following}
         order: list[str] = []
-        while waiting:
-            ready = [task for task, count in waiting.items() if count == 0]
-            order += ready
-            for task in ready:
-                del waiting[task]
-                for after in following[task]:
-                    waiting[after] -= 1
+        while len(order) < len(following):
+            waiting = [task for task in following if task not in order]
+            blocked = {after for task in waiting for after in following[task]}
+            order += [task for task in waiting if task not in blocked]
         return order
 
     def tasks(self, dag_id: str, run_id: str) -> dict[str, Task]:

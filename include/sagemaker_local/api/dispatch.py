@@ -6,7 +6,7 @@ import json
 import logging
 import uuid
 from functools import cache
-from typing import Any
+from typing import IO, Any
 
 import botocore.session
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
@@ -19,6 +19,8 @@ from include.sagemaker_local.operations.table import OPERATIONS, OperationContex
 
 log = logging.getLogger(__name__)
 TARGET = "SageMaker."
+MAX_CALL_BYTES = 16 * 1024 * 1024
+"""Of a call of SageMaker's API or the control API. AWS's own limit is not documented; no valid request comes near."""
 
 
 @cache
@@ -27,16 +29,25 @@ def service_model() -> ServiceModel:
     return botocore.session.get_session().get_service_model("sagemaker")
 
 
-def answer(context: OperationContext, operation: str, body: bytes) -> Reply:
+def answer(context: OperationContext, operation: str, body: IO[bytes]) -> Reply:
     """The HTTP reply to one call. Never raises: what goes wrong is an error reply, and logged if it is our fault."""
     try:
-        response = _perform(context, operation, body)
+        response = _perform(context, operation, call_body(body))
     except AwsError as error:
         return error_reply(error)
     except Exception:
         log.exception("%s failed", operation)
         return error_reply(internal_failure())
     return _reply(200, response)
+
+
+def call_body(body: IO[bytes]) -> bytes:
+    """The body of a call. Raises AwsError for one of more than `MAX_CALL_BYTES`."""
+    content = body.read(MAX_CALL_BYTES + 1)
+    if len(content) > MAX_CALL_BYTES:
+        message = f"The request has more than {MAX_CALL_BYTES} bytes."
+        raise AwsError("RequestEntityTooLargeException", message, status=413)
+    return content
 
 
 def _perform(context: OperationContext, operation: str, body: bytes) -> Response:

@@ -13,13 +13,16 @@ from typing import IO, Any
 from botocore.exceptions import ClientError, ParamValidationError
 
 from include.sagemaker_local.containers import archives
-from include.sagemaker_local.containers.errors import JobError
 from include.sagemaker_local.s3_uri import split_s3
 
 IN_PARTS_BYTES = 16 * 1024 * 1024
 
 Fetch = tuple[str, str, str]
 """A bucket, a key in it, and the relative path of the file it becomes."""
+
+
+class JobError(Exception):
+    """The job fails with this message as its FailureReason (`ClientError: …` for what the caller got wrong)."""
 
 
 class NoObjectsError(Exception):

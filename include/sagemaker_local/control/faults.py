@@ -126,12 +126,12 @@ class Faults:
                 raise AwsError("InternalFailure", "A server error, on purpose: see /_local/faults", status=500)
             case Fate.DROPPED:
                 raise NoAnswerError
-        if plan.conflicts(operation):
+        if plan.has(Fate.CONFLICT, operation):
             raise AwsError(
                 "ConflictException", f"{operation} conflicts with another change, on purpose: see /_local/faults"
             )
         reply = perform()
-        if reply[0] < 400 and plan.loses_answer(operation):
+        if reply[0] < 400 and plan.has(Fate.LOST, operation):
             raise NoAnswerError
         return reply
 
@@ -149,9 +149,11 @@ class _Plan:
         self._lock = threading.Lock()
         self._by_operation: Counter[str] = Counter()
         self._fates: Counter[Fate] = Counter()
-        self._to_lose = {rule["operation"]: rule.get("times", 1) for rule in settings["lose_answer"]}
-        self._to_conflict = {rule["operation"]: rule.get("times", 1) for rule in settings["conflict"]}
-        self._to_fail = {rule["endpoint"]: rule.get("times", 1) for rule in settings["fail_rollback"]}
+        self._calls_left = {
+            fate: {rule["operation"]: rule.get("times", 1) for rule in rules}
+            for fate, rules in ((Fate.LOST, settings["lose_answer"]), (Fate.CONFLICT, settings["conflict"]))
+        }
+        self._rollbacks_left = {rule["endpoint"]: rule.get("times", 1) for rule in settings["fail_rollback"]}
 
     def draw(self, operation: str) -> Fate | None:
         """Count a call, and say what prevents it, if anything does."""
@@ -172,26 +174,17 @@ class _Plan:
             draw -= percent
         return None
 
-    def loses_answer(self, operation: str) -> bool:
-        """True when the answer of a call that was carried out is to be lost; counts it."""
+    def has(self, fate: Fate, operation: str) -> bool:
+        """True when a rule gives a call this fate; counts it."""
         with self._lock:
-            if not _use_up(self._to_lose, operation):
-                return False
-            self._fates[Fate.LOST] += 1
-            return True
-
-    def conflicts(self, operation: str) -> bool:
-        """True when a call is to be answered with a conflict; counts it."""
-        with self._lock:
-            if not _use_up(self._to_conflict, operation):
-                return False
-            self._fates[Fate.CONFLICT] += 1
-            return True
+            found = _use_up(self._calls_left[fate], operation)
+            self._fates[fate] += found
+            return found
 
     def fails_rollback(self, endpoint: str) -> bool:
         """True when the rollback of an endpoint is to fail."""
         with self._lock:
-            return _use_up(self._to_fail, endpoint)
+            return _use_up(self._rollbacks_left, endpoint)
 
     def counts(self) -> FaultCounts:
         """Calls, what became of them, and calls by operation."""

@@ -17,10 +17,7 @@ from include.sagemaker_local.http.types import Environ, Reply
 from include.sagemaker_local.s3_uri import split_s3
 
 if TYPE_CHECKING:
-    from mypy_boto3_sagemaker.type_defs import (
-        AsyncInferenceConfigOutputTypeDef,
-        AsyncInferenceNotificationConfigOutputTypeDef,
-    )
+    from mypy_boto3_sagemaker import type_defs as aws
 
 MAX_INLINE_BYTES = 128_000
 MAX_INCLUDED_BYTES = 128 * 1024
@@ -50,7 +47,7 @@ class AsyncRequest(TypedDict):
     InvocationTimeoutSeconds: int
     OutputLocation: str | None
     FailureLocation: str | None
-    Notification: AsyncInferenceNotificationConfigOutputTypeDef
+    Notification: aws.AsyncInferenceNotificationConfigOutputTypeDef
     KmsKeyId: str | None
 
 
@@ -69,7 +66,7 @@ def failed(reason: str, body: bytes | None = None, content_type: str = "text/pla
     return Outcome(reason.encode() if body is None else body, content_type, reason, lost)
 
 
-def parse(endpoint: str, environ: Environ, body: bytes, config: AsyncInferenceConfigOutputTypeDef) -> AsyncRequest:
+def parse(endpoint: str, environ: Environ, body: bytes, config: aws.AsyncInferenceConfigOutputTypeDef) -> AsyncRequest:
     """InvokeEndpointAsync's headers and body . Raises ValidationError."""
 
     def given(name: str) -> str | None:

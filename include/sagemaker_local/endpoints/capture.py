@@ -13,7 +13,7 @@ import random
 import threading
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -182,8 +182,3 @@ class Capture:
             return False
         path.unlink()
         return True
-
-
-def now() -> datetime:
-    """The time of an event."""
-    return datetime.now(UTC)

@@ -10,12 +10,7 @@ from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import validation_error
 
 if TYPE_CHECKING:
-    from mypy_boto3_sagemaker.type_defs import (
-        BlueGreenUpdatePolicyTypeDef,
-        CapacitySizeTypeDef,
-        RollingUpdatePolicyTypeDef,
-        TrafficRoutingConfigTypeDef,
-    )
+    from mypy_boto3_sagemaker import type_defs as aws
     from mypy_boto3_sagemaker.type_defs import DeploymentConfigOutputTypeDef as DeploymentConfig
     from mypy_boto3_sagemaker.type_defs import ProductionVariantOutputTypeDef as Variant
 
@@ -69,7 +64,7 @@ def alarm_names(config: DeploymentConfig | None) -> list[str]:
     return [alarm["AlarmName"] for alarm in alarms if "AlarmName" in alarm]
 
 
-def _blue_green_steps(update: BlueGreenUpdatePolicyTypeDef | None, variants: list[Variant]) -> list[Step]:
+def _blue_green_steps(update: aws.BlueGreenUpdatePolicyTypeDef | None, variants: list[Variant]) -> list[Step]:
     if update is None:
         return [Step(1.0, "full", 0, TERMINATION_WAIT)]
     routing = update[TRAFFIC]
@@ -83,7 +78,7 @@ def _blue_green_steps(update: BlueGreenUpdatePolicyTypeDef | None, variants: lis
     return [last]
 
 
-def _rolling_steps(update: RollingUpdatePolicyTypeDef, variants: list[Variant]) -> list[Step]:
+def _rolling_steps(update: aws.RollingUpdatePolicyTypeDef, variants: list[Variant]) -> list[Step]:
     shares = _shares(_size_share(update["MaximumBatchSize"], variants))
     return [Step(share, "full" if share == 1 else "partial", update[WAIT], WAIT) for share in shares]
 
@@ -94,7 +89,7 @@ def _shares(size: float) -> list[float]:
     return [*(size * number for number in range(1, whole)), 1.0]
 
 
-def _size_share(size: CapacitySizeTypeDef | None, variants: list[Variant]) -> float:
+def _size_share(size: aws.CapacitySizeTypeDef | None, variants: list[Variant]) -> float:
     """A CapacitySize as a share of the fleet; of the smallest variant when it is a number of instances."""
     if size is None:
         return 1.0
@@ -132,7 +127,7 @@ SIZES = {"CANARY": ("CanarySize", 0, 50), "LINEAR": ("LinearStepSize", 10, 50)}
 """Which CapacitySize a type of traffic routing needs, and its percentages at least and at most."""
 
 
-def _check_routing(routing: TrafficRoutingConfigTypeDef, variants: list[Variant]) -> None:
+def _check_routing(routing: aws.TrafficRoutingConfigTypeDef, variants: list[Variant]) -> None:
     kind = routing["Type"]
     needed = SIZES[kind][0] if kind in SIZES else None
     sizes = {"CanarySize": routing.get("CanarySize"), "LinearStepSize": routing.get("LinearStepSize")}
@@ -147,7 +142,7 @@ def _check_routing(routing: TrafficRoutingConfigTypeDef, variants: list[Variant]
     _check_size(needed, size, variants, *SIZES[kind][1:])
 
 
-def _check_rolling(update: RollingUpdatePolicyTypeDef, variants: list[Variant]) -> None:
+def _check_rolling(update: aws.RollingUpdatePolicyTypeDef, variants: list[Variant]) -> None:
     if len(variants) > 1:
         raise validation_error("Rolling deployments are not supported for multi-variant endpoints.")
     if "ServerlessConfig" in variants[0]:
@@ -157,7 +152,7 @@ def _check_rolling(update: RollingUpdatePolicyTypeDef, variants: list[Variant]) 
         _check_size("RollbackMaximumBatchSize", update["RollbackMaximumBatchSize"], variants, 0, 100)
 
 
-def _check_size(member: str, size: CapacitySizeTypeDef, variants: list[Variant], least: int, most: int) -> None:
+def _check_size(member: str, size: aws.CapacitySizeTypeDef, variants: list[Variant], least: int, most: int) -> None:
     for variant in variants:
         total = instances(variant)
         percent = size["Value"] if size["Type"] == "CAPACITY_PERCENT" else 100 * size["Value"] / total

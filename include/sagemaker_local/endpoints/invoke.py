@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from include.sagemaker_local.containers.model_server import Answer, NoResponseError, Serving
 from include.sagemaker_local.context import Settings
-from include.sagemaker_local.endpoints.capture import Capture, CaptureConfig, Payload, event_line, now
+from include.sagemaker_local.endpoints.capture import Capture, CaptureConfig, Payload, event_line
 from include.sagemaker_local.endpoints.deployment import Deployment
 from include.sagemaker_local.endpoints.metrics import Fleet, Metrics
 from include.sagemaker_local.endpoints.serverless import SERVERLESS
@@ -49,7 +49,7 @@ class Call:
     def sample(cls, deployment: Deployment, headers: dict[str, str], body: bytes, started: float) -> Call:
         """A request to this deployment; draws whether it is captured."""
         capture = deployment.capture if deployment.capture is not None and deployment.capture.sampled() else None
-        return cls(deployment.endpoint, deployment.config, headers, body, now(), started, capture)
+        return cls(deployment.endpoint, deployment.config, headers, body, datetime.now(UTC), started, capture)
 
 
 class Invoker:

@@ -12,11 +12,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 from include.sagemaker_local.containers.model_server import ServingContainer
 
 if TYPE_CHECKING:
-    from mypy_boto3_sagemaker.type_defs import (
-        AsyncInferenceConfigOutputTypeDef,
-        DataCaptureConfigOutputTypeDef,
-        DeploymentConfigOutputTypeDef,
-    )
+    from mypy_boto3_sagemaker import type_defs as aws
     from mypy_boto3_sagemaker.type_defs import ProductionVariantOutputTypeDef as Variant
 
 
@@ -29,9 +25,9 @@ class Plan(TypedDict):
     ShadowProductionVariants: NotRequired[list[Variant]]
     Containers: dict[str, ServingContainer]
     """By the variant's name."""
-    DataCaptureConfig: DataCaptureConfigOutputTypeDef | None
-    AsyncInferenceConfig: NotRequired[AsyncInferenceConfigOutputTypeDef | None]
-    DeploymentConfig: NotRequired[DeploymentConfigOutputTypeDef | None]
+    DataCaptureConfig: aws.DataCaptureConfigOutputTypeDef | None
+    AsyncInferenceConfig: NotRequired[aws.AsyncInferenceConfigOutputTypeDef | None]
+    DeploymentConfig: NotRequired[aws.DeploymentConfigOutputTypeDef | None]
 
 
 def planned_variants(plan: Plan) -> list[Variant]:

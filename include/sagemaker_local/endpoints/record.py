@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
 from include.sagemaker_local.context import Context
@@ -14,14 +14,8 @@ from include.sagemaker_local.events import emit, epoch_ms
 from include.sagemaker_local.state.tags import tags_of
 
 if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import type_defs as aws
     from mypy_boto3_sagemaker.literals import EndpointStatusType, VariantStatusType
-    from mypy_boto3_sagemaker.type_defs import (
-        AsyncInferenceConfigOutputTypeDef,
-        DataCaptureConfigOutputTypeDef,
-        DataCaptureConfigSummaryTypeDef,
-        DeploymentConfigOutputTypeDef,
-        ProductionVariantServerlessConfigTypeDef,
-    )
     from mypy_boto3_sagemaker.type_defs import ProductionVariantOutputTypeDef as Variant
 
 INTERNAL_ERROR = "Request to service failed. If failure persists after retry, contact customer support."
@@ -41,25 +35,17 @@ class VariantStage(TypedDict):
     StartTime: float
 
 
-class DeployedImage(TypedDict):
-    """The image of a variant's container."""
-
-    SpecifiedImage: str
-    ResolvedImage: str
-    ResolutionTime: float
-
-
 class VariantSummary(TypedDict):
     """A variant as DescribeEndpoint has it."""
 
     VariantName: str
-    DeployedImages: list[DeployedImage]
+    DeployedImages: list[Mapping[str, str | float]]
     CurrentWeight: float
     DesiredWeight: float
     CurrentInstanceCount: int
     DesiredInstanceCount: int
-    CurrentServerlessConfig: NotRequired[ProductionVariantServerlessConfigTypeDef]
-    DesiredServerlessConfig: NotRequired[ProductionVariantServerlessConfigTypeDef]
+    CurrentServerlessConfig: NotRequired[aws.ProductionVariantServerlessConfigTypeDef]
+    DesiredServerlessConfig: NotRequired[aws.ProductionVariantServerlessConfigTypeDef]
     VariantStatus: NotRequired[list[VariantStage]]
 
 
@@ -87,9 +73,9 @@ class Endpoint(VariantSummaries, total=False):
     CreationTime: float
     LastModifiedTime: float
     FailureReason: str | None
-    DataCaptureConfig: DataCaptureConfigSummaryTypeDef | None
-    AsyncInferenceConfig: AsyncInferenceConfigOutputTypeDef | None
-    LastDeploymentConfig: DeploymentConfigOutputTypeDef | None
+    DataCaptureConfig: aws.DataCaptureConfigSummaryTypeDef | None
+    AsyncInferenceConfig: aws.AsyncInferenceConfigOutputTypeDef | None
+    LastDeploymentConfig: aws.DeploymentConfigOutputTypeDef | None
     PendingDeploymentSummary: PendingDeployment
     _Deployed: Plan
     """The plan that serves."""
@@ -144,7 +130,7 @@ def set_stage(
             variant["CurrentInstanceCount"] = number = active(variant["DesiredInstanceCount"])
             variant["VariantStatus"] = [{"Status": status, "StatusMessage": message(number), "StartTime": time.time()}]
 
-    announce_deployment(ctx, ctx.store.update("endpoint", name, change))
+    announce(ctx, ctx.store.update("endpoint", name, change), deployment=True)
 
 
 def set_terminating(ctx: Context, name: str) -> None:
@@ -155,7 +141,7 @@ def set_terminating(ctx: Context, name: str) -> None:
             message = f"Terminating {variant['CurrentInstanceCount']} instance(s)."
             variant["VariantStatus"] = [{"Status": "Deleting", "StatusMessage": message, "StartTime": time.time()}]
 
-    announce_deployment(ctx, ctx.store.update("endpoint", name, change))
+    announce(ctx, ctx.store.update("endpoint", name, change), deployment=True)
 
 
 def scale(body: Endpoint, variant: str, instances: int) -> None:
@@ -257,7 +243,7 @@ def resolved(image: str) -> str:
     return f"{repository}@sha256:{hashlib.sha256(image.encode()).hexdigest()}"
 
 
-def _capture(config: DataCaptureConfigOutputTypeDef | None) -> DataCaptureConfigSummaryTypeDef | None:
+def _capture(config: aws.DataCaptureConfigOutputTypeDef | None) -> aws.DataCaptureConfigSummaryTypeDef | None:
     if config is None:
         return None
     enabled = config.get("EnableCapture", True)
@@ -285,22 +271,15 @@ def set_status(
     return body
 
 
-def announce(ctx: Context, body: Endpoint) -> None:
-    """The `SageMaker Endpoint State Change` event of the status in `body`."""
-    _announce(ctx, "SageMaker Endpoint State Change", body)
+def announce(ctx: Context, body: Endpoint, *, deployment: bool = False) -> None:
+    """Send the event of the endpoint's status, or of the stage that its `deployment` has reached, to EventBridge.
 
-
-def announce_deployment(ctx: Context, body: Endpoint) -> None:
-    """The event of a deployment's next stage."""
-    _announce(ctx, "SageMaker Endpoint Deployment State Change", body)
-
-
-def _announce(ctx: Context, detail_type: str, body: Endpoint) -> None:
-    """Tell EventBridge; the status is upper snake case there, as AWS has it."""
+    The status is upper snake case there, as AWS has it.
+    """
     detail = {
         **epoch_ms(body, "CreationTime", "LastModifiedTime"),
         "EndpointStatus": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", body["EndpointStatus"]).upper(),
         "Tags": {tag["Key"]: tag["Value"] for tag in tags_of(ctx.store, body["EndpointArn"])},
     }
     given = {name: value for name, value in detail.items() if value is not None}
-    emit(ctx, detail_type, body["EndpointArn"], given)
+    emit(ctx, f"SageMaker Endpoint {'Deployment ' if deployment else ''}State Change", body["EndpointArn"], given)

@@ -24,7 +24,7 @@ from include.sagemaker_local.endpoints.metrics import Metrics
 from include.sagemaker_local.endpoints.plan import Plan
 from include.sagemaker_local.endpoints.record import Endpoint
 from include.sagemaker_local.endpoints.rollout import Parts, Rollout
-from include.sagemaker_local.endpoints.traffic import Traffic
+from include.sagemaker_local.endpoints.traffic import Traffic, in_parallel
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.http.types import Environ, Reply
 from include.sagemaker_local.state.tags import delete_all_tags
@@ -132,14 +132,8 @@ class EndpointRunner:
         self._closing.set()
         for worker in list(self._workers):
             worker.join()
-        stopping = [
-            threading.Thread(target=self._live.pop(name).stop, args=(SHUTDOWN_DRAIN_SECONDS,))
-            for name in list(self._live)
-        ]
-        for thread in stopping:
-            thread.start()
-        for thread in [*stopping, self._flusher]:
-            thread.join()
+        in_parallel([partial(self._live.pop(name).stop, SHUTDOWN_DRAIN_SECONDS) for name in list(self._live)])
+        self._flusher.join()
         self._capture.flush()
         self._metrics.flush()
 

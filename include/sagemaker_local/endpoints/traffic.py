@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from include.sagemaker_local.endpoints.deployment import Deployment
 
@@ -53,8 +55,13 @@ class Traffic:
 
     def stop(self, drain_seconds: float) -> None:
         """End all containers at the same time, after their requests in flight."""
-        threads = [threading.Thread(target=deployment.stop, args=(drain_seconds,)) for deployment, _ in self._split]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        in_parallel([partial(deployment.stop, drain_seconds) for deployment, _ in self._split])
+
+
+def in_parallel(calls: Iterable[Callable[[], None]]) -> None:
+    """Make these calls at the same time, and wait for their ends."""
+    threads = [threading.Thread(target=call) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import re
 import tempfile
 from collections.abc import Callable
@@ -107,7 +106,7 @@ class Application:
 
 async def _received(receive: Receive) -> IO[bytes]:
     """The whole body, in memory or on disk. Raises _GoneError: half an object must not become an object."""
-    body: IO[bytes] = io.BytesIO()
+    body = cast("IO[bytes]", tempfile.SpooledTemporaryFile(SPOOL_BYTES))  # noqa: SIM115  (the caller closes it)
     waiting, size, more = bytearray(), 0, True
     while more:
         try:
@@ -123,25 +122,13 @@ async def _received(receive: Receive) -> IO[bytes]:
             raise _GoneError
         waiting += message["body"]
         size, more = size + len(message["body"]), message["more_body"]
-        if size > SPOOL_BYTES and isinstance(body, io.BytesIO):
-            body = await asyncio.to_thread(_on_disk, body)
         if not more or len(waiting) >= 4 * PIECE_BYTES:
-            await _write(body, waiting)
+            if size > SPOOL_BYTES:  # a disk may be slow, and everybody waits for the event loop
+                await asyncio.to_thread(body.write, waiting)
+            else:
+                body.write(waiting)
             waiting = bytearray()
     return body
-
-
-def _on_disk(start: io.BytesIO) -> IO[bytes]:
-    file = cast("IO[bytes]", tempfile.TemporaryFile())  # noqa: SIM115  (the caller closes it)
-    file.write(start.getbuffer())
-    return file
-
-
-async def _write(body: IO[bytes], content: bytearray) -> None:
-    if isinstance(body, io.BytesIO):
-        body.write(content)
-    else:
-        await asyncio.to_thread(body.write, content)  # a disk may be slow, and everybody waits for the event loop
 
 
 def _head(headers: Headers, content: bytes, status: int, bodiless: bool) -> Headers:

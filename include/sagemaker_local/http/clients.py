@@ -37,14 +37,11 @@ class Clients:
         """The client of a service; made once, and safe to share between threads."""
         with self._lock:
             if service not in self._clients:
-                self._clients[service] = self._make(service)
+                config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+                client: Any = cast("Any", self._session).client(service, endpoint_url=self._url, config=config)
+                client.meta.events.register("before-send", self._send)
+                self._clients[service] = client
             return self._clients[service]
-
-    def _make(self, service: str) -> Any:
-        config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
-        client: Any = cast("Any", self._session).client(service, endpoint_url=self._url, config=config)
-        client.meta.events.register("before-send", self._send)
-        return client
 
     def _send(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         with _body(request) as body:

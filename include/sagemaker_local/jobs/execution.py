@@ -15,9 +15,9 @@ from typing import Generic
 
 from include.sagemaker_local.containers import isolation
 from include.sagemaker_local.containers.container import Container, aws_environment
-from include.sagemaker_local.containers.errors import JobError, ShutdownError
 from include.sagemaker_local.containers.launcher import NAMESPACES, REWRITE
 from include.sagemaker_local.containers.logs import LogStream
+from include.sagemaker_local.containers.transfers import JobError
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.jobs.job import JobT
 from include.sagemaker_local.jobs.queue import JobQueue
@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 
 INTERNAL_ERROR = "InternalServerError: We encountered an internal error.  Please try again."
 _HANDED_DOWN = {"http_proxy", "https_proxy", "no_proxy", "ssl_cert_file", "requests_ca_bundle"}
+
+
+class ShutdownError(Exception):
+    """The server is going down; the job ends without another word, and is found and failed at the next start."""
 
 
 class Cause(StrEnum):

@@ -39,23 +39,18 @@ class _Job(TypedDict, total=False):
 
     CreationTime: float
     LastModifiedTime: float
-    FailureReason: str
     Environment: dict[str, str]
 
 
 class TrainingJob(_Job, total=False):
     """A training job."""
 
-    TrainingJobName: str
-    TrainingJobArn: str
     TrainingJobStatus: str
     TrainingStartTime: float
-    TrainingEndTime: float
     TrainingTimeInSeconds: int
     BillableTimeInSeconds: int
     SecondaryStatus: str
     SecondaryStatusTransitions: list[SecondaryStatusTransition]
-    FinalMetricDataList: list[FinalMetric]
     ModelArtifacts: aws.ModelArtifactsTypeDef
     RoleArn: str
     AlgorithmSpecification: aws.AlgorithmSpecificationOutputTypeDef
@@ -72,17 +67,11 @@ class TrainingJob(_Job, total=False):
 class ProcessingJob(_Job, total=False):
     """A processing job."""
 
-    ProcessingJobName: str
-    ProcessingJobArn: str
-    ProcessingJobStatus: str
     ProcessingStartTime: float
-    ProcessingEndTime: float
-    ExitMessage: str
     RoleArn: str
     AppSpecification: aws.AppSpecificationOutputTypeDef
     ProcessingInputs: list[aws.ProcessingInputTypeDef]
     ProcessingOutputConfig: aws.ProcessingOutputConfigOutputTypeDef
-    ProcessingResources: aws.ProcessingResourcesOutputTypeDef
     StoppingCondition: aws.ProcessingStoppingConditionTypeDef
     NetworkConfig: aws.NetworkConfigOutputTypeDef
 
@@ -90,19 +79,13 @@ class ProcessingJob(_Job, total=False):
 class TransformJob(_Job, total=False):
     """A transform job."""
 
-    TransformJobName: str
-    TransformJobArn: str
-    TransformJobStatus: str
     TransformStartTime: float
-    TransformEndTime: float
-    ModelName: str
     ModelClientConfig: aws.ModelClientConfigTypeDef
     MaxConcurrentTransforms: int
     MaxPayloadInMB: int
     BatchStrategy: BatchStrategyType
     TransformInput: aws.TransformInputTypeDef
     TransformOutput: aws.TransformOutputTypeDef
-    TransformResources: aws.TransformResourcesTypeDef
     DataProcessing: aws.DataProcessingTypeDef
     _Container: ServingContainer
     """Of the job's model, as it was when the job was created."""

@@ -8,11 +8,17 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 
 from include.sagemaker_local.containers import isolation
-from include.sagemaker_local.containers.errors import JobError
-from include.sagemaker_local.containers.transfers import NoObjectsError, download, encryption, objects_of, upload_folder
+from include.sagemaker_local.containers.transfers import (
+    JobError,
+    NoObjectsError,
+    download,
+    encryption,
+    objects_of,
+    upload_folder,
+)
 from include.sagemaker_local.jobs.execution import Cause, Execution
-from include.sagemaker_local.jobs.job import STOPPING, ProcessingJob
-from include.sagemaker_local.jobs.record import PROCESSING
+from include.sagemaker_local.jobs.job import ProcessingJob
+from include.sagemaker_local.jobs.record import PROCESSING, mark_stopping
 from include.sagemaker_local.jobs.sync import FolderSync
 
 MESSAGE = f"{isolation.ML}/output/message"
@@ -59,7 +65,7 @@ class ProcessingExecution(Execution[ProcessingJob]):
             lambda: Cause.EXITED if container.exit_code is not None else None,
         )
         if cause is Cause.MAX_RUNTIME:
-            self.record.change(lambda body: body.update({"ProcessingJobStatus": STOPPING}))
+            self.record.change(lambda body: mark_stopping(PROCESSING, body))
         self.end_container(container)
         for sync in uploads:
             sync.finish()

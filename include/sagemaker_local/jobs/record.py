@@ -8,7 +8,7 @@ from typing import Any, Generic
 
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.events import emit
-from include.sagemaker_local.jobs.job import LIVE_STATUSES, JobT, TrainingJob
+from include.sagemaker_local.jobs.job import LIVE_STATUSES, STOPPING, JobT, TrainingJob
 from include.sagemaker_local.state.tags import tags_of
 
 TRAINING = "training-job"
@@ -85,6 +85,13 @@ class JobRecord(Generic[JobT]):
                 _count_seconds(body, now)
 
         return self.change(mutate)
+
+
+def mark_stopping(kind: str, body: Any) -> None:
+    """Make a job of this kind Stopping."""
+    body[f"{PREFIX[kind]}JobStatus"] = STOPPING
+    if kind == TRAINING:
+        enter(body, STOPPING, "Stopping the training job", time.time())
 
 
 def _count_seconds(body: TrainingJob, now: float) -> None:

@@ -10,7 +10,7 @@ from include.sagemaker_local.context import Context
 from include.sagemaker_local.jobs.execution import cpus
 from include.sagemaker_local.jobs.processing import ProcessingExecution
 from include.sagemaker_local.jobs.queue import JobQueue
-from include.sagemaker_local.jobs.record import PREFIX, PROCESSING, RESTARTED, TRAINING, TRANSFORM, JobRecord
+from include.sagemaker_local.jobs.record import PREFIX, PROCESSING, RESTARTED, TRAINING, JobRecord
 from include.sagemaker_local.jobs.training import TrainingExecution
 from include.sagemaker_local.jobs.transform import TransformExecution
 from include.sagemaker_local.state.spot import SpotMarket
@@ -32,17 +32,18 @@ class JobRunner:
         self._settle()
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
 
-    def start_processing(self, name: str) -> None:
-        """Run the stored processing job."""
-        self._start(ProcessingExecution(self._ctx, name, self._queues[PROCESSING]))
-
-    def start_training(self, name: str) -> None:
-        """Run the stored training job."""
-        self._start(TrainingExecution(self._ctx, name, self._queues[TRAINING], self.spot))
-
-    def start_transform(self, name: str) -> None:
-        """Run the stored transform job."""
-        self._start(TransformExecution(self._ctx, name, self._queues[TRANSFORM]))
+    def start(self, kind: str, name: str) -> None:
+        """Run a stored job."""
+        queue = self._queues[kind]
+        execution: AnyExecution
+        if kind == TRAINING:
+            execution = TrainingExecution(self._ctx, name, queue, self.spot)
+        else:
+            execution = (ProcessingExecution if kind == PROCESSING else TransformExecution)(self._ctx, name, queue)
+        with self._lock:
+            self._executions = {key: other for key, other in self._executions.items() if other.alive}
+            self._executions[kind, name] = execution
+        execution.start()
 
     def stop(self, kind: str, name: str) -> None:
         """Stop a job whose status was made Stopping."""
@@ -57,12 +58,6 @@ class JobRunner:
             executions = list(self._executions.values())
         for execution in executions:
             execution.shut_down()
-
-    def _start(self, execution: AnyExecution) -> None:
-        with self._lock:
-            self._executions = {key: other for key, other in self._executions.items() if other.alive}
-            self._executions[execution.kind, execution.name] = execution
-        execution.start()
 
     def _warm_up(self) -> None:
         """Make the clients that jobs use, so that the first job does not wait for it."""

@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 
 from include.sagemaker_local.containers import isolation
 from include.sagemaker_local.containers.container import Container
-from include.sagemaker_local.containers.errors import JobError
 from include.sagemaker_local.containers.transfers import (
+    JobError,
     NoObjectsError,
     download,
     encryption,
@@ -28,7 +28,7 @@ from include.sagemaker_local.jobs.execution import Cause, Execution
 from include.sagemaker_local.jobs.job import STOPPING, TrainingJob
 from include.sagemaker_local.jobs.metrics import SLOW_SECONDS, MetricSearch
 from include.sagemaker_local.jobs.queue import JobQueue
-from include.sagemaker_local.jobs.record import MAX_REASON, TRAINING, enter
+from include.sagemaker_local.jobs.record import MAX_REASON, TRAINING, enter, mark_stopping
 from include.sagemaker_local.jobs.sync import FolderSync
 from include.sagemaker_local.state.spot import Interruption, SpotMarket
 
@@ -259,7 +259,7 @@ class TrainingExecution(Execution[TrainingJob]):
     def _mark_stopping(self) -> None:
         """Status Stopping, which a stop by the user has set already."""
         if self.record.body["TrainingJobStatus"] != STOPPING:
-            self.record.change(lambda body: mark_stopping(body, time.time()))
+            self.record.change(lambda body: mark_stopping(TRAINING, body))
 
     def _fail_with(self, exit_code: int | None) -> None:
         """The container failed: its data output is kept, and the reason is what it wrote to /opt/ml/output/failure."""
@@ -319,12 +319,6 @@ class TrainingExecution(Execution[TrainingJob]):
     def fail(self, reason: str) -> None:
         """End the job as Failed for a reason that is not its container's."""
         self._end("Failed", "Failed", "Training job failed", FailureReason=reason[:MAX_REASON])
-
-
-def mark_stopping(body: TrainingJob, now: float) -> None:
-    """Make a training job Stopping."""
-    body["TrainingJobStatus"] = STOPPING
-    enter(body, STOPPING, "Stopping the training job", now)
 
 
 def _happened(container: Container, sync: FolderSync | None, interruption: Interruption | None) -> Cause | None:

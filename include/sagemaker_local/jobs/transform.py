@@ -14,13 +14,13 @@ from threading import Event
 
 from botocore.exceptions import ClientError
 
-from include.sagemaker_local.containers.errors import JobError
 from include.sagemaker_local.containers.logs import LogStream
 from include.sagemaker_local.containers.model_data import DeploymentError, unpack_model
 from include.sagemaker_local.containers.model_server import Answer, ModelServer, NoResponseError, prepare_container
 from include.sagemaker_local.containers.transfers import (
     BadGzipError,
     Fetch,
+    JobError,
     NoObjectsError,
     download,
     encryption,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.endpoints import autoscaling, guardrails, record
@@ -13,16 +13,14 @@ from include.sagemaker_local.endpoints.plan import Plan, instances_by_type, is_s
 from include.sagemaker_local.endpoints.record import Endpoint, VariantSummary
 from include.sagemaker_local.errors import AwsError, unsupported_operation, validation_error
 from include.sagemaker_local.operations.listing import page
+from include.sagemaker_local.operations.named import CONFIG, ENDPOINT, already_exists, not_found, require
 from include.sagemaker_local.operations.serving_container import serving_container
 from include.sagemaker_local.operations.table import OperationContext, Request, Response, operation
 from include.sagemaker_local.operations.tags import check_tags, save_tags
 from include.sagemaker_local.state.quotas import Quotas, exceeded
 
 if TYPE_CHECKING:
-    from mypy_boto3_sagemaker.type_defs import (
-        DeploymentConfigOutputTypeDef,
-        DescribeEndpointConfigOutputTypeDef,
-    )
+    from mypy_boto3_sagemaker import type_defs as aws
 
 
 @operation("CreateEndpoint")
@@ -45,7 +43,7 @@ def create_endpoint(ctx: OperationContext, request: Request) -> Response:
         "_Pending": plan,
     }
     if not ctx.store.insert("endpoint", name, body):
-        raise validation_error(f'Cannot create already existing endpoint "{arn}".')
+        raise already_exists(ctx, ENDPOINT, name)
     save_tags(ctx, arn, request)
     ctx.endpoints.create(name)
     return {"EndpointArn": arn}
@@ -60,7 +58,7 @@ def update_endpoint(ctx: OperationContext, request: Request) -> Response:
     plan["DeploymentConfig"] = _deployment_config(ctx, request, before)
     if "_Deployed" in before:
         deployed, wanted = before["_Deployed"]["ProductionVariants"], plan["ProductionVariants"]
-        _config(ctx, before["EndpointConfigName"])  # an endpoint whose config has been deleted takes no update
+        require(ctx, CONFIG, before["EndpointConfigName"])  # an endpoint whose config has been deleted takes no update
         _check_kind(name, before["_Deployed"], plan)
         autoscaling.check_targets(ctx, name, deployed, wanted)
     _check_quota(ctx, plan)
@@ -112,10 +110,10 @@ def _check_kind(name: str, deployed: Plan, wanted: Plan) -> None:
         raise validation_error(f'Cannot update endpoint "{name}" with instances to a serverless configuration.')
 
 
-def _deployment_config(ctx: Context, request: Request, before: Endpoint) -> DeploymentConfigOutputTypeDef | None:
+def _deployment_config(ctx: Context, request: Request, before: Endpoint) -> aws.DeploymentConfigOutputTypeDef | None:
     """The given or retained DeploymentConfig, whose alarms exist."""
     retained = before.get("LastDeploymentConfig") if request.get("RetainDeploymentConfig") else None
-    config: DeploymentConfigOutputTypeDef | None = request.get("DeploymentConfig", retained)
+    config: aws.DeploymentConfigOutputTypeDef | None = request.get("DeploymentConfig", retained)
     guardrails.check_alarms(ctx, config)
     return config
 
@@ -187,7 +185,7 @@ def delete_endpoint(ctx: OperationContext, request: Request) -> Response:
 
 def _make_plan(ctx: Context, config_name: str) -> Plan:
     """What the endpoint config says, with its models' containers. Raises AwsError when one cannot be served."""
-    config = _config(ctx, config_name)
+    config = cast("aws.DescribeEndpointConfigOutputTypeDef", require(ctx, CONFIG, config_name))
     production, shadows = config["ProductionVariants"], config.get("ShadowProductionVariants", [])
     containers = {
         variant["VariantName"]: serving_container(ctx, variant["ModelName"]) for variant in (*production, *shadows)
@@ -204,30 +202,16 @@ def _make_plan(ctx: Context, config_name: str) -> Plan:
     }
 
 
-def _config(ctx: Context, name: str) -> DescribeEndpointConfigOutputTypeDef:
-    config: DescribeEndpointConfigOutputTypeDef | None = ctx.store.get("endpoint-config", name)
-    if config is None:
-        raise validation_error(f'Could not find endpoint configuration "{ctx.arn("endpoint-config", name)}".')
-    return config
-
-
 def _endpoint(ctx: Context, name: str) -> Endpoint:
-    body: Endpoint | None = ctx.store.get("endpoint", name)
-    if body is None:
-        raise _not_found(ctx, name)
-    return body
+    return cast("Endpoint", require(ctx, ENDPOINT, name))
 
 
 def _change(ctx: Context, name: str, change: Callable[[Endpoint], None]) -> Endpoint:
     try:
         body: Endpoint = ctx.store.update("endpoint", name, change)
     except KeyError as error:
-        raise _not_found(ctx, name) from error
+        raise not_found(ctx, ENDPOINT, name) from error
     return body
-
-
-def _not_found(ctx: Context, name: str) -> AwsError:
-    return validation_error(f'Could not find endpoint "{ctx.arn("endpoint", name)}".')
 
 
 def _in_progress(body: Endpoint) -> AwsError:

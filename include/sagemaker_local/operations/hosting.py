@@ -6,10 +6,11 @@ import time
 from typing import TYPE_CHECKING
 
 from include.sagemaker_local.context import Context
-from include.sagemaker_local.errors import AwsError, validation_error
+from include.sagemaker_local.errors import validation_error
 from include.sagemaker_local.events import emit
 from include.sagemaker_local.operations.listing import page
 from include.sagemaker_local.operations.model_data import require_model_data
+from include.sagemaker_local.operations.named import CONFIG, MODEL, already_exists, not_found, require
 from include.sagemaker_local.operations.registry import require_model_package
 from include.sagemaker_local.operations.roles import require_role
 from include.sagemaker_local.operations.table import Request, Response, operation
@@ -18,9 +19,6 @@ from include.sagemaker_local.state.tags import delete_all_tags
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import ContainerDefinitionTypeDef, ProductionVariantTypeDef
-
-MODEL = "model"
-CONFIG = "endpoint-config"
 
 
 @operation("CreateModel")
@@ -36,7 +34,7 @@ def create_model(context: Context, request: Request) -> Response:
         raise validation_error("You must provide either a PrimaryContainer or Containers, but not both.")
     check_tags(request.get("Tags", []))
     if context.store.get(MODEL, name) is not None:
-        raise _exists("model", arn)
+        raise already_exists(context, MODEL, name)
     if "ExecutionRoleArn" in request:
         require_role(context, request["ExecutionRoleArn"])
     for container in containers:
@@ -48,7 +46,7 @@ def create_model(context: Context, request: Request) -> Response:
     else:
         body["PrimaryContainer"] = {"Mode": "SingleModel", **request["PrimaryContainer"]}
     if not context.store.insert(MODEL, name, body):
-        raise _exists("model", arn)
+        raise already_exists(context, MODEL, name)
     save_tags(context, arn, request)
     emit(context, "SageMaker Model State Change", arn, body)
     return {"ModelArn": arn}
@@ -70,7 +68,7 @@ def _check_container(context: Context, container: ContainerDefinitionTypeDef) ->
 @operation("DescribeModel")
 def describe_model(context: Context, request: Request) -> Response:
     """The model."""
-    return _require(context, MODEL, request["ModelName"], "model")
+    return require(context, MODEL, request["ModelName"])
 
 
 @operation("ListModels")
@@ -82,8 +80,8 @@ def list_models(context: Context, request: Request) -> Response:
 @operation("DeleteModel")
 def delete_model(context: Context, request: Request) -> Response:
     """Forget the model; its artefacts stay, and so do endpoints that serve it."""
-    body = _require(context, MODEL, request["ModelName"], "model")
-    response = _delete(context, MODEL, request["ModelName"], "model")
+    body = require(context, MODEL, request["ModelName"])
+    response = _delete(context, MODEL, request["ModelName"])
     emit(context, "SageMaker Model State Change", body["ModelArn"], body)
     return response
 
@@ -95,7 +93,7 @@ def create_endpoint_config(context: Context, request: Request) -> Response:
     arn = context.arn(CONFIG, name)
     check_tags(request.get("Tags", []))
     if context.store.get(CONFIG, name) is not None:
-        raise _exists("endpoint configuration", arn)
+        raise already_exists(context, CONFIG, name)
     variants = [*request["ProductionVariants"], *request.get("ShadowProductionVariants", [])]
     _check_variants(request, variants)
     for variant in variants:
@@ -106,7 +104,7 @@ def create_endpoint_config(context: Context, request: Request) -> Response:
     if "DataCaptureConfig" in request:
         body["DataCaptureConfig"] = {"EnableCapture": True, **request["DataCaptureConfig"]}
     if not context.store.insert(CONFIG, name, body):
-        raise _exists("endpoint configuration", arn)
+        raise already_exists(context, CONFIG, name)
     save_tags(context, arn, request)
     return {"EndpointConfigArn": arn}
 
@@ -131,7 +129,7 @@ def _check_variant(context: Context, variant: ProductionVariantTypeDef) -> None:
     name = variant["VariantName"]
     if "ModelName" not in variant:
         raise validation_error(f"ModelName is required for production variant {name}.")
-    _require(context, MODEL, variant["ModelName"], "model")
+    require(context, MODEL, variant["ModelName"])
     instances = ("InstanceType" in variant, "InitialInstanceCount" in variant)
     if "ServerlessConfig" in variant:
         if any(instances):
@@ -153,7 +151,7 @@ def _check_variant(context: Context, variant: ProductionVariantTypeDef) -> None:
 @operation("DescribeEndpointConfig")
 def describe_endpoint_config(context: Context, request: Request) -> Response:
     """The configuration."""
-    return _require(context, CONFIG, request["EndpointConfigName"], "endpoint configuration")
+    return require(context, CONFIG, request["EndpointConfigName"])
 
 
 @operation("ListEndpointConfigs")
@@ -165,26 +163,11 @@ def list_endpoint_configs(context: Context, request: Request) -> Response:
 @operation("DeleteEndpointConfig")
 def delete_endpoint_config(context: Context, request: Request) -> Response:
     """Forget the configuration; AWS too allows that while an endpoint uses it."""
-    return _delete(context, CONFIG, request["EndpointConfigName"], "endpoint configuration")
+    return _delete(context, CONFIG, request["EndpointConfigName"])
 
 
-def _require(context: Context, kind: str, name: str, noun: str) -> Request:
-    body: Request | None = context.store.get(kind, name)
-    if body is None:
-        raise _missing(context, kind, name, noun)
-    return body
-
-
-def _delete(context: Context, kind: str, name: str, noun: str) -> Response:
+def _delete(context: Context, kind: str, name: str) -> Response:
     if not context.store.delete(kind, name):
-        raise _missing(context, kind, name, noun)
+        raise not_found(context, kind, name)
     delete_all_tags(context.store, context.arn(kind, name))
     return {}
-
-
-def _missing(context: Context, kind: str, name: str, noun: str) -> AwsError:
-    return validation_error(f'Could not find {noun} "{context.arn(kind, name)}".')
-
-
-def _exists(noun: str, arn: str) -> AwsError:
-    return validation_error(f'Cannot create already existing {noun} "{arn}".')

@@ -1,7 +1,8 @@
-"""What the operations of processing and training jobs share: the checks that need more than the request's shape."""
+"""What the operations of all kinds of jobs share: the checks that the service model cannot make, and a job's life."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,19 +10,24 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import AwsError, validation_error
-from include.sagemaker_local.jobs.job import LIVE_STATUSES
-from include.sagemaker_local.jobs.record import PREFIX, JobRecord
+from include.sagemaker_local.jobs.job import IN_PROGRESS, LIVE_STATUSES
+from include.sagemaker_local.jobs.record import PREFIX, TRAINING, JobRecord, enter, mark_stopping
 from include.sagemaker_local.jobs.transform import no_objects
 from include.sagemaker_local.operations.disks import check_volume_key, cluster
 from include.sagemaker_local.operations.listing import page
 from include.sagemaker_local.operations.roles import require_role
-from include.sagemaker_local.operations.table import Request, Response
+from include.sagemaker_local.operations.table import OperationContext, Request, Response
 from include.sagemaker_local.operations.tags import check_tags, save_tags
 from include.sagemaker_local.s3_uri import split_s3
 from include.sagemaker_local.state.quotas import Quotas, exceeded
 from include.sagemaker_local.state.tags import delete_all_tags
 
 DEFAULT_RUNTIME_SECONDS = 86_400
+_TAKEN = "Job name must be unique within an AWS account and region, and a job with this name already exists"
+_TRAINING_TAKEN = (
+    "Training job names must be unique within an AWS account and region, and a training job with this name already "
+    "exists"
+)
 
 
 def check_common(context: Context, request: Request) -> None:
@@ -83,15 +89,39 @@ def check_unique(member: str, values: Iterable[str]) -> None:
         seen.add(value)
 
 
-def insert(context: Context, kind: str, body: Mapping[str, object], request: Request, taken: str) -> str:
-    """Store the job and its tags, and return its ARN. Raises ResourceInUse with the text `taken` when the name is."""
-    name = request[f"{PREFIX[kind]}JobName"]
+def create(context: OperationContext, kind: str, request: Request, described: Mapping[str, object]) -> Response:
+    """Store a job that has been checked, as its Describe answer has it, and start it. Raises ResourceInUse.
+
+    `described` holds what Describe answers beside, or instead of, the request's members.
+    """
+    prefix, now = PREFIX[kind], time.time()
+    name = request[f"{prefix}JobName"]
     arn = context.arn(kind, name)
+    body: Any = {
+        **{member: value for member, value in request.items() if member != "Tags"},
+        **described,
+        f"{prefix}JobArn": arn,
+        f"{prefix}JobStatus": IN_PROGRESS,
+        "CreationTime": now,
+        "LastModifiedTime": now,
+    }
+    if kind == TRAINING:
+        enter(body, "Starting", "Starting the training job", now)
     if not context.store.insert(kind, name, body):
-        raise AwsError("ResourceInUse", f"{taken} ({arn})")
+        raise AwsError("ResourceInUse", f"{_TRAINING_TAKEN if kind == TRAINING else _TAKEN} ({arn})")
     save_tags(context, arn, request)
     JobRecord[Any](context, kind, name).announce(body)
-    return arn
+    context.jobs.start(kind, name)
+    return {f"{prefix}JobArn": arn}
+
+
+def require(context: Context, kind: str, name: str) -> Response:
+    """The stored job; ValidationException when there is none."""
+    body: Response | None = context.store.get(kind, name)
+    if body is None:
+        text = f"Could not find requested job with name: {name}"
+        raise validation_error("Requested resource not found." if kind == TRAINING else text)
+    return body
 
 
 def summaries(context: Context, kind: str, request: Request) -> Response:
@@ -101,7 +131,30 @@ def summaries(context: Context, kind: str, request: Request) -> Response:
     return page(request, jobs, member=f"{prefix}JobSummaries", name=f"{prefix}JobName", status=f"{prefix}JobStatus")
 
 
-def delete(context: Context, kind: str, name: str) -> None:
-    """Forget a job that has ended."""
+def stop(context: OperationContext, kind: str, name: str) -> Response:
+    """Stop a job that exists; ValidationException when it is not in progress."""
+
+    def change(body: Any) -> None:  # of any kind
+        if body[f"{PREFIX[kind]}JobStatus"] != IN_PROGRESS:
+            raise _wrong_status(kind, body)
+        mark_stopping(kind, body)
+
+    JobRecord[Any](context, kind, name).change(change)
+    context.jobs.stop(kind, name)
+    return {}
+
+
+def delete(context: Context, kind: str, name: str) -> Response:
+    """Forget a job that has ended; its name can be used again."""
+    body = require(context, kind, name)
+    if body[f"{PREFIX[kind]}JobStatus"] in LIVE_STATUSES:
+        raise _wrong_status(kind, body)
     context.store.delete(kind, name)
     delete_all_tags(context.store, context.arn(kind, name))
+    return {}
+
+
+def _wrong_status(kind: str, body: Response) -> AwsError:
+    prefix = PREFIX[kind]
+    status = body[f"{prefix}JobStatus"]
+    return validation_error(f"The request was rejected because the {prefix.lower()} job is in status {status}.")

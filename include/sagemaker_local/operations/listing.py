@@ -38,9 +38,11 @@ def page(
     list entry does not have, the output shape drops.
     """
     chosen = [body for body in bodies if _matches(request, body, name, status)]
-    chosen.sort(
-        key=lambda body: str(body[_sort_member(request, name, status)]) if _by_text(request) else _time(request, body)
-    )
+    by = request.get("SortBy", "CreationTime")
+    if by in ("Name", "Status"):
+        chosen.sort(key=lambda body: str(body[status if by == "Status" and status else name]))
+    else:
+        chosen.sort(key=lambda body: _moment(body, by))
     if request.get("SortOrder", "Descending") == "Descending":
         chosen.reverse()
     start = _offset(request)
@@ -62,18 +64,6 @@ def _matches(request: Request, body: Body, name: str, status: str) -> bool:
             if moment < limit if after else moment > limit:
                 return False
     return True
-
-
-def _by_text(request: Request) -> bool:
-    return request.get("SortBy") in ("Name", "Status")
-
-
-def _sort_member(request: Request, name: str, status: str) -> str:
-    return status if request["SortBy"] == "Status" and status else name
-
-
-def _time(request: Request, body: Body) -> float:
-    return _moment(body, request.get("SortBy", "CreationTime"))
 
 
 def _moment(body: Body, member: str) -> float:

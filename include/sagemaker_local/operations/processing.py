@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from include.sagemaker_local.context import Context
-from include.sagemaker_local.errors import AwsError, validation_error
-from include.sagemaker_local.jobs.job import IN_PROGRESS, LIVE_STATUSES, STOPPING, ProcessingJob
-from include.sagemaker_local.jobs.record import PROCESSING, JobRecord
+from include.sagemaker_local.errors import validation_error
+from include.sagemaker_local.jobs.record import PROCESSING
 from include.sagemaker_local.operations import jobs
 from include.sagemaker_local.operations.table import OperationContext, Request, Response, operation
 
@@ -26,22 +24,8 @@ _ECR = re.compile(r"\d{12}\.dkr[.-]ecr\.[a-z0-9-]+\.[a-z.]+/\S+")
 def create_processing_job(context: OperationContext, request: Request) -> Response:
     """Check everything, store the job, start it."""
     _check(context, request)
-    name = request["ProcessingJobName"]
-    now = time.time()
     stopping = {"MaxRuntimeInSeconds": jobs.DEFAULT_RUNTIME_SECONDS, **request.get("StoppingCondition", {})}
-    body = {
-        **{member: value for member, value in request.items() if member != "Tags"},
-        **_described(request),
-        "ProcessingJobArn": context.arn(PROCESSING, name),
-        "ProcessingJobStatus": IN_PROGRESS,
-        "StoppingCondition": stopping,
-        "CreationTime": now,
-        "LastModifiedTime": now,
-    }
-    taken = "Job name must be unique within an AWS account and region, and a job with this name already exists"
-    arn = jobs.insert(context, PROCESSING, body, request, taken)
-    context.jobs.start_processing(name)
-    return {"ProcessingJobArn": arn}
+    return jobs.create(context, PROCESSING, request, {**_described(request), "StoppingCondition": stopping})
 
 
 def _described(request: Request) -> Mapping[str, object]:
@@ -64,7 +48,7 @@ def _described_input(item: ProcessingInputTypeDef) -> Mapping[str, object]:
 @operation("DescribeProcessingJob")
 def describe_processing_job(context: Context, request: Request) -> Response:
     """The job; ValidationException when there is none."""
-    return _job(context, request["ProcessingJobName"])
+    return jobs.require(context, PROCESSING, request["ProcessingJobName"])
 
 
 @operation("ListProcessingJobs")
@@ -76,39 +60,14 @@ def list_processing_jobs(context: Context, request: Request) -> Response:
 @operation("StopProcessingJob")
 def stop_processing_job(context: OperationContext, request: Request) -> Response:
     """Stop a job that is in progress."""
-    name = request["ProcessingJobName"]
-    _job(context, name)
-
-    def stop(body: ProcessingJob) -> None:
-        if body["ProcessingJobStatus"] != IN_PROGRESS:
-            raise _wrong_status(body)
-        body["ProcessingJobStatus"] = STOPPING
-
-    JobRecord[ProcessingJob](context, PROCESSING, name).change(stop)
-    context.jobs.stop(PROCESSING, name)
-    return {}
+    jobs.require(context, PROCESSING, request["ProcessingJobName"])
+    return jobs.stop(context, PROCESSING, request["ProcessingJobName"])
 
 
 @operation("DeleteProcessingJob")
 def delete_processing_job(context: Context, request: Request) -> Response:
     """Forget a job that has ended; its name can be used again."""
-    body = _job(context, request["ProcessingJobName"])
-    if body["ProcessingJobStatus"] in LIVE_STATUSES:
-        raise _wrong_status(body)
-    jobs.delete(context, PROCESSING, request["ProcessingJobName"])
-    return {}
-
-
-def _job(context: Context, name: str) -> ProcessingJob:
-    body: ProcessingJob | None = context.store.get(PROCESSING, name)
-    if body is None:
-        raise validation_error(f"Could not find requested job with name: {name}")
-    return body
-
-
-def _wrong_status(body: ProcessingJob) -> AwsError:
-    status = body["ProcessingJobStatus"]
-    return validation_error(f"The request was rejected because the processing job is in status {status}.")
+    return jobs.delete(context, PROCESSING, request["ProcessingJobName"])
 
 
 def _check(context: Context, request: Request) -> None:

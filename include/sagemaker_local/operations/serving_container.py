@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from include.sagemaker_local.containers.model_server import ServingContainer
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import validation_error
+from include.sagemaker_local.operations.named import MODEL, require
 from include.sagemaker_local.operations.registry import require_model_package
 
 if TYPE_CHECKING:
-    from mypy_boto3_sagemaker.type_defs import (
-        ContainerDefinitionOutputTypeDef,
-        DescribeModelOutputTypeDef,
-        ModelPackageContainerDefinitionOutputTypeDef,
-    )
+    from mypy_boto3_sagemaker import type_defs as aws
 
 
 def serving_container(ctx: Context, model_name: str) -> ServingContainer:
@@ -22,9 +19,7 @@ def serving_container(ctx: Context, model_name: str) -> ServingContainer:
 
     Raises AwsError when the model, or its package, does not exist or needs what is not supported here.
     """
-    model: DescribeModelOutputTypeDef | None = ctx.store.get("model", model_name)
-    if model is None:
-        raise validation_error(f'Could not find model "{ctx.arn("model", model_name)}".')
+    model = cast("aws.DescribeModelOutputTypeDef", require(ctx, MODEL, model_name))
     containers = [model["PrimaryContainer"]] if model.get("PrimaryContainer") else model.get("Containers", [])
     if len(containers) != 1:
         raise validation_error(
@@ -39,7 +34,7 @@ def serving_container(ctx: Context, model_name: str) -> ServingContainer:
 
 
 def _serving_container(
-    definition: ContainerDefinitionOutputTypeDef | ModelPackageContainerDefinitionOutputTypeDef,
+    definition: aws.ContainerDefinitionOutputTypeDef | aws.ModelPackageContainerDefinitionOutputTypeDef,
     environment: dict[str, str],
     isolated: bool,
 ) -> ServingContainer:
@@ -56,7 +51,7 @@ def _serving_container(
     }
 
 
-def _package_container(ctx: Context, package: str) -> ModelPackageContainerDefinitionOutputTypeDef:
+def _package_container(ctx: Context, package: str) -> aws.ModelPackageContainerDefinitionOutputTypeDef:
     """The first container of a package's InferenceSpecification; `package` is an ARN or a name."""
     body = require_model_package(ctx, package)
     if "InferenceSpecification" not in body or not body["InferenceSpecification"].get("Containers"):

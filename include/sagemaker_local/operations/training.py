@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from include.sagemaker_local.context import Context
-from include.sagemaker_local.errors import AwsError, validation_error
-from include.sagemaker_local.jobs.job import IN_PROGRESS, LIVE_STATUSES, TrainingJob
-from include.sagemaker_local.jobs.record import TRAINING, JobRecord, enter
-from include.sagemaker_local.jobs.training import mark_stopping
+from include.sagemaker_local.errors import validation_error
+from include.sagemaker_local.jobs.record import TRAINING
 from include.sagemaker_local.operations import jobs
 from include.sagemaker_local.operations.first_party import REFUSED, is_first_party, metric_definitions
 from include.sagemaker_local.operations.table import OperationContext, Request, Response, operation
@@ -20,8 +17,14 @@ from include.sagemaker_local.operations.table import OperationContext, Request, 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import AlgorithmSpecificationTypeDef, ChannelTypeDef, CheckpointConfigTypeDef
 
+_DEFAULTS = {
+    "EnableNetworkIsolation": False,
+    "EnableInterContainerTrafficEncryption": False,
+    "EnableManagedSpotTraining": False,
+    "ProfilingStatus": "Disabled",
+}
 _CHANNEL = {"CompressionType": "None", "RecordWrapperType": "None"}
-"""What Describe says of a channel that was not asked for."""
+"""What Describe answers of a job and of a channel beside what was asked for."""
 _REFUSED_WITH_PREFERENCES = ("InstanceType", "InstanceGroups", "InstancePlacementConfig")
 
 
@@ -29,38 +32,23 @@ _REFUSED_WITH_PREFERENCES = ("InstanceType", "InstanceGroups", "InstancePlacemen
 def create_training_job(context: OperationContext, request: Request) -> Response:
     """Check everything, store the job with what AWS's Describe adds to a request, start it."""
     _check(context, request)
-    name = request["TrainingJobName"]
-    now = time.time()
-    stopping = {"MaxRuntimeInSeconds": jobs.DEFAULT_RUNTIME_SECONDS, **request.get("StoppingCondition", {})}
-    body: Any = {
-        "EnableNetworkIsolation": False,
-        "EnableInterContainerTrafficEncryption": False,
-        "EnableManagedSpotTraining": False,
-        "ProfilingStatus": "Disabled",
-        **{member: value for member, value in request.items() if member != "Tags"},
+    described = {
+        **{member: value for member, value in _DEFAULTS.items() if member not in request},
         "AlgorithmSpecification": _described(context, request["AlgorithmSpecification"]),
         "InputDataConfig": [{**_CHANNEL, **channel} for channel in request.get("InputDataConfig", [])],
         "OutputDataConfig": {"KmsKeyId": "", "CompressionType": "GZIP", **request["OutputDataConfig"]},
-        "TrainingJobArn": context.arn(TRAINING, name),
-        "TrainingJobStatus": IN_PROGRESS,
-        "StoppingCondition": stopping,
-        "CreationTime": now,
-        "LastModifiedTime": now,
+        "StoppingCondition": {
+            "MaxRuntimeInSeconds": jobs.DEFAULT_RUNTIME_SECONDS,
+            **request.get("StoppingCondition", {}),
+        },
     }
-    enter(body, "Starting", "Starting the training job", now)
-    taken = (
-        "Training job names must be unique within an AWS account and region, and a training job with this name "
-        "already exists"
-    )
-    arn = jobs.insert(context, TRAINING, body, request, taken)
-    context.jobs.start_training(name)
-    return {"TrainingJobArn": arn}
+    return jobs.create(context, TRAINING, request, described)
 
 
 @operation("DescribeTrainingJob")
 def describe_training_job(context: Context, request: Request) -> Response:
     """The job; ValidationException when there is none."""
-    return _job(context, request["TrainingJobName"])
+    return jobs.require(context, TRAINING, request["TrainingJobName"])
 
 
 @operation("ListTrainingJobs")
@@ -72,40 +60,14 @@ def list_training_jobs(context: Context, request: Request) -> Response:
 @operation("StopTrainingJob")
 def stop_training_job(context: OperationContext, request: Request) -> Response:
     """Stop a job that is in progress."""
-    name = request["TrainingJobName"]
-    _job(context, name)
-
-    def stop(body: TrainingJob) -> None:
-        if body["TrainingJobStatus"] != IN_PROGRESS:
-            raise _wrong_status(body)
-        mark_stopping(body, time.time())
-
-    JobRecord[TrainingJob](context, TRAINING, name).change(stop)
-    context.jobs.stop(TRAINING, name)
-    return {}
+    jobs.require(context, TRAINING, request["TrainingJobName"])
+    return jobs.stop(context, TRAINING, request["TrainingJobName"])
 
 
 @operation("DeleteTrainingJob")
 def delete_training_job(context: Context, request: Request) -> Response:
     """Forget a job that has ended; its name can be used again."""
-    body = _job(context, request["TrainingJobName"])
-    if body["TrainingJobStatus"] in LIVE_STATUSES:
-        raise _wrong_status(body)
-    jobs.delete(context, TRAINING, request["TrainingJobName"])
-    return {}
-
-
-def _job(context: Context, name: str) -> TrainingJob:
-    body: TrainingJob | None = context.store.get(TRAINING, name)
-    if body is None:
-        raise validation_error("Requested resource not found.")
-    return body
-
-
-def _wrong_status(body: TrainingJob) -> AwsError:
-    return validation_error(
-        f"The request was rejected because the training job is in status {body['TrainingJobStatus']}."
-    )
+    return jobs.delete(context, TRAINING, request["TrainingJobName"])
 
 
 def _check(context: Context, request: Request) -> None:

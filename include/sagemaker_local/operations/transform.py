@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import cast
 
-from include.sagemaker_local.containers.errors import JobError
-from include.sagemaker_local.containers.transfers import NoObjectsError, objects_of
+from include.sagemaker_local.containers.transfers import JobError, NoObjectsError, objects_of
 from include.sagemaker_local.context import Context
 from include.sagemaker_local.errors import validation_error
-from include.sagemaker_local.jobs.job import IN_PROGRESS, STOPPING, TransformJob
-from include.sagemaker_local.jobs.record import TRANSFORM, JobRecord
+from include.sagemaker_local.jobs.job import TransformJob
+from include.sagemaker_local.jobs.record import TRANSFORM
 from include.sagemaker_local.jobs.transform import no_objects
 from include.sagemaker_local.jobs.transform_data import parse_processing
 from include.sagemaker_local.operations import jobs
@@ -31,9 +29,7 @@ def create_transform_job(context: OperationContext, request: Request) -> Respons
     role = model.get("ExecutionRoleArn", "")
     check_volume_key(request)
     _check(context, request, role)
-    name, now = request["TransformJobName"], time.time()
-    body = {
-        **{member: value for member, value in request.items() if member != "Tags"},
+    described = {
         "TransformInput": {"CompressionType": "None", "SplitType": "None", **request["TransformInput"]},
         "TransformOutput": {"AssembleWith": "None", "KmsKeyId": "", **request["TransformOutput"]},
         "DataProcessing": {
@@ -42,23 +38,16 @@ def create_transform_job(context: OperationContext, request: Request) -> Respons
             "JoinSource": "None",
             **request.get("DataProcessing", {}),
         },
-        "TransformJobArn": context.arn(TRANSFORM, name),
-        "TransformJobStatus": IN_PROGRESS,
-        "CreationTime": now,
-        "LastModifiedTime": now,
         "_Container": container,
         "_Role": role,
     }
-    taken = "Job name must be unique within an AWS account and region, and a job with this name already exists"
-    arn = jobs.insert(context, TRANSFORM, body, request, taken)
-    context.jobs.start_transform(name)
-    return {"TransformJobArn": arn}
+    return jobs.create(context, TRANSFORM, request, described)
 
 
 @operation("DescribeTransformJob")
 def describe_transform_job(context: Context, request: Request) -> Response:
     """The job; ValidationException when there is none."""
-    return _job(context, request["TransformJobName"])
+    return jobs.require(context, TRANSFORM, request["TransformJobName"])
 
 
 @operation("ListTransformJobs")
@@ -73,23 +62,7 @@ def stop_transform_job(context: OperationContext, request: Request) -> Response:
     name = request["TransformJobName"]
     if context.store.get(TRANSFORM, name) is None:
         raise validation_error(f"Could not find job to update with name: {name}")
-
-    def stop(body: TransformJob) -> None:
-        status = body["TransformJobStatus"]
-        if status != IN_PROGRESS:
-            raise validation_error(f"The request was rejected because the transform job is in status {status}.")
-        body["TransformJobStatus"] = STOPPING
-
-    JobRecord[TransformJob](context, TRANSFORM, name).change(stop)
-    context.jobs.stop(TRANSFORM, name)
-    return {}
-
-
-def _job(context: Context, name: str) -> TransformJob:
-    body: TransformJob | None = context.store.get(TRANSFORM, name)
-    if body is None:
-        raise validation_error(f"Could not find requested job with name: {name}")
-    return body
+    return jobs.stop(context, TRANSFORM, name)
 
 
 def _check(context: Context, request: Request, role: str) -> None:

@@ -13,7 +13,7 @@ from include.sagemaker_local.context import Context
 from include.sagemaker_local.http.types import Reply
 from include.sagemaker_local.jobs.job import LIVE_STATUSES
 from include.sagemaker_local.jobs.record import PREFIX, PROCESSING, TRAINING, TRANSFORM
-from include.sagemaker_local.pages.render import duration, moment, page
+from include.sagemaker_local.pages.render import page
 
 JOBS = "/_local/jobs"
 LIST_LENGTH = 500
@@ -35,18 +35,8 @@ def answer_page(context: Context, path: str) -> Reply:
         message = f"{path} does not exist."
         return page("message.html", 404, trail=_TRAIL, heading="No such job", message=message)
     job = Job(parts[0], body)
-    return page(
-        "job.html",
-        trail=_TRAIL,
-        job=job,
-        summary=job.summary(),
-        failure_reason=body.get("FailureReason"),
-        exit_message=body.get("ExitMessage"),
-        transitions=body.get("SecondaryStatusTransitions", []),
-        metrics=body.get("FinalMetricDataList", []),
-        log=_log(context, f"/aws/sagemaker/{job.prefix}Jobs", job.name),
-        request=_request(context, job),
-    )
+    log = _log(context, f"/aws/sagemaker/{job.prefix}Jobs", job.name)
+    return page("job.html", trail=_TRAIL, job=job, body=body, log=log, request=_request(context, job))
 
 
 class Job:
@@ -76,32 +66,13 @@ class Job:
         count = sum(transition["Status"] == "Interrupted" for transition in self.body["SecondaryStatusTransitions"])
         return f"{count} interruption{'' if count == 1 else 's'}"
 
-    def summary(self) -> list[tuple[str, str]]:
-        """Labels and values."""
+    @property
+    def instances(self) -> str:
+        """How many, and of which type."""
         members = ("ResourceConfig", "TransformResources", "ProcessingResources")
         resources: Mapping[str, Any] = next((self.body[name] for name in members if self.body.get(name)), {})
         cluster = resources.get("ClusterConfig", resources)
-        pairs = [
-            ("Kind", self.kind),
-            ("Created", moment(self.created)),
-            ("Started", moment(self.start)),
-            ("Ended", moment(self.end)),
-            ("Duration", duration(self.start, self.end)),
-            ("Instances", f"{cluster.get('InstanceCount', 1)} x {cluster.get('InstanceType', '-')}"),
-        ]
-        return pairs + self._training_summary() if self.kind == "training" else pairs
-
-    def _training_summary(self) -> list[tuple[str, str]]:
-        body = self.body
-        training, billable = body.get("TrainingTimeInSeconds"), body.get("BillableTimeInSeconds")
-        pairs = [("Secondary status", body["SecondaryStatus"]), ("Spot", self.spot)]
-        if training is not None and billable is not None:
-            pairs += [("Training time", f"{training} s"), ("Billable time", f"{billable} s")]
-            if body["EnableManagedSpotTraining"]:
-                pairs.append(("Spot savings", f"{(1 - billable / training) * 100:.0f} %"))
-        if artefact := body.get("ModelArtifacts", {}).get("S3ModelArtifacts"):
-            pairs.append(("Model artefact", artefact))
-        return pairs
+        return f"{cluster.get('InstanceCount', 1)} x {cluster.get('InstanceType', '-')}"
 
 
 @dataclass(frozen=True)

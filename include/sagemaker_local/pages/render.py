@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,12 +21,17 @@ def page(template: str, status: int = 200, /, **values: object) -> Reply:
     return status, headers, _TEMPLATES.get_template(template).render(values).encode()
 
 
-def moment(seconds: float | None) -> str:
+def _user_arn(user: Mapping[str, Mapping[str, str]] | None) -> str:
+    """Of `CreatedBy` or `LastModifiedBy`."""
+    return (user or {}).get("IamIdentity", {}).get("Arn", "-")
+
+
+def _moment(seconds: float | None) -> str:
     """A time since the epoch as date and time in UTC, `-` when there is none."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if seconds else "-"
 
 
-def duration(start: float | None, end: float | None) -> str:
+def _duration(start: float | None, end: float | None) -> str:
     """The time from start to end, or until now when it has not ended; `-` when it has not begun."""
     if start is None:
         return "-"
@@ -49,4 +55,4 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters |= {"moment": moment, "duration": duration, "indented": _indented}
+_TEMPLATES.filters |= {"moment": _moment, "duration": _duration, "user_arn": _user_arn, "indented": _indented}

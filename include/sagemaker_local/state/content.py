@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import threading
 import uuid
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 BLOCK_BYTES = 1 << 20
 IN_MEMORY_BYTES = 1 << 20
@@ -136,21 +138,47 @@ class ObjectBody:
         """Nothing is open; the files go when nothing refers to them at the next start."""
 
 
+class Hash(Protocol):
+    """What hashlib's objects do."""
+
+    def update(self, block: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
+
+
+class Crc32:
+    """zlib's CRC-32 as a Hash."""
+
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, block: bytes, /) -> None:
+        self._value = zlib.crc32(block, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(4, "big")
+
+
+md5 = partial(hashlib.md5, usedforsecurity=False)
+CHECKSUMS: dict[str, Callable[[], Hash]] = {
+    "CRC32": Crc32,
+    "SHA1": partial(hashlib.sha1, usedforsecurity=False),
+    "SHA256": hashlib.sha256,
+}
+"""The checksums of S3 that can be computed here, by the name in `x-amz-checksum-algorithm`."""
+
+
 class Incoming:
     """A content on its way to disk. As a context it leaves nothing behind unless `keep` was called.
 
     A file gets its name when it is complete, so a row of the database never refers to half a content.
     """
 
-    def __init__(self, directory: Path, *hashes: str) -> None:
+    def __init__(self, directory: Path, checksum: Hash | None = None) -> None:
         self._directory = directory
         self._path = directory / f"{uuid.uuid4().hex}.{threading.get_ident()}.partial"
         self._file = self._path.open("xb")
-        self._sha256 = hashlib.sha256()
-        self.size = 0
-        self.hashes: dict[str, Any] = {name: hashlib.new(name, usedforsecurity=False) for name in hashes}
-        self.observers: list[Callable[[bytes], None]] = [self._sha256.update]
-        self.observers += [found.update for found in self.hashes.values()]
+        self.sha256, self.md5, self.size = hashlib.sha256(), md5(), 0
+        self._hashes: list[Hash] = [self.sha256, self.md5, *([checksum] if checksum else [])]
 
     def __enter__(self) -> Incoming:
         return self
@@ -163,24 +191,18 @@ class Incoming:
         """Add a block. Raises OSError when the disk is full."""
         self._file.write(block)
         self.size += len(block)
-        for observe in self.observers:
-            observe(block)
-
-    @property
-    def sha256(self) -> bytes:
-        """The digest of what has been written."""
-        return self._sha256.digest()
+        for found in self._hashes:
+            found.update(block)
 
     def keep(self) -> Content:
         """Make it a content of the directory."""
         self._file.close()
-        md5 = self.hashes["md5"].hexdigest() if "md5" in self.hashes else None
         if not self.size:
-            return Content((), md5)
-        path = self._directory / self._sha256.hexdigest()
+            return Content((), self.md5.hexdigest())
+        path = self._directory / self.sha256.hexdigest()
         if not path.exists():
             self._path.replace(path)
-        return Content([Piece(path, 0, self.size)], md5)
+        return Content([Piece(path, 0, self.size)], self.md5.hexdigest())
 
 
 def remove_unused(directory: Path, used: set[str]) -> None:

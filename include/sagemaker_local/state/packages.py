@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict, cast
+from typing import TYPE_CHECKING, TypedDict
 
 from include.sagemaker_local.state.store import Store
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.literals import ModelPackageStatusType
+    from mypy_boto3_sagemaker.type_defs import ModelPackageStatusDetailsTypeDef, ModelPackageStatusItemTypeDef
 
 _KIND, _NAME = "switch", "packages"
 
@@ -17,26 +21,11 @@ class PackageSettings(TypedDict):
     """By model package group: the reason why versions that are registered in it from now on are Failed."""
 
 
-class ValidationFinding(TypedDict):
-    """An item of `ValidationStatuses`."""
-
-    Name: str
-    Status: str
-    FailureReason: str
-
-
-class PackageStatusDetails(TypedDict):
-    """`ModelPackageStatusDetails`."""
-
-    ValidationStatuses: list[ValidationFinding]
-    ImageScanStatuses: list[ValidationFinding]
-
-
 class PackageOutcome(TypedDict):
     """The members of a version's description that its validation decides."""
 
-    ModelPackageStatus: str
-    ModelPackageStatusDetails: PackageStatusDetails
+    ModelPackageStatus: ModelPackageStatusType
+    ModelPackageStatusDetails: ModelPackageStatusDetailsTypeDef
 
 
 class PackageValidation:
@@ -48,7 +37,8 @@ class PackageValidation:
     @property
     def settings(self) -> PackageSettings:
         """The switch as it is."""
-        return cast("PackageSettings", self._store.get(_KIND, _NAME) or {"fail": {}})
+        settings: PackageSettings | None = self._store.get(_KIND, _NAME)
+        return settings or {"fail": {}}
 
     def change(self, settings: Mapping[str, object]) -> PackageSettings:
         """Replace it. Raises ValueError that says what is wrong."""
@@ -57,12 +47,12 @@ class PackageValidation:
             raise ValueError(f'{settings!r}: it must be like {{"fail": {{"<model package group>": "<reason>"}}}}')
         if wrong := [group for group, reason in fail.items() if not isinstance(reason, str) or not reason]:
             raise ValueError(f"fail.{wrong[0]} is {fail[wrong[0]]!r}; it must be the reason, a text")
-        self._store.put(_KIND, _NAME, dict(settings))
+        self._store.put(_KIND, _NAME, settings)
         return self.settings
 
     def outcome(self, group: str) -> PackageOutcome:
         """What the validation of a version ends with that is registered now."""
-        findings: list[ValidationFinding] = []
+        findings: list[ModelPackageStatusItemTypeDef] = []
         if reason := self.settings["fail"].get(group):
             findings = [{"Name": "validation", "Status": "Failed", "FailureReason": reason}]
         return {

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict
 
 import botocore.session
 
@@ -40,7 +40,8 @@ class Quotas:
     @property
     def settings(self) -> QuotaSettings:
         """The switch as it is."""
-        return cast("QuotaSettings", self._store.get(_KIND, _NAME) or {"quotas": {}})
+        settings: QuotaSettings | None = self._store.get(_KIND, _NAME)
+        return settings or {"quotas": {}}
 
     def change(self, settings: Mapping[str, object]) -> QuotaSettings:
         """Replace it. Raises ValueError that says what is wrong."""
@@ -53,7 +54,7 @@ class Quotas:
                 raise ValueError(f"quotas: {name!r} is none; they are like 'ml.m5.large for {next(iter(_USAGES))}'")
             if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
                 raise ValueError(f"quotas.{name} is {limit!r}; it must be a whole number of instances, 0 or more")
-        self._store.put(_KIND, _NAME, dict(settings))
+        self._store.put(_KIND, _NAME, settings)
         return self.settings
 
     def limit(self, name: str) -> int | None:
@@ -68,14 +69,9 @@ class Quotas:
 @cache
 def names() -> tuple[str, ...]:
     """`ml.m5.xlarge for training job usage` and so on, sorted."""
-    return tuple(sorted(_names()))
-
-
-def _names() -> Iterator[str]:
     model: Any = botocore.session.get_session().get_service_model("sagemaker")
-    for usage, shape in _USAGES.items():
-        for instance_type in model.shape_for(shape).enum:
-            yield f"{instance_type} for {usage}"
+    usages = _USAGES.items()
+    return tuple(sorted(f"{name} for {usage}" for usage, shape in usages for name in model.shape_for(shape).enum))
 
 
 def exceeded(name: str, limit: int, used: int, wanted: int, note: str = "") -> AwsError:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, NotRequired, TypedDict
 
 from include.sagemaker_local.state.store import Store
 
@@ -63,7 +63,8 @@ class SpotMarket:
     @property
     def settings(self) -> SpotSettings:
         """The settings in force."""
-        return cast("SpotSettings", self._store.get(_KIND, _NAME) or DEFAULT)
+        settings: SpotSettings | None = self._store.get(_KIND, _NAME)
+        return settings or DEFAULT
 
     def change(self, settings: Mapping[str, object]) -> SpotSettings:
         """Replace the settings and return the new ones. Raises ValueError that names what is wrong."""

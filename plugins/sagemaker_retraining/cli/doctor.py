@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from sagemaker_retraining.cli.command import Commands, add_command, add_environment
 from sagemaker_retraining.cli.lint import environment_problems, model_problems
@@ -102,7 +101,7 @@ def findings(models: list[str], environment: str, dag_role: str | None, root: Pa
 
 
 def scope_of(models: list[str], environment: str, dag_role: str | None, caller: Caller, root: Path) -> Scope:
-    """What there is to look at, for models whose files are in order."""
+    """What the checks look at, for models whose files are in order."""
     where = load_environment(environment, root)
     configs = tuple(load_model(model, root, environment) for model in models)
     newest = resolve_period(run_after=datetime.now(UTC))
@@ -110,12 +109,11 @@ def scope_of(models: list[str], environment: str, dag_role: str | None, caller: 
         config.model: preview(config.model, environment, max(newest, Period.parse(config.first_period)), root)
         for config in configs
     }
-    documents: Any = policies(where, configs, root=root)
     return Scope(
         environment=where,
         models=configs,
         plans=plans,
-        policies=documents,
+        policies=policies(where, configs, root=root),
         caller=caller,
         dag_role=dag_role or role_of(where.aws_conn_id, os.environ),
         approver_role=role_of(where.approver_conn_id, os.environ) if where.approver_conn_id else None,
@@ -123,7 +121,7 @@ def scope_of(models: list[str], environment: str, dag_role: str | None, caller: 
 
 
 def _results(all_checks: Iterable[Check]) -> Iterator[Finding]:
-    """The findings in the order of the checks, which look side by side; a slow one is announced to a person."""
+    """The findings in the order of the checks, which run at once; on a terminal a slow check is announced."""
     with ThreadPoolExecutor(LOOKS_AT_ONCE) as threads:
         waiting = [(check, threads.submit(findings_of, check)) for check in all_checks]
         for check, future in waiting:

@@ -50,7 +50,7 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print problems, one a line with its place; 1 when there is one."""
+    """Print each problem on a line, with file and line number; the exit status is 1 when there is one."""
     root = project_root()
     models = arguments.models or model_names(root)
     environments = [arguments.env] if arguments.env else environment_names(root)
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def environment_problems(name: str, root: Path) -> list[str]:
-    """What is wrong with an environment's file, by itself and beside the others."""
+    """What is wrong with an environment's file, by itself and together with the other environments."""
     try:
         return s3_overlaps(name, root)
     except ConfigError as error:

@@ -29,7 +29,7 @@ RETRAINING_HOME is the folder that holds include/, where it is not found by itse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; its exit status. What is wrong goes to standard error as one line for each problem."""
+    """Run a command and return its exit status. Each problem is one line on standard error."""
     parsed = parser().parse_args(arguments)
     try:
         exit_status: int = parsed.run(parsed)

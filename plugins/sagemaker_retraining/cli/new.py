@@ -1,4 +1,4 @@
-"""`new`: a model that runs as it is, to be changed step by step into one's own."""
+"""`new`: adds a model that runs as it is, and that people change step by step into their own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sagemaker_retraining.cli.command import Commands, add_command
 from sagemaker_retraining.config import ConfigError, model_names, project_root
-from sagemaker_retraining.config.types import ModelName
+from sagemaker_retraining.config.patterns import ModelName
 
 SKELETON = Path(__file__).parent / "skeleton"
 # The templates' names end in .txt so that no tool takes them for code of this package. The example model's baseline.py
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def write_model(name: str, root: Path) -> list[Path]:
-    """The model's folder and its DAG file. Raises ConfigError for a bad name or one that is taken."""
+    """Write the model's folder and its DAG file. Raises ConfigError for a bad name or one that exists already."""
     try:
         TypeAdapter(ModelName).validate_python(name)
     except ValidationError as error:
@@ -74,7 +74,7 @@ def write_model(name: str, root: Path) -> list[Path]:
 
 
 def _fill(template: Path, name: str) -> str:
-    """A template's text; only what is no Python has places for the name: in Python {name} is an f-string's."""
+    """A template's text. {name} is filled in except in Python files, where it belongs to an f-string."""
     text = template.read_text()
     return text if template.name.endswith(f".py{SUFFIX}") else text.replace("{name}", name)
 

@@ -7,7 +7,6 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from sagemaker_retraining.cli.command import Commands, add_command, add_environment
 from sagemaker_retraining.config import load_environment, load_model, model_folder, project_root
@@ -60,6 +59,4 @@ def preview(model: str, environment: str | None, period: Period, root: Path) -> 
         git_sha="preview",
         code=package_code(model_folder(model, root)),
     )
-    document: Any = build_requests(plan)
-    checked: PlanDocument = document
-    return checked
+    return build_requests(plan)

@@ -1,4 +1,4 @@
-"""The commands' way to the Model Registry: boto3 with the usual AWS settings, no Airflow connection."""
+"""How the commands reach the Model Registry: by boto3 with the usual AWS settings, no Airflow connection."""
 
 from __future__ import annotations
 

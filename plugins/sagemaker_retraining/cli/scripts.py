@@ -1,4 +1,4 @@
-"""`lint` of a model's scripts: can the Python of its image read them?"""
+"""`lint` of a model's scripts: whether the Python of its image can read them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NEW_NAMES = {
 
 
 def syntax_problems(model: str, root: Path) -> Iterator[str]:
-    """Scripts that Python cannot read: found here, not on a machine that bills."""
+    """Scripts that Python cannot read, found before a machine costs money."""
     for file, code in _scripts(model, root):
         try:
             compile(code, file, "exec", dont_inherit=True)
@@ -43,24 +43,24 @@ def syntax_problems(model: str, root: Path) -> Iterator[str]:
 
 
 def newer_syntax(model: str, image: Image, root: Path) -> Iterator[str]:
-    """Places in scripts that only a newer Python than the image's can read, where that is known."""
+    """Lines of scripts that only a newer Python than the image's can read, if the image's Python is known."""
     release = release_of(image.uri or "")
     if release is None:
         return
-    shown = "{}.{}".format(*release.python)
+    version = "{}.{}".format(*release.python)
     for file, code in _scripts(model, root):
         if not _is_python(code, file):
-            continue  # said by syntax_problems
+            continue  # syntax_problems reports it
         try:
             ast.parse(code, file, feature_version=release.python)
         except SyntaxError as error:
-            yield f"{file}:{error.lineno or 1}: the image's Python is {shown}: {error.msg}"
+            yield f"{file}:{error.lineno or 1}: the image's Python is {version}: {error.msg}"
         for line in _nested_quotes(code) if release.python < (3, 12) else ():
-            yield f"{file}:{line}: the image's Python is {shown}: the same quotes inside an f-string came with 3.12"
+            yield f"{file}:{line}: the image's Python is {version}: the same quotes inside an f-string came with 3.12"
 
 
 def name_warnings(model: str, image: Image, root: Path) -> Iterator[str]:
-    """What scripts take of the standard library that came after the image's Python; they may do without it there."""
+    """Names of the standard library that are newer than the image's Python. A script may do without them there."""
     release = release_of(image.uri or "")
     if release is None:
         return
@@ -77,7 +77,7 @@ def today() -> date:
 
 
 def image_warnings(image: Image) -> Iterator[str]:
-    """That an image gets no more patches."""
+    """A warning when the image gets no more patches."""
     release = release_of(image.uri or "")
     if release is None or today() <= release.patched_until:
         return

@@ -13,7 +13,7 @@ from sagemaker_retraining.cli.command import Commands, add_command, add_environm
 from sagemaker_retraining.cli.registry_client import group_of, sagemaker_client
 from sagemaker_retraining.config import ModelConfig, load_model
 from sagemaker_retraining.config.metrics import known_metrics
-from sagemaker_retraining.requests.approval import PENDING, decision_of, status_changes
+from sagemaker_retraining.requests.approval import PENDING, StatusChange, decision_of, status_changes
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def direction_of(model: ModelConfig, metric: str) -> str:
-    """`maximize` or `minimize`: of an unknown metric, what a threshold of the gate makes likely."""
+    """`maximize` or `minimize`; for an unknown metric, what a threshold of the gate makes likely."""
     if metric == model.gate_metric:
         return model.gate_direction
     unknown = "minimize" if metric in model.quality_gate.maximum else "maximize"
@@ -122,8 +122,13 @@ def entry_of(package: DescribeModelPackageOutputTypeDef, metric: str, *, is_best
         "reason": None if pending else decision.reason,
         "run_id": metadata.get("run_id"),
         "metrics": {name: registry.metric_of(package, name) for name in sorted(values)},
-        "transitions": [vars(transition) for transition in status_changes(package)],
+        "transitions": [transition_of(change) for change in status_changes(package)],
     }
+
+
+def transition_of(change: StatusChange) -> dict[str, str | int]:
+    """One status change, with the keys that programs have always found: there the channel is called `door`."""
+    return {"door" if key == "channel" else key: value for key, value in vars(change).items()}
 
 
 def row(version: VersionEntry) -> tuple[str, ...]:
@@ -143,7 +148,7 @@ def row(version: VersionEntry) -> tuple[str, ...]:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell; the last one as long as it is."""
+    """The rows as text, each column as wide as its widest cell; the last column is not padded."""
     widths = [max(len(line[column]) for line in rows) for column in range(len(rows[0]) - 1)]
     lines = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]) for line in rows

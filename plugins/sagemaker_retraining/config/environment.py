@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from sagemaker_retraining.config.types import (
+from sagemaker_retraining.config.patterns import (
     AccountId,
     BucketName,
     EnvironmentName,

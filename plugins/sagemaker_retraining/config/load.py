@@ -15,8 +15,8 @@ from sagemaker_retraining.config.messages import did_you_mean, explain
 from sagemaker_retraining.config.metrics import known_metrics, not_in_scripts
 from sagemaker_retraining.config.model import ModelConfig
 from sagemaker_retraining.config.network import network_problems
+from sagemaker_retraining.config.patterns import Section
 from sagemaker_retraining.config.source import ConfigError, Source, read_yaml
-from sagemaker_retraining.config.types import Section
 
 LOCK_FILE = "images.lock.yaml"
 REVISION_FILE = "revision.txt"

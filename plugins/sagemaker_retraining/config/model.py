@@ -10,8 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from sagemaker_retraining.config.messages import did_you_mean
 from sagemaker_retraining.config.metrics import DEFAULT_METRICS, Direction, Problem, known_metrics
-from sagemaker_retraining.config.serving import Deploy, Verify
-from sagemaker_retraining.config.types import (
+from sagemaker_retraining.config.patterns import (
     ContentTypes,
     EndpointName,
     ImageUri,
@@ -27,6 +26,7 @@ from sagemaker_retraining.config.types import (
     TagText,
     VariableName,
 )
+from sagemaker_retraining.config.serving import Deploy, Verify
 
 RetryOutcome = Literal[
     "spot_timeout",

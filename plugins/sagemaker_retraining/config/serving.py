@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from sagemaker_retraining.config.types import (
+from sagemaker_retraining.config.patterns import (
     AlarmName,
     ContentType,
     EndpointName,

@@ -45,7 +45,7 @@ def rollback_params() -> dict[str, Param]:
 
 
 def promotion_params(environment: str) -> dict[str, Param]:
-    """Of `<model>_promotion`; a version comes from the worker's `environment` unless a person says otherwise."""
+    """Of `<model>_promotion`; a version comes from the worker's `environment` unless a person chooses another."""
     names = environment_names()
     return {
         "version": Param(type="integer", minimum=1, title="Version", description="Number of an approved version."),

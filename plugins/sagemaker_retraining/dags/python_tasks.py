@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.sdk import task
 
 from sagemaker_retraining.dags.deployment import Connection
-from sagemaker_retraining.gate.types import GateResult, QualityGateConfig
+from sagemaker_retraining.gate.document import GateResult, QualityGateConfig
 from sagemaker_retraining.outcomes import ProcessingResult
-from sagemaker_retraining.xcom import PlanDocument, PromotionPlan, RollbackPlan
+from sagemaker_retraining.plan.document import PlanDocument
+from sagemaker_retraining.xcom import PromotionPlan, RollbackPlan
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

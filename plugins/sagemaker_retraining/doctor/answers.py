@@ -5,31 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
+from sagemaker_retraining.requests.policies import Policy
+
 Conditions = Mapping[str, Mapping[str, str | list[str]]]
 """By operator, then by condition key: the value or values."""
-
-
-class PolicyStatement(TypedDict):
-    """A statement of an IAM policy: a trust policy and a key policy have a principal."""
-
-    Effect: str
-    Action: NotRequired[str | list[str]]
-    Resource: NotRequired[str | list[str]]
-    Principal: NotRequired[str | Mapping[str, str | list[str]]]
-    Condition: NotRequired[Conditions]
-
-
-class PolicyDocument(TypedDict):
-    """An IAM policy."""
-
-    Statement: PolicyStatement | list[PolicyStatement]
 
 
 class IamPrincipal(TypedDict):
     """A role or a user; a user's trust policy and boundary are not asked for."""
 
     Arn: str
-    AssumeRolePolicyDocument: NotRequired[PolicyDocument]
+    AssumeRolePolicyDocument: NotRequired[Policy]
     PermissionsBoundary: NotRequired[Mapping[str, str]]
 
 

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 20, 4
-"""A look that hangs is worth less than a line that says so."""
+"""A check that hangs helps less than a line that says that AWS does not answer."""
 
 
 class Aws:
@@ -16,7 +16,7 @@ class Aws:
         import boto3
 
         self._session: Any = boto3.Session(region_name=region)
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[str, Any] = {}  # boto3 makes the classes of its clients at run time
         self._lock = threading.Lock()
         self.region = region
 

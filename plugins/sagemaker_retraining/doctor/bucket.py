@@ -15,9 +15,9 @@ from sagemaker_retraining.doctor.findings import Check, Finding, ok, unknown, wr
 from sagemaker_retraining.doctor.scope import Scope
 
 FIRST_REGION = "us-east-1"
-"""GetBucketLocation has no name for it."""
+"""GetBucketLocation answers with nothing for this region."""
 KEPT = ("runs/", "code/")
-"""Below a model's prefix: artefacts of versions that serve or can be gone back to, and their code."""
+"""Below a model's prefix: the artefacts of versions that serve or that a rollback may choose, and their code."""
 
 
 def bucket_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
@@ -91,7 +91,7 @@ def _encryption(aws: Aws, scope: Scope, subject: str) -> Iterator[Finding]:
 
 
 def key_arn(aws: Aws, key: str) -> str:
-    """A key's own ARN, of an id or an alias as well; as it is when DescribeKey does not tell."""
+    """The ARN of a key that is named by id, alias or ARN; the name itself when DescribeKey is not allowed."""
     try:
         return str(aws.client("kms").describe_key(KeyId=key)["KeyMetadata"]["Arn"])
     except ClientError:
@@ -99,7 +99,7 @@ def key_arn(aws: Aws, key: str) -> str:
 
 
 def judge_encryption(subject: str, algorithm: str, default: str | None, wanted: Mapping[str, str]) -> Finding:
-    """The bucket's default key against those of the file (ARN → its key in the file)."""
+    """Compare the bucket's default key with those of the file; `wanted` is, by ARN, the name in the file."""
     if default is None or algorithm == "AES256":
         if not wanted:
             return ok(subject, f"{algorithm} by default; the file names no key")

@@ -1,4 +1,4 @@
-"""All checks, in the order in which somebody would mend what they find."""
+"""All checks, in the order in which somebody would repair what they find."""
 
 from __future__ import annotations
 

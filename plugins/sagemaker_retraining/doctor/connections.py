@@ -78,7 +78,7 @@ def _look(environment: EnvironmentConfig, subject: str, name: str, variables: Ma
 
 
 def judge_connection(subject: str, environment: EnvironmentConfig, found: Connection) -> Finding:
-    """What a task would meet. A region in it does no harm: tasks say the environment's."""
+    """What a task would find. A region in the connection does no harm: tasks name the environment's region."""
     if found.conn_type != "aws":
         return wrong(subject, f"its type is {found.conn_type!r}, it must be aws")
     if url := found.extra.get("endpoint_url"):

@@ -61,7 +61,7 @@ def marks(s3: Any, bucket: str, prefix: str) -> list[str]:
 
 
 def judge_raw_data(subject: str, uri: str, names: Sequence[str], newest: Period, history_months: int | None) -> Finding:
-    """By the rules of the task data_ready."""
+    """Whether the raw data suffice for the newest month, by the rules of the task data_ready."""
     months = complete_months(list(names))
     span = f"complete months are {months[0]} to {months[-1]}" if months else "no month is complete"
     if newest not in months:

@@ -1,4 +1,4 @@
-"""What boto3's exceptions mean to somebody who only looks."""
+"""What boto3's exceptions mean for a check, which only reads."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _BAD_CREDENTIALS = {
 
 
 def code_of(error: ClientError) -> str:
-    """AWS's error code, `404` and the like for an answer without a body."""
+    """AWS's error code; for an answer without a body its status, such as `404`."""
     return str(error.response["Error"]["Code"])
 
 
 def is_denied(error: ClientError) -> bool:
-    """Whether the caller may not ask."""
+    """Whether AWS refused because a permission is missing."""
     return code_of(error) in _DENIED
 
 
 def explained(error: ClientError | BotoCoreError) -> str:
-    """One sentence: why it could not be looked at."""
+    """One sentence that says why the check could not look."""
     if isinstance(error, ConnectionError | HTTPClientError):
         return f"AWS does not answer: {_first_line(error)}"
     if not isinstance(error, ClientError):

@@ -1,4 +1,4 @@
-"""What a check says: a line that is ok, wrong with what to do, or that could not be looked at and why."""
+"""The result of a check: ok; wrong, and what to do; or that the check could not look, and why."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """A look at one thing; `look` reads from AWS and may raise what boto3 raises."""
+    """The check of one thing; `look` reads from AWS and may raise what boto3 raises."""
 
     subject: str
     look: Callable[[], Iterator[Finding]]
 
 
 def ok(subject: str, text: str) -> Finding:
-    """As it should be."""
+    """It is as it should be; the text says what was found."""
     return Finding(Status.OK, subject, text)
 
 
@@ -47,12 +47,12 @@ def wrong(subject: str, text: str) -> Finding:
 
 
 def unknown(subject: str, text: str) -> Finding:
-    """It could not be looked at; the text says why."""
+    """The check could not look; the text says why."""
     return Finding(Status.UNKNOWN, subject, text)
 
 
 def findings_of(check: Check) -> list[Finding]:
-    """What a check found; what AWS refused or did not answer is a finding too, after those before it."""
+    """Run a check. When AWS refuses or does not answer, that is the last finding."""
     found: list[Finding] = []
     try:
         found.extend(check.look())

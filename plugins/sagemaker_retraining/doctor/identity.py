@@ -26,7 +26,7 @@ class Caller:
 
     @property
     def role_name(self) -> str | None:
-        """Of an assumed role."""
+        """The name of an assumed role; None for any other caller."""
         kind, *rest = self.arn.split(":", 5)[5].split("/")
         return rest[0] if kind == "assumed-role" and rest else None
 

@@ -1,4 +1,4 @@
-"""Container images: in ECR, in the region of the jobs."""
+"""Container images: whether they are in ECR, in the region of the jobs."""
 
 from __future__ import annotations
 
@@ -61,5 +61,5 @@ def _look(aws: Aws, scope: Scope, uri: str, subject: str) -> Iterator[Finding]:
 
 
 def _image_id(version: str) -> dict[str, str]:
-    """`:3.0-5` or `@sha256:…`, as BatchGetImage takes it."""
+    """A tag (`:3.0-5`) or digest (`@sha256:…`) as BatchGetImage takes it."""
     return {"imageDigest": version[1:]} if version.startswith("@") else {"imageTag": version[1:] or "latest"}

@@ -1,4 +1,4 @@
-"""KMS keys: enabled, of the right kind, and a key policy that lets the account's roles use them."""
+"""KMS keys: whether they are enabled and of the right kind, and their policies let the account's roles use them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from functools import partial
 
 from botocore.exceptions import ClientError
 
-from sagemaker_retraining.doctor.answers import KeyMetadata, PolicyDocument, as_list
+from sagemaker_retraining.doctor.answers import KeyMetadata, as_list
 from sagemaker_retraining.doctor.aws import Aws
 from sagemaker_retraining.doctor.errors import code_of, is_denied
 from sagemaker_retraining.doctor.findings import Check, Finding, ok, wrong
 from sagemaker_retraining.doctor.scope import Scope
+from sagemaker_retraining.requests.policies import Policy
 
 
 def key_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
@@ -51,7 +52,7 @@ def _look(aws: Aws, scope: Scope, arn: str, subject: str) -> Iterator[Finding]:
 
 
 def unusable(key: KeyMetadata) -> str:
-    """What keeps S3 and EBS from encrypting with a key (its KeyMetadata); empty when nothing."""
+    """Why S3 and EBS cannot encrypt with a key; empty when they can."""
     if key["KeyState"] != "Enabled":
         return f"is {key['KeyState']}; enable it (aws kms enable-key, or cancel its deletion), or take another"
     if key.get("KeyUsage", "ENCRYPT_DECRYPT") != "ENCRYPT_DECRYPT":
@@ -61,7 +62,7 @@ def unusable(key: KeyMetadata) -> str:
     return ""
 
 
-def names_role(policy: PolicyDocument, role: str, account: str) -> bool:
+def names_role(policy: Policy, role: str, account: str) -> bool:
     """Whether some statement of a key policy allows anything of KMS to the role, or leaves it to the account's IAM."""
     partition = role.split(":")[1]
     ours = {"*", account, f"arn:{partition}:iam::{account}:root", role}

@@ -20,14 +20,14 @@ from sagemaker_retraining.doctor.findings import Check, Finding, ok, wrong
 from sagemaker_retraining.doctor.scope import Scope
 
 SERVICES = ("sagemaker.api", "sagemaker.runtime", "logs", "ecr.api", "ecr.dkr", "sts", "kms")
-"""What scripts of one's own may call; SageMaker itself needs none of them in the VPC."""
+"""Services that a model's scripts may call; SageMaker itself needs none of them in the VPC."""
 _WAYS_OUT = ("NatGatewayId", "TransitGatewayId", "NetworkInterfaceId", "VpcPeeringConnectionId", "InstanceId")
 _HTTPS = 443
 T = TypeVar("T")
 
 
 def network_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
-    """Nothing without a VPC."""
+    """The checks of the VPC; none when the environment has no VPC."""
     if vpc := scope.environment.vpc:
         yield Check("vpc subnets", partial(_subnets, aws, vpc))
         yield Check("vpc security groups", partial(_groups, aws, vpc))
@@ -66,7 +66,7 @@ def _groups(aws: Aws, vpc: Vpc) -> Iterator[Finding]:
 
 
 def _lets_out(rule: Mapping[str, Any]) -> bool:
-    """Whether a rule of egress is about HTTPS."""
+    """Whether an egress rule allows HTTPS."""
     if rule["IpProtocol"] == "-1":
         return True
     return bool(rule["IpProtocol"] in {"tcp", "6"} and rule["FromPort"] <= _HTTPS <= rule["ToPort"])
@@ -75,7 +75,7 @@ def _lets_out(rule: Mapping[str, Any]) -> bool:
 def _routes(aws: Aws, scope: Scope, vpc: Vpc) -> Iterator[Finding]:
     ec2, subnets = aws.client("ec2"), _found_subnets(aws, vpc.subnets)[0]
     if not subnets:
-        return  # said of the subnets
+        return  # the check of the subnets reports it
     of_vpc = [{"Name": "vpc-id", "Values": sorted({subnet["VpcId"] for subnet in subnets})}]
     pages = ec2.get_paginator("describe_route_tables").paginate(Filters=of_vpc)
     tables: list[RouteTable] = [table for page in pages for table in page["RouteTables"]]
@@ -123,7 +123,7 @@ def _leads_out(route: Mapping[str, str]) -> bool:
 
 
 def _reaches_s3(table: RouteTable | None, endpoints: Sequence[VpcEndpoint]) -> bool:
-    """By a gateway endpoint of the subnet's route table, or by an interface endpoint anywhere in the VPC."""
+    """Whether there is a gateway endpoint in the subnet's route table, or an interface endpoint anywhere in the VPC."""
     for endpoint in endpoints:
         if _service(endpoint) == "s3":
             tables = endpoint.get("RouteTableIds", [])

@@ -1,4 +1,4 @@
-"""Names in SageMaker: the group and the endpoint of a model are not there yet, or they are its own."""
+"""Names in SageMaker: the group and the endpoint of a model do not exist yet, or belong to the model."""
 
 from __future__ import annotations
 
@@ -40,8 +40,7 @@ def _group(aws: Aws, request: CreateModelPackageGroupInputTypeDef, subject: str)
     if group is None:
         yield ok(subject, f"{name} is not there yet; the first run makes it")
         return
-    wanted: Any = request["Tags"]
-    if foreign := foreign_tags(wanted, _tags(api, group["ModelPackageGroupArn"])):
+    if foreign := foreign_tags(request["Tags"], _tags(api, group["ModelPackageGroupArn"])):
         yield wrong(subject, f"{name} is another's: {'; '.join(foreign)}. Choose another register.group")
     else:
         yield ok(subject, f"{name} is this model's")
@@ -58,7 +57,7 @@ def _endpoint(aws: Aws, request: EndpointTemplate, subject: str) -> Iterator[Fin
 
 
 def judge_endpoint(subject: str, name: str, tags: Iterable[TagTypeDef], theirs: Mapping[str, str]) -> Finding:
-    """By the rule of the task deploy: an endpoint without these tags is another's."""
+    """Whether the endpoint is this model's, by the rule of the task deploy: its tags say so."""
     ours = ownership({tag["Key"]: tag["Value"] for tag in tags})
     differing = [
         f"{key}={theirs.get(key, 'none')}, not {value}" for key, value in ours.items() if theirs.get(key) != value
@@ -70,7 +69,7 @@ def judge_endpoint(subject: str, name: str, tags: Iterable[TagTypeDef], theirs: 
 
 
 def _described(describe: Callable[[], T]) -> T | None:
-    """None for what is not there. Raises ClientError."""
+    """The answer of a Describe call; None for what does not exist. Raises ClientError."""
     try:
         return describe()
     except ClientError as error:

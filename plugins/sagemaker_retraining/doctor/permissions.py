@@ -27,7 +27,7 @@ NOT_HELD, BOUNDARY, ORGANIZATION = "no policy allows", "its permissions boundary
 
 
 def permission_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
-    """Of the DAG's role and of the execution roles."""
+    """The permissions of the DAG's role and of the execution roles."""
     dag = scope.dag_role or scope.caller.principal
     subject = "permissions of the DAG's role" if scope.dag_role else "permissions of these credentials"
     yield Check(subject, partial(_dag, aws, scope, dag, subject))
@@ -42,7 +42,7 @@ def permission_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
 
 
 def _execution_role(aws: Aws, scope: Scope, arn: str, name: str, subject: str) -> Iterator[Finding]:
-    if _principal(aws, arn):  # that it is not there, the check of the role itself has said
+    if _principal(aws, arn):  # the check of the role itself reports one that does not exist
         yield from _look(aws, scope, arn, name, subject)
 
 
@@ -65,7 +65,7 @@ def _look(aws: Aws, scope: Scope, arn: str, name: str, subject: str) -> Iterator
 
 
 def _approval(aws: Aws, scope: Scope, principal: str | None) -> Iterator[Finding]:
-    """Only where decisions have a connection of their own must the DAG's not be able to approve."""
+    """Whether the DAG's role may approve, which it must not where decisions have a connection of their own."""
     subject, separate = "who may approve", scope.environment.approver_conn_id
     if principal is None or (role := _principal(aws, principal)) is None:
         yield unknown(subject, "the DAG's role is not known; say --dag-role <its ARN>")
@@ -100,7 +100,7 @@ def _principal(aws: Aws, arn: str) -> IamPrincipal | None:
 
 
 def simulate(aws: Aws, principal: str, questions: Sequence[Question]) -> dict[Question, str | None]:
-    """Why each question is answered with no; None for those answered with yes. Raises ClientError."""
+    """For each question why the answer is no, or None when it is yes. Raises ClientError."""
     calls = [
         (resource, context, actions[start : start + ACTIONS_A_CALL])
         for (resource, context), actions in batches(questions).items()

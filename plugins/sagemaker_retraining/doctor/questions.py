@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from sagemaker_retraining.doctor.answers import PolicyDocument, PolicyStatement, as_list
+from sagemaker_retraining.doctor.answers import as_list
 from sagemaker_retraining.doctor.images import ECR
 from sagemaker_retraining.doctor.scope import Scope
+from sagemaker_retraining.requests.policies import Policy, Statement
 
 Context = tuple[tuple[str, str, str], ...]
 """`(key, type, value)` of each condition key."""
@@ -22,14 +23,14 @@ _AUTHORIZED_ON_TOO = {"CreateEndpoint": "endpoint-config", "CreateModelPackage":
 
 @dataclass(frozen=True)
 class Question:
-    """May this be done with that, in a request that has these condition keys?"""
+    """Whether an action is allowed on a resource, in a request that has these condition keys."""
 
     action: str
     resource: str
     context: Context = ()
 
 
-def questions_about(document: PolicyDocument, scope: Scope) -> list[Question]:
+def questions_about(document: Policy, scope: Scope) -> list[Question]:
     """What a policy allows, as questions about the names that the models of the environment will have."""
     found = [
         Question(action, resource, _context(statement))
@@ -42,7 +43,7 @@ def questions_about(document: PolicyDocument, scope: Scope) -> list[Question]:
     return list(dict.fromkeys(found))
 
 
-def denied_questions(document: PolicyDocument, scope: Scope) -> list[Question]:
+def denied_questions(document: Policy, scope: Scope) -> list[Question]:
     """What a policy denies, asked of the versions of every model: an `allowed` here is wrong."""
     where = scope.environment
     start = f"arn:{where.partition}:sagemaker:{where.region}:{where.account}:model-package"
@@ -66,7 +67,7 @@ def batches(questions: Iterable[Question]) -> dict[tuple[str, Context], list[str
 
 
 def _of_action(action: str, resources: list[str]) -> list[str]:
-    """The resources of a statement that an action is about: CreateTrainingJob of a processing job is no question."""
+    """The resources that an action is about, of those of its statement: CreateTrainingJob is about training jobs."""
     service, _, operation = action.partition(":")
     if service != "sagemaker" or len(resources) < 2:
         return resources
@@ -79,7 +80,7 @@ def _of_action(action: str, resources: list[str]) -> list[str]:
 
 
 def _samples(pattern: str, scope: Scope) -> Iterator[str]:
-    """What stands for a pattern: things of the models where it is about their names."""
+    """Resources that match a pattern: those of the models, where the pattern is about their names."""
     if "*" not in pattern or pattern == "*":
         yield pattern
     elif ":repository/" in pattern:
@@ -90,7 +91,7 @@ def _samples(pattern: str, scope: Scope) -> Iterator[str]:
 
 
 def _sample(pattern: str, scope: Scope, model: str, slug: str) -> str:
-    """One thing of a model that a pattern is about; its names are what the plan says."""
+    """One resource of a model that matches a pattern; its name is the plan's."""
     head, _, last = pattern.rpartition(":")
     if ":sagemaker:" in pattern:
         kind = last.split("/")[0]
@@ -119,13 +120,13 @@ def _repositories(pattern: str, scope: Scope) -> Iterator[str]:
     """The repositories of the models' images."""
     for model in scope.models:
         if found := ECR.fullmatch(model.image.uri or ""):
-            place = f"{found['region']}:{found['account']}:repository/{found['repository']}"
-            arn = f"arn:{scope.environment.partition}:ecr:{place}"
+            start = f"arn:{scope.environment.partition}:ecr:{found['region']}:{found['account']}"
+            arn = f"{start}:repository/{found['repository']}"
             if fnmatchcase(arn, pattern):
                 yield arn
 
 
-def _context(statement: PolicyStatement) -> Context:
+def _context(statement: Statement) -> Context:
     """A value of each condition key with which the statement's conditions hold."""
     return tuple(
         (key, "boolean" if operator.startswith("Bool") else "string", str(as_list(value)[0]).replace("*", SAMPLE))

@@ -26,14 +26,14 @@ _PAGE = 100
 
 @dataclass
 class Need:
-    """Instances of one quota: those of each model, and of endpoints what an update needs beside them."""
+    """Instances that one quota must allow: those of each model, and what an endpoint's update needs in addition."""
 
     models: dict[str, int] = field(default_factory=dict)
     update: int = 0
 
     @property
     def total(self) -> int:
-        """All DAGs start on the 1st at 06:00, so all models at once."""
+        """All DAGs start on the 1st at 06:00, so all models need their instances at once."""
         return sum(self.models.values()) + self.update
 
 
@@ -46,7 +46,7 @@ class Quota:
 
 
 def quota_checks(aws: Aws, scope: Scope) -> Iterator[Check]:
-    """One look, a line for each quota that is too small."""
+    """One check, with a finding for each quota that is too small."""
     yield Check(SUBJECT, partial(_look, aws, scope))
 
 
@@ -67,7 +67,7 @@ def _may_leave_spot(model: ModelConfig) -> bool:
 
 
 def needs(plans: Mapping[str, PlanDocument], on_demand: set[str]) -> dict[str, Need]:
-    """By the quota's name. `on_demand` are models whose Spot training may end up on demand."""
+    """What is needed, by the quota's name. `on_demand` are models whose training may change from Spot to on demand."""
     found: dict[str, Need] = defaultdict(Need)
     for model, plan in plans.items():
         for usage, instance_type, count in _steps(plan, model in on_demand):
@@ -97,7 +97,7 @@ def _steps(plan: PlanDocument, on_demand: bool) -> Iterator[tuple[str, str, int]
 
 
 def _variants(plan: PlanDocument) -> Iterator[tuple[str, int, int]]:
-    """Instance type, instances at most, and how many more an update takes for its time."""
+    """Instance type, the most instances, and how many more an update needs while it runs."""
     deploy = plan.get("deploy", {})
     scaling = deploy.get("autoscaling", {}).get("RegisterScalableTarget", {})
     for variant in deploy.get("endpoint_config", {}).get("ProductionVariants", []):
@@ -110,7 +110,7 @@ def _variants(plan: PlanDocument) -> Iterator[tuple[str, int, int]]:
 
 
 def judge_quotas(wanted: Mapping[str, Need], found: Mapping[str, Quota]) -> Iterator[Finding]:
-    """A line for each quota that is too small or not listed, one for all that suffice."""
+    """A finding for each quota that is too small or not listed, and one for all that suffice."""
     enough = []
     for name, need in sorted(wanted.items()):
         if name not in found:

@@ -8,11 +8,12 @@ from functools import partial
 
 from botocore.exceptions import ClientError
 
-from sagemaker_retraining.doctor.answers import Conditions, IamPrincipal, PolicyDocument, PolicyStatement, as_list
+from sagemaker_retraining.doctor.answers import Conditions, IamPrincipal, as_list
 from sagemaker_retraining.doctor.aws import Aws
 from sagemaker_retraining.doctor.errors import code_of
 from sagemaker_retraining.doctor.findings import Check, Finding, ok, unknown, wrong
 from sagemaker_retraining.doctor.scope import Scope
+from sagemaker_retraining.requests.policies import Policy, Statement
 
 SAGEMAKER = "sagemaker.amazonaws.com"
 TRUST = "include/iam/execution-role.trust.json"
@@ -47,7 +48,7 @@ def _look(aws: Aws, scope: Scope, arn: str, subject: str) -> Iterator[Finding]:
         yield judge_trust(subject, arn, role["AssumeRolePolicyDocument"], where.account, where.region)
 
 
-def judge_trust(subject: str, arn: str, trust: PolicyDocument, account: str, region: str) -> Finding:
+def judge_trust(subject: str, arn: str, trust: Policy, account: str, region: str) -> Finding:
     """Whether a trust policy lets SageMaker assume the role for this account."""
     statements = [one for one in as_list(trust.get("Statement", [])) if _about_sagemaker(one)]
     allowing = [one for one in statements if one["Effect"] == "Allow"]
@@ -61,7 +62,7 @@ def judge_trust(subject: str, arn: str, trust: PolicyDocument, account: str, reg
     return ok(subject, f"{arn} trusts {SAGEMAKER}")
 
 
-def _about_sagemaker(statement: PolicyStatement) -> bool:
+def _about_sagemaker(statement: Statement) -> bool:
     principal = statement.get("Principal", {})
     services = [principal] if isinstance(principal, str) else as_list(principal.get("Service", []))
     actions = [str(action).lower() for action in as_list(statement.get("Action", []))]

@@ -1,4 +1,4 @@
-"""What is looked at: an environment, its models, and what their runs would ask of AWS."""
+"""What the checks look at: an environment, its models, and what their runs would ask of AWS."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sagemaker_retraining.config import EnvironmentConfig, ModelConfig
-from sagemaker_retraining.doctor.answers import PolicyDocument
 from sagemaker_retraining.doctor.identity import Caller
 from sagemaker_retraining.plan import PlanDocument
+from sagemaker_retraining.requests.policies import Policy
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Scope:
     environment: EnvironmentConfig
     models: tuple[ModelConfig, ...]
     plans: Mapping[str, PlanDocument]
-    policies: Mapping[str, PolicyDocument]
+    policies: Mapping[str, Policy]
     caller: Caller
     dag_role: str | None = None
     approver_role: str | None = None

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.s3_uri import split_s3_uri
 
-# InvokeEndpoint's limit; a serverless endpoint takes 4 MB, which SageMaker says itself.
+# InvokeEndpoint's limit; a serverless endpoint takes 4 MB, and SageMaker's own error names that.
 LARGEST_BODY = 6_291_456
 # A model that is loading or an endpoint that is busy: both pass, a serverless cold start after a minute or two.
 LOADING = frozenset({"ModelNotReadyException", "ServiceUnavailable", "InternalFailure"})

@@ -54,7 +54,7 @@ def require_newest(
     *,
     replace_newer: bool,
 ) -> None:
-    """Raise AirflowFailException when the described endpoint has a version that takes the place of this one.
+    """Raise AirflowFailException when the described endpoint serves a version that this one must not replace.
 
     By the promotion rule, which approval asked of the registry: what went live since then, while this version
     waited, was retried or cleared, is not replaced by an older one. Shadows and challengers count.
@@ -63,7 +63,7 @@ def require_newest(
     for variant, other in served_packages(hook, description["EndpointConfigName"]):
         found = registry.number_and_period(other)
         if other["ModelPackageGroupName"] != package["ModelPackageGroupName"]:
-            found = Version(version.number, found.period)  # numbers of two groups say nothing about each other
+            found = Version(version.number, found.period)  # numbers of two groups cannot be compared
         if superseding(version, [found], replace_newer=replace_newer):
             raise AirflowFailException(
                 f"{short_name(package['ModelPackageArn'])} of {version.period} is not deployed: "

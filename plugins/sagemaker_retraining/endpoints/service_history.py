@@ -1,4 +1,4 @@
-"""What the registry keeps of a version's time in service."""
+"""Notes in the registry about when and why a version served."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def note_service(hook: RetrainingHook, arns: list[str | None], line: str) -> Non
 def note_verified(hook: RetrainingHook, deployment: DeployResult) -> None:
     """Note in a version that it has been deployed and has answered as it should: what a rollback may go back to.
 
-    A version that is known to have served is left as it is. Without the permission to note it production is as good;
-    only a rollback without a number does not find the version.
+    A version that is known to have served is left as it is. Without the permission to note it, production is
+    not affected; only a rollback without a number does not find the version.
     """
     arn = version_arn(hook, deployment["model"])
     if arn is None:

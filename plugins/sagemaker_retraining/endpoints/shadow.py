@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 from sagemaker_retraining.data_capture import Event, hourly_prefixes, read_event
+from sagemaker_retraining.endpoints.state import model_names, version_arn
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.requests.approval import short_name
 from sagemaker_retraining.requests.hosting import CHALLENGER, VARIANT
 from sagemaker_retraining.requests.processing import REPORT
 from sagemaker_retraining.s3_uri import split_s3_uri
 from sagemaker_retraining.shadow import compare, pair_up, shadow_report
-from sagemaker_retraining.shadow.types import ShadowDocument, VariantTraffic
+from sagemaker_retraining.shadow.document import ShadowDocument, VariantTraffic
 from sagemaker_retraining.xcom import ShadowReport
 
 if TYPE_CHECKING:
@@ -81,15 +82,9 @@ def captured_events(hook: RetrainingHook, prefixes: list[str], since: datetime) 
 
 def served_versions(hook: RetrainingHook, config_name: str) -> dict[str, str]:
     """Of `production` and `shadow`: the versions' short names, or their models' where they are of no version."""
-    config = hook.api.describe_endpoint_config(EndpointConfigName=config_name)
-    variants = (*config["ProductionVariants"], *config.get("ShadowProductionVariants", []))
-    models = {variant["VariantName"]: variant["ModelName"] for variant in variants}
-
-    def version(model: str) -> str:
-        found = hook.api.describe_model(ModelName=model).get("PrimaryContainer", {})
-        return short_name(found.get("ModelPackageName", model))
-
-    return {side: version(models[variant]) for side, variant in _VARIANTS.items()}
+    models = model_names(hook, config_name)
+    chosen = {side: models[variant] for side, variant in _VARIANTS.items()}
+    return {side: short_name(version_arn(hook, model) or model) for side, model in chosen.items()}
 
 
 def traffic(hook: RetrainingHook, endpoint: str, variant: str, since: datetime, until: datetime) -> VariantTraffic:

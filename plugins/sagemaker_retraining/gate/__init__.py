@@ -1,9 +1,9 @@
 """The quality gate, pure: `evaluation.json` and the model's thresholds in, a decision out."""
 
 from sagemaker_retraining.gate.decision import GateDecision, decide_gate, format_comparison
+from sagemaker_retraining.gate.document import GateCheck, GateResult, ModelComparison, QualityGateConfig
 from sagemaker_retraining.gate.evaluation import EvaluationError, read_evaluation
 from sagemaker_retraining.gate.report import decision_block, fill_report
-from sagemaker_retraining.gate.types import GateCheck, GateResult, ModelComparison, QualityGateConfig
 
 __all__ = [
     "EvaluationError",

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from sagemaker_retraining.gate.document import GateCheck, GateResult, ModelComparison, QualityGateConfig
 from sagemaker_retraining.gate.evaluation import Evaluation, read_evaluation
-from sagemaker_retraining.gate.types import GateCheck, GateResult, ModelComparison, QualityGateConfig
 
 # Enough for any metric, few enough that 0.7 - 0.705 reaches a tolerance of 0.005.
 DIGITS = 12

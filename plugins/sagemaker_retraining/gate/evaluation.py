@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sagemaker_retraining.gate.types import ModelComparison
+from sagemaker_retraining.gate.document import ModelComparison
 
 LONGEST_VALUE = 80
 LONGEST_LINE = 400

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 
-from sagemaker_retraining.gate.types import GateCheck, GateResult
+from sagemaker_retraining.gate.document import GateCheck, GateResult
 
 BLOCK = re.compile(rb"<!-- decision -->(?:.*?<!-- /decision -->)?", re.DOTALL)
 REFUSED = {

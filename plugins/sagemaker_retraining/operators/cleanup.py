@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sagemaker_retraining.xcom import CleanupResult
 
 NEW = timedelta(hours=1)
-"""An alarm is made right before the update that names it, of which DescribeEndpoint says nothing before its end."""
+"""An alarm is made right before the update that names it, which DescribeEndpoint names only after the update's end."""
 
 
 class CleanUpOperator(AwsBaseOperator[RetrainingHook]):
@@ -78,7 +78,7 @@ class CleanUpOperator(AwsBaseOperator[RetrainingHook]):
         ]
 
     def tagged(self, arn: str) -> bool:
-        """Whether a resource says that it is this model's."""
+        """Whether a resource has the tags of this model and environment."""
         tags = self.hook.tags(arn)
         return all(tags.get(key) == value for key, value in self.config["tags"].items())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from sagemaker_retraining.plan.document import DeployConfig
     from sagemaker_retraining.requests.hosting import DeploymentRequests
     from sagemaker_retraining.triggers.base import PollEvent
-    from sagemaker_retraining.xcom import Autoscaling, DeployResult
+    from sagemaker_retraining.xcom import Autoscaling, DeployResult, DeployTarget
 
 # What the task remembers across its tries: the config before its own, which the endpoint itself forgets, and its
 # autoscaling, which may have to end for the update.
@@ -54,15 +54,6 @@ BEGUN = "update_begun"
 # When the log of what is slow to start is looked at; most endpoints take three to eight minutes.
 LOOK_SECONDS = 900
 TRACEBACK = "Traceback (most recent call last)"
-
-
-class Target(TypedDict):
-    """Where the new version is when all is done; the members of `DeployResult` that are known before."""
-
-    endpoint_config: str
-    model: str
-    variant: str
-    shadow: bool
 
 
 class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
@@ -140,7 +131,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         context: Context,
         event: PollEvent,
         *,
-        target: Target,
+        target: DeployTarget,
         previous: str | None,
         start_over: bool,
         since: float | None = None,
@@ -174,7 +165,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
             raise AirflowFailException(str(error)) from error
         return requests
 
-    def target(self, requests: DeploymentRequests) -> Target:
+    def target(self, requests: DeploymentRequests) -> DeployTarget:
         """Where the new version is when all is done."""
         config = requests["CreateEndpointConfig"]
         variants = (*config["ProductionVariants"], *config.get("ShadowProductionVariants", []))
@@ -254,7 +245,7 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
     def undone(
         self, context: Context, description: DescribeEndpointOutputTypeDef, wanted: str, previous: str | None
     ) -> Exception:
-        """The error of an update that has ended elsewhere; where it says so, the next try may begin it again."""
+        """The error of an update that has ended on another config; the next try may begin it again."""
         context["task_state_store"].set(BEGUN, "")
         self.put_autoscaling_back(context, description, previous)
         return not_wanted(self.hook, description, wanted, on_new_fleet(self.config, wanted).get("deployment"))
@@ -279,7 +270,9 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
             return LONGEST_ROLLOUT_SECONDS + MARGIN_SECONDS
         return longest_seconds(self.config.get("deployment"))
 
-    def wait(self, target: Target, previous: str | None, *, start_over: bool, since: float | None = None) -> NoReturn:
+    def wait(
+        self, target: DeployTarget, previous: str | None, *, start_over: bool, since: float | None = None
+    ) -> NoReturn:
         """Defer until the endpoint is at rest; a first time only so long that a container that fails is seen early."""
         now = time.time()
         began = since or now
@@ -318,9 +311,9 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
         self.log.warning("%s is %s since %s s%s", self.endpoint, description["EndpointStatus"], LOOK_SECONDS, log)
 
     def finish(
-        self, context: Context, description: DescribeEndpointOutputTypeDef, target: Target, previous: str | None
+        self, context: Context, description: DescribeEndpointOutputTypeDef, target: DeployTarget, previous: str | None
     ) -> DeployResult:
-        """It serves: capture is on, autoscaling registered, the tags say which run did it. The XCom."""
+        """Check data capture, register autoscaling and tag the endpoint with this run, now that it serves; the XCom."""
         check_capture(description, self.config["endpoint_config"])
         register_autoscaling(self.hook, self.config, description)
         if tags := self.config["endpoint"].get("Tags"):
@@ -330,14 +323,11 @@ class DeployEndpointOperator(AwsBaseOperator[RetrainingHook]):
             "%s %s of %s, on %s", self.model_package_arn, serves, self.endpoint, description["EndpointConfigName"]
         )
         return {
+            **target,
             "endpoint": description["EndpointName"],
-            "endpoint_config": description["EndpointConfigName"],
-            "model": target["model"],
             "status": description["EndpointStatus"],
             "previous_endpoint_config": previous,
             "previous_autoscaling": self.previous_autoscaling(context),
-            "variant": target["variant"],
-            "shadow": target["shadow"],
         }
 
 

@@ -23,7 +23,7 @@ from sagemaker_retraining.job_identity import JobRequest, first_difference, gene
 from sagemaker_retraining.job_log import PAUSE_SECONDS, JobLog, end_of_log
 from sagemaker_retraining.links import JobLink, JobLogLink, job_addresses
 from sagemaker_retraining.outcomes import (
-    LIVE_STATUSES,
+    LIVE,
     Description,
     JobResult,
     Outcome,
@@ -111,7 +111,7 @@ class ResumableJobMixin(SageMakerBaseOperator):
         cleared = self.was_cleared(context, name)
         self.remember(context, name)
         status = description[self.kind.status_key]
-        if status not in LIVE_STATUSES:
+        if status not in LIVE:
             return dict(self.finish(context, name))
         if cleared:
             self.sagemaker.stop_job(self.kind, name)
@@ -181,8 +181,8 @@ class ResumableJobMixin(SageMakerBaseOperator):
         status = description[self.kind.status_key]
         difference = first_difference(on_demand(attempt), description)
         if difference is None:
-            return status in LIVE_STATUSES | {"Completed"}
-        if status in LIVE_STATUSES:
+            return status in LIVE | {"Completed"}
+        if status in LIVE:
             name = description[self.kind.name_key]
             raise AirflowFailException(
                 f"{name} is running from another request ({difference} differs): stop it or wait for its end"

@@ -34,8 +34,11 @@ if TYPE_CHECKING:
         UpdateModelPackageInputTypeDef,
     )
 
+    from sagemaker_retraining.gate.document import GateResult
+    from sagemaker_retraining.outcomes import ProcessingResult, TrainingResult
     from sagemaker_retraining.plan.document import RegisterConfig
-    from sagemaker_retraining.xcom import GateResult, ProcessingResult, RawData, RegisterResult, TrainingResult
+    from sagemaker_retraining.raw_months import RawData
+    from sagemaker_retraining.xcom import RegisterResult
 
 VALIDATION_SECONDS = 600
 DENIED = "AccessDeniedException"

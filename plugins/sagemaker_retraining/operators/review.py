@@ -20,6 +20,7 @@ from sagemaker_retraining.requests.approval import (
     LONGEST_REASON,
     PENDING,
     REJECTED,
+    ApprovalResult,
     decision_of,
     short_name,
 )
@@ -29,7 +30,8 @@ from sagemaker_retraining.review_body import review_body
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from sagemaker_retraining.xcom import ApprovalResult, GateResult, ProcessingResult
+    from sagemaker_retraining.gate.document import GateResult
+    from sagemaker_retraining.outcomes import ProcessingResult
 
 REASON = "reason"
 APPROVE, REJECT = "Approve", "Reject"

@@ -97,7 +97,7 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
         return Invoker(self.hook, endpoint, self.accept(), self.deployment["variant"])
 
     def accept(self) -> str:
-        """A content type the version says it answers in: CSV if it can, for what is read least is misread least."""
+        """A content type that the version answers in: CSV if it can, because numbers in CSV are the least ambiguous."""
         arn = version_arn(self.hook, self.deployment["model"])
         inference = registry.describe_version(self.hook.api, arn).get("InferenceSpecification") if arn else None
         types = (inference and inference.get("SupportedResponseMIMETypes")) or [CSV]
@@ -154,7 +154,7 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
         self.go_back(problem)
 
     def go_back(self, problem: str) -> NoReturn:
-        """Put back what served before, in place of what this run deployed and of nothing else."""
+        """Put back what served before, if what this run deployed still serves."""
         endpoint, previous = self.config["endpoint"], str(self.deployment["previous_endpoint_config"])
         description = self.hook.endpoint_or_none(endpoint)
         wanted = self.deployment["endpoint_config"]
@@ -206,7 +206,7 @@ class VerifyEndpointOperator(AwsBaseOperator[RetrainingHook]):
         self.go_back(problem)
 
     def put_back_done(self, context: Context, event: PollEvent, problem: str) -> None:
-        """Fail, and say what serves now."""
+        """Fail, with what serves now."""
         endpoint, previous = self.config["endpoint"], str(self.deployment["previous_endpoint_config"])
         description = self.hook.api.describe_endpoint(EndpointName=endpoint)
         if serves(description, previous):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
-from sagemaker_retraining.gate.types import QualityGateConfig
+from sagemaker_retraining.gate.document import QualityGateConfig
 
 if TYPE_CHECKING:
     from mypy_boto3_application_autoscaling.type_defs import TargetTrackingScalingPolicyConfigurationTypeDef

@@ -20,6 +20,7 @@ from sagemaker_retraining.requests.approval import (
     DEADLINE,
     REJECTED,
     ApprovalDecision,
+    ApprovalResult,
     decision_of,
     short_name,
 )
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
 
     from sagemaker_retraining.triggers.base import PollEvent
-    from sagemaker_retraining.xcom import ApprovalResult
 
 
 class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
@@ -76,7 +76,7 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
             return self.look(context)
 
     def execute_complete(self, context: Context, event: PollEvent) -> ApprovalResult:
-        """A decision, a newer version, or the deadline: the registry says which."""
+        """Look again: there is a decision or a newer version, or the deadline has passed."""
         return self.look(context)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -85,7 +85,7 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
             return super().resume_execution(next_method, next_kwargs, context)
 
     def look(self, context: Context) -> ApprovalResult:
-        """What the registry says now; defers while there is nothing to say."""
+        """Act on the state of the version in the registry; defer while nobody has decided."""
         try:
             package = registry.describe_version(self.hook.api, self.model_package_arn)
         except ClientError as error:
@@ -146,11 +146,11 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
         return decision.to_dict()
 
     def rejected(self, decision: ApprovalDecision) -> NoReturn:
-        """Raises what `on_rejected` says."""
+        """Fail or skip, as `on_rejected` demands."""
         raise (AirflowFailException if self.on_rejected == "fail" else AirflowSkipException)(str(decision))
 
     def deadline_passed(self, context: Context) -> ApprovalResult:
-        """Do what `on_timeout` says; a decision of the last second counts."""
+        """Fail, skip or reject, as `on_timeout` demands; a decision of the last second counts."""
         problem = f"no decision in {self.timeout_seconds / 3600:g} h"
         name = short_name(self.model_package_arn)
         if self.on_timeout == "fail":

@@ -80,7 +80,7 @@ class RawDataSensor(AwsBaseSensor[RetrainingHook]):
         return f"complete months are {months[0]} to {months[-1]}" if months else "no month is complete"
 
     def check(self, history: History) -> None:
-        """Refuse a history that is not what model.yaml asks for, and say what is missing from all there is."""
+        """Fail when months that model.yaml asks for are missing; warn when others are."""
         raw_uri, period = f"s3://{self.config['bucket']}/{self.config['raw_prefix']}", self.config["period"]
         asked, gaps = self.config["history_months"], ", ".join(map(str, history.missing))
         if not history.months:

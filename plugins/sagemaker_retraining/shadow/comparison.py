@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from sagemaker_retraining.data_capture import Event
 from sagemaker_retraining.predictions import predictions
-from sagemaker_retraining.shadow.types import ShadowComparison, Spread
+from sagemaker_retraining.shadow.document import ShadowComparison, Spread
 
 Pair = tuple[Event, Event]
 MOST_ROWS = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from sagemaker_retraining.shadow.types import ShadowDocument
+from sagemaker_retraining.shadow.document import ShadowDocument
 
 PRODUCTION, SHADOW = "#1d4ed8", "#d97706"
 WIDTH, HEIGHT, BINS = 440, 160, 40

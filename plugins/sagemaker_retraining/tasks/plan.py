@@ -98,7 +98,7 @@ def find_champion(hook: RetrainingHook, group: str, period: Period) -> Champion 
 
 
 def upload_code(hook: RetrainingHook, plan: RunPlan, code: CodeLocation) -> None:
-    """Put the code at its content address, once; the archive goes last, so that it says the rest is there."""
+    """Put the code at its content address, once; the archive goes last: where it is, the rest is."""
     if hook.exists(code["archive_uri"]):
         return
     key = plan.environment.output_kms_key_arn

@@ -20,15 +20,7 @@ from sagemaker_retraining.requests.registry import group_request
 from sagemaker_retraining.requests.service_history import PROMOTION
 from sagemaker_retraining.requests.validation import RequestError, validate
 from sagemaker_retraining.s3_uri import split_s3_uri
-from sagemaker_retraining.tasks.chosen_version import (
-    hook_of,
-    load_configuration,
-    named,
-    plan_for_version,
-    require_version,
-    sample_uri,
-    service_note,
-)
+from sagemaker_retraining.tasks import chosen_version
 from sagemaker_retraining.xcom import PromotionPlan
 
 if TYPE_CHECKING:
@@ -42,12 +34,12 @@ def plan_promotion(name: str, context: Context) -> PromotionPlan:
     params = context["params"]
     if params["source"] == params["target"]:
         raise AirflowFailException(f"source and target are both {params['source']!r}: choose two environments")
-    source_model, source = load_configuration(name, params["source"])
-    model, target = load_configuration(name, params["target"])
+    source_model, source = chosen_version.load_configuration(name, params["source"])
+    model, target = chosen_version.load_configuration(name, params["target"])
     if model.deploy.kind == "batch":
         raise AirflowFailException(f"{name}: deploy.kind is batch in {params['target']}; promotion deploys an endpoint")
-    group_there = named(model.group, target)
-    if (source.account, source.region, named(source_model.group, source)) == (
+    group_there = chosen_version.named(model.group, target)
+    if (source.account, source.region, chosen_version.named(source_model.group, source)) == (
         target.account,
         target.region,
         group_there,
@@ -57,13 +49,13 @@ def plan_promotion(name: str, context: Context) -> PromotionPlan:
             f"approved for one would be approved for both: write register.group with {{env}}, or another one for "
             f"{params['target']} under `models:` of its environment file"
         )
-    hook = hook_of(source)
-    package = require_version(hook, named(source_model.group, source), params["version"])
+    hook = chosen_version.hook_of(source)
+    package = chosen_version.require_version(hook, chosen_version.named(source_model.group, source), params["version"])
     require_approved(hook, package["ModelPackageArn"])
-    plan = plan_for_version(model, target, package, context)
-    line = service_note(context, PROMOTION, before=params["source"], after=params["target"])
+    plan = chosen_version.plan_for_version(model, target, package, context)
+    line = chosen_version.service_note(context, PROMOTION, before=params["source"], after=params["target"])
     request, copies = promoted_package(plan, package, source_environment=source.environment, note=line)
-    sample = sample_uri(hook, package)
+    sample = chosen_version.sample_uri(hook, package)
     evaluation = package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
     copies[sample] = f"{copies[evaluation].rpartition('/')[0]}/{SAMPLE}"
     requests = build_requests(plan)
@@ -95,7 +87,7 @@ def promote_version(plan: PromotionPlan) -> str:
 
     A retry copies the same objects again and finds the version that an earlier try registered.
     """
-    source, target = hook_of(load_environment(plan["source"])), target_hook(plan)
+    source, target = chosen_version.hook_of(load_environment(plan["source"])), target_hook(plan)
     for uri, copy in plan["copies"].items():
         copy_object(source, target, uri, copy, kms_key=plan.get("kms_key_arn"))
     target.create_unless_there("create_model_package_group", plan["group"])
@@ -129,5 +121,5 @@ def target_hook(plan: PromotionPlan) -> RetrainingHook:
 
 def note_promotion(plan: PromotionPlan, arn: str) -> None:
     """Note who promoted the version, and why, in the version of either account."""
-    note_service(hook_of(load_environment(plan["source"])), [plan["source_arn"]], plan["note"])
+    note_service(chosen_version.hook_of(load_environment(plan["source"])), [plan["source_arn"]], plan["note"])
     note_service(target_hook(plan), [arn], plan["note"])

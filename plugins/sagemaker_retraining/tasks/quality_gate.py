@@ -9,7 +9,7 @@ from collections.abc import Callable
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sagemaker_retraining.gate import GateResult, QualityGateConfig, decide_gate, fill_report
-from sagemaker_retraining.gate.types import GateRecord
+from sagemaker_retraining.gate.document import GateRecord
 from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.outcomes import ProcessingResult
 from sagemaker_retraining.requests.processing import EVALUATION, REPORT
@@ -54,7 +54,7 @@ def run_gate(
 
 
 def update_report(hook: RetrainingHook, uri: str, decision: GateResult, *, kms_key: str | None) -> None:
-    """Put the decision into the report, where the model's report has a place for it."""
+    """Put the decision into the report, where the model's report has the marker for it."""
     if not hook.exists(uri):
         log.info("%s is not there: the decision is in %s only", uri, GATE)
         return

@@ -24,15 +24,7 @@ from sagemaker_retraining.requests import build_requests
 from sagemaker_retraining.requests.approval import short_name
 from sagemaker_retraining.requests.hosting import without_rollout
 from sagemaker_retraining.requests.service_history import ROLLBACK, has_served
-from sagemaker_retraining.tasks.chosen_version import (
-    hook_of,
-    load_configuration,
-    named,
-    plan_for_version,
-    require_version,
-    sample_uri,
-    service_note,
-)
+from sagemaker_retraining.tasks import chosen_version
 from sagemaker_retraining.xcom import RollbackPlan
 
 if TYPE_CHECKING:
@@ -50,15 +42,15 @@ def plan_rollback(name: str, context: Context) -> RollbackPlan:
     All traffic moves at once and without alarms: production is ill already, and an alarm that is on would stop the
     cure.
     """
-    model, environment = load_configuration(name, None)
+    model, environment = chosen_version.load_configuration(name, None)
     if model.deploy.kind == "batch":
         raise AirflowFailException(f"{name}: deploy.kind is batch, so no endpoint serves a version to go back from")
-    hook = hook_of(environment)
-    group, endpoint = (named(text, environment) for text in (model.group, model.endpoint))
+    hook = chosen_version.hook_of(environment)
+    group, endpoint = (chosen_version.named(text, environment) for text in (model.group, model.endpoint))
     description = hook.endpoint_or_none(endpoint)
     serving, newcomer, moving = versions_in_service(hook, description)
     if chosen := context["params"]["version"]:
-        package = require_version(hook, group, chosen)
+        package = chosen_version.require_version(hook, group, chosen)
     else:
         require_unchanged(description, context["dag_run"].run_after)
         package = (
@@ -71,16 +63,16 @@ def plan_rollback(name: str, context: Context) -> RollbackPlan:
     replaced = newcomer or serving if arn == serving else serving
     if arn == serving and not newcomer and not moving:
         raise AirflowFailException(f"{endpoint} serves {short_name(arn)} already; nothing was changed")
-    requests = build_requests(plan_for_version(model, environment, package, context))
+    requests = build_requests(chosen_version.plan_for_version(model, environment, package, context))
     log.info("%s: from %s to %s", endpoint, replaced and short_name(replaced), short_name(arn))
     return {
         "model_package_arn": arn,
         "replaced_arn": replaced,
-        "sample_uri": sample_uri(hook, package),
+        "sample_uri": chosen_version.sample_uri(hook, package),
         "deploy": without_rollout(requests["deploy"]),
         "verify": requests["verify"],
         "cleanup": requests["cleanup"],
-        "note": service_note(context, ROLLBACK, before=replaced, after=arn),
+        "note": chosen_version.service_note(context, ROLLBACK, before=replaced, after=arn),
     }
 
 
@@ -144,4 +136,6 @@ def version_before(hook: RetrainingHook, group: str, serving: str | None) -> Des
 
 def note_rollback(plan: RollbackPlan) -> None:
     """Note who went back, and why, in both versions."""
-    note_service(hook_of(load_environment()), [plan["model_package_arn"], plan["replaced_arn"]], plan["note"])
+    note_service(
+        chosen_version.hook_of(load_environment()), [plan["model_package_arn"], plan["replaced_arn"]], plan["note"]
+    )

@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining.hooks import JOB_KINDS, has_ended
-from sagemaker_retraining.outcomes import LIVE_STATUSES, Description
+from sagemaker_retraining.outcomes import LIVE, Description
 from sagemaker_retraining.triggers.base import PollEvent, PollTrigger
 from sagemaker_retraining.triggers.clients import shared_client
 
@@ -43,7 +43,7 @@ class JobTrigger(PollTrigger):
         if (message := progress(description)) != self._progress:
             self._progress = message
             self.log.info("%s: %s", self.name, message)
-        if description[kind.status_key] in LIVE_STATUSES:
+        if description[kind.status_key] in LIVE:
             return None
         return {"status": "ended", "name": self.name}
 

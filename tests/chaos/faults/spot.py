@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from include.sagemaker_local.state.spot import SpotRule
 from tests.chaos.cloud import rounds_in
 from tests.chaos.runs import Run
 from tests.chaos.waiting import require
@@ -16,7 +17,7 @@ def spot_interruptions(world: World) -> str:
     """Three interruptions: resumed each time, at most one interval repeated, the same model as without."""
     run = world.run("chaos_spot")
     name = run.job_name()
-    rule = {"job": f"{name}*", "after_checkpoints": 1, "gap_seconds": 0.5, "times": INTERRUPTIONS}
+    rule: SpotRule = {"job": f"{name}*", "after_checkpoints": 1, "gap_seconds": 0.5, "times": INTERRUPTIONS}
     with world.cloud.spot(rule):
         world.expect_success(run)
     calm = world.run("chaos_spot")  # afterwards: of two versions of a month that wait, the later one supersedes

@@ -14,4 +14,4 @@ WAITING = (
     "deadline_expires",
 )
 REFUSED = ("gate_fails", "gate_skips", "gate_registers")
-MODELS = (*WAITING, "succession", *REFUSED)
+MODELS = (*WAITING, "two_months", *REFUSED)

@@ -18,7 +18,7 @@ def release_dag(model: str) -> DAG:
     dag = retraining_dag(model)
     for task in dag.tasks:
         task.retry_delay = timedelta(seconds=2)
-    if model == "succession":
+    if model == "two_months":
         dag.end_date = datetime(2024, 5, 1, tzinfo=UTC)  # for backfills; nothing is due
     else:
         dag.timetable = NullTimetable()

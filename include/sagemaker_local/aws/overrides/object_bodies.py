@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import io
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -16,7 +15,7 @@ from urllib.parse import parse_qs
 from include.sagemaker_local.aws.persistence.objects import CONTENT
 from include.sagemaker_local.errors import AwsError
 from include.sagemaker_local.http.types import Environ
-from include.sagemaker_local.state.content import BLOCK_BYTES, Incoming
+from include.sagemaker_local.state.content import BLOCK_BYTES, CHECKSUMS, Hash, Incoming
 
 _NOT_BODIES = {"acl", "tagging", "retention", "legal-hold", "torrent", "renameObject", "encryption"}
 _LINE_BYTES = 8192
@@ -47,16 +46,13 @@ def store_body(environ: Environ, bodies: Path) -> None:
     body: IO[bytes] = environ["wsgi.input"]
     algorithm = _algorithm(environ)
     chunked = environ.get("HTTP_X_AMZ_CONTENT_SHA256", "").startswith("STREAMING-")
-    with Incoming(bodies, "md5", *(["sha1"] if algorithm == "SHA1" else [])) as incoming:
-        crc32 = _Crc32()
-        if algorithm == "CRC32":
-            incoming.observers.append(crc32.update)
+    checksum = CHECKSUMS[algorithm]() if algorithm in CHECKSUMS else None
+    with Incoming(bodies, checksum) as incoming:
         for block in _chunks(body, environ) if chunked else iter(lambda: body.read(BLOCK_BYTES), b""):
             incoming.write(block)
         _check_length(environ, incoming.size)
         _check_hashes(environ, incoming)
-        sha1 = incoming.hashes["sha1"].digest() if algorithm == "SHA1" else b""
-        _check_checksum(environ, algorithm, {"CRC32": crc32.digest, "SHA1": sha1, "SHA256": incoming.sha256})
+        _check_checksum(environ, algorithm, checksum)
         environ[CONTENT] = incoming.keep()
     environ["wsgi.input"] = io.BytesIO()
     environ["CONTENT_LENGTH"] = "0"
@@ -73,18 +69,6 @@ def _algorithm(environ: Environ) -> str:
     if algorithm:
         environ["HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM"] = algorithm
     return algorithm
-
-
-class _Crc32:
-    def __init__(self) -> None:
-        self._value = 0
-
-    def update(self, block: bytes) -> None:
-        self._value = zlib.crc32(block, self._value)
-
-    @property
-    def digest(self) -> bytes:
-        return self._value.to_bytes(4, "big")
 
 
 def _chunks(body: IO[bytes], environ: Environ) -> Iterator[bytes]:
@@ -126,21 +110,21 @@ def _check_length(environ: Environ, size: int) -> None:
 
 def _check_hashes(environ: Environ, incoming: Incoming) -> None:
     md5 = environ.get("HTTP_CONTENT_MD5")
-    if md5 is not None and md5 != base64.b64encode(incoming.hashes["md5"].digest()).decode():
+    if md5 is not None and md5 != base64.b64encode(incoming.md5.digest()).decode():
         raise AwsError("BadDigest", "The Content-MD5 you specified did not match what we received.")
     sha256 = environ.get("HTTP_X_AMZ_CONTENT_SHA256", "")
-    if len(sha256) == _SHA256_DIGITS and sha256 != incoming.sha256.hex():
+    if len(sha256) == _SHA256_DIGITS and sha256 != incoming.sha256.hexdigest():
         message = "The provided 'x-amz-content-sha256' header does not match what was computed."
         raise AwsError("XAmzContentSHA256Mismatch", message)
 
 
-def _check_checksum(environ: Environ, algorithm: str, computed: dict[str, bytes]) -> None:
+def _check_checksum(environ: Environ, algorithm: str, checksum: Hash | None) -> None:
     """Compare or add what can be computed here; another algorithm's value is believed."""
     if not algorithm:
         return
     header = f"{_HEADER}{algorithm}"
-    if algorithm in computed:
-        value = base64.b64encode(computed[algorithm]).decode()
+    if checksum:
+        value = base64.b64encode(checksum.digest()).decode()
         if environ.setdefault(header, value) != value:
             raise AwsError("BadDigest", f"The {algorithm} you specified did not match the calculated checksum.")
     elif header not in environ:

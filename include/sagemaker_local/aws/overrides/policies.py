@@ -40,22 +40,20 @@ def evaluate(policies: Iterable[Policy], request: AccessRequest) -> str:
 
 def applies(statement: Policy, request: AccessRequest) -> bool:
     """Whether a statement is about this action and resource, and its conditions hold."""
-    action, resource = request.action.lower(), request.resource
-    if "Action" in statement:
-        right = any(_like(pattern.lower(), action) for pattern in as_list(statement["Action"]))
-    else:
-        right = not any(_like(pattern.lower(), action) for pattern in as_list(statement["NotAction"]))
-    if not right:
+    if not (_names(statement, "Action", request.action.lower()) and _names(statement, "Resource", request.resource)):
         return False
-    if "Resource" in statement:
-        right = any(_like(pattern, resource) for pattern in as_list(statement["Resource"]))
-    else:
-        right = not any(_like(pattern, resource) for pattern in as_list(statement["NotResource"]))
-    return right and all(
+    return all(
         _holds(operator, [str(value) for value in as_list(wanted)], _found(request.context, key))
         for operator, keys in statement.get("Condition", {}).items()
         for key, wanted in keys.items()
     )
+
+
+def _names(statement: Policy, element: str, value: str) -> bool:
+    """Whether `Action` or `Resource` names the value, or its opposite (`NotAction`) does not. Actions have no case."""
+    patterns = as_list(statement[element if element in statement else f"Not{element}"])
+    named = any(_like(pattern.lower() if element == "Action" else pattern, value) for pattern in patterns)
+    return named == (element in statement)
 
 
 def condition_keys(statement: Policy) -> set[str]:

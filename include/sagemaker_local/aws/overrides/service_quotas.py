@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import NotRequired, TypedDict
+from typing import TypedDict
 
 from include.sagemaker_local.aws.overrides.json_protocol import json_reply, json_request
 from include.sagemaker_local.context import Context
@@ -26,27 +26,6 @@ class QuotasRequest(TypedDict, total=False):
     NextToken: str
 
 
-class ServiceQuota(TypedDict):
-    """A quota, as ListServiceQuotas answers it."""
-
-    ServiceCode: str
-    ServiceName: str
-    QuotaArn: str
-    QuotaCode: str
-    QuotaName: str
-    Value: float
-    Unit: str
-    Adjustable: bool
-    GlobalQuota: bool
-
-
-class QuotasPage(TypedDict):
-    """The answer."""
-
-    Quotas: list[ServiceQuota]
-    NextToken: NotRequired[str]
-
-
 def list_service_quotas(context: Context, environ: Environ, _: Callable[[Environ], Reply]) -> Reply:
     """A page of the quotas of SageMaker's instances, by name."""
     request: QuotasRequest = json_request(environ)
@@ -62,13 +41,15 @@ def list_service_quotas(context: Context, environ: Environ, _: Callable[[Environ
         start = int(request.get("NextToken", "0"))
     except ValueError as error:
         raise AwsError("InvalidPaginationTokenException", "The NextToken is not valid.") from error
-    answer: QuotasPage = {"Quotas": [_quota(context, name, value) for name, value in found[start : start + size]]}
+    answer: dict[str, object] = {
+        "Quotas": [_quota(context, name, value) for name, value in found[start : start + size]]
+    }
     if start + size < len(found):
         answer["NextToken"] = str(start + size)
     return json_reply(answer)
 
 
-def _quota(context: Context, name: str, value: int) -> ServiceQuota:
+def _quota(context: Context, name: str, value: int) -> dict[str, object]:
     """A `ServiceQuota`; its code is made from its name, AWS's is another."""
     code = f"L-{hashlib.sha256(name.encode()).hexdigest()[:8].upper()}"
     settings = context.settings

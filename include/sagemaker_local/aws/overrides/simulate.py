@@ -9,9 +9,12 @@ import json
 import re
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
-from xml.sax.saxutils import escape
+
+from jinja2 import Template
 
 from include.sagemaker_local.aws.overrides.policies import (
     ALLOWED,
@@ -34,6 +37,7 @@ _KNOWN = (
     "MaxItems", "Marker", "CallerArn", "ResourceOwner",
 )  # fmt: skip
 _PAGE = 100
+_RESPONSE = Template(Path(__file__).with_name("simulate.xml").read_text(encoding="utf-8"), autoescape=True)
 
 
 def simulate_principal_policy(context: Context, environ: Environ, _: Callable[[Environ], Reply]) -> Reply:
@@ -46,14 +50,20 @@ def simulate_principal_policy(context: Context, environ: Environ, _: Callable[[E
     given = _members(form, "PolicyInputList")
     policies |= {f"PolicyInputList.{number}": json.loads(text) for number, text in enumerate(given, 1)}
     resources, entries = _members(form, "ResourceArns") or ["*"], _context_entries(form)
+    requests = [[AccessRequest(action, one, entries) for one in resources] for action in _members(form, "ActionNames")]
     try:
-        results = [
-            _result(policies, boundary, [AccessRequest(action, resource, entries) for resource in resources])
-            for action in _members(form, "ActionNames")
-        ]
+        results = [[_evaluation(policies, boundary, request) for request in of_action] for of_action in requests]
     except ValueError as error:
         raise AwsError("PolicyEvaluation", str(error), status=501) from error
-    return _page(results, form)
+    start, size = int(form.get("Marker", ["0"])[0]), int(form.get("MaxItems", [str(_PAGE)])[0])
+    content = _RESPONSE.render(
+        results=results[start : start + size],
+        marker=start + size if start + size < len(results) else None,
+        worst=_worst,
+        has_boundary=boundary is not None,
+        request_id=uuid.uuid4(),
+    )
+    return 200, [("Content-Type", "text/xml")], content.encode()
 
 
 def _policies(context: Context, arn: str) -> tuple[dict[str, Policy], Policy | None]:
@@ -94,81 +104,41 @@ def _managed(iam: Any, arn: str) -> Policy:
     return document
 
 
-def _result(policies: dict[str, Policy], boundary: Policy | None, requests: list[AccessRequest]) -> str:
-    """An `EvaluationResult` as XML: one action on each resource.
+@dataclass(frozen=True)
+class Evaluation:
+    """The decision on one request, and why."""
 
-    With several resources the answers are in `ResourceSpecificResults`, and the result itself is about no resource: it
-    is denied when one of them is. Its name is a pattern such as `arn:aws:s3:::${BucketName}/${KeyName}`; measured on
-    AWS by github.com/Caleb-Kelly-25/preflight (2026-09-01). Here the pattern is `*`.
-    """
-    action, several = requests[0].action, len(requests) > 1
-    decisions = [_decision(policies, boundary, request) for request in requests]
-    worst = next((one for one in (EXPLICIT_DENY, IMPLICIT_DENY) if one in decisions), ALLOWED)
-    content = "".join(
-        f"<member><EvalResourceName>{escape(request.resource)}</EvalResourceName>"
-        f"<EvalResourceDecision>{decision}</EvalResourceDecision>"
-        f"{_details(policies, boundary, request, decision)}</member>"
-        for request, decision in zip(requests, decisions, strict=True)
-        if several
-    )
-    return (
-        f"<member><EvalActionName>{escape(action)}</EvalActionName>"
-        f"<EvalResourceName>{'*' if several else escape(requests[0].resource)}</EvalResourceName>"
-        f"<EvalDecision>{worst}</EvalDecision>"
-        + (f"<ResourceSpecificResults>{content}</ResourceSpecificResults>" if several else "")
-        + ("" if several else _details(policies, boundary, requests[0], worst))
-        + "</member>"
-    )
+    request: AccessRequest
+    decision: str
+    matched: list[str]
+    """The policies with the statements that decided."""
+    missing: list[str]
+    """The condition keys that the policies look at and the caller did not give."""
+    boundary_allows: bool
 
 
-def _decision(policies: dict[str, Policy], boundary: Policy | None, request: AccessRequest) -> str:
-    decision = evaluate(policies.values(), request)
-    if boundary is not None and decision != EXPLICIT_DENY:
+def _evaluation(policies: dict[str, Policy], boundary: Policy | None, request: AccessRequest) -> Evaluation:
+    decision, within = evaluate(policies.values(), request), ALLOWED
+    if boundary is not None:
         within = evaluate([boundary], request)
-        decision = within if within == EXPLICIT_DENY else decision if within == ALLOWED else IMPLICIT_DENY
-    return decision
-
-
-def _details(policies: dict[str, Policy], boundary: Policy | None, request: AccessRequest, decision: str) -> str:
-    """The statements that decided, the context keys that were not given, and the boundary's decision."""
+        if decision != EXPLICIT_DENY:
+            decision = within if within == EXPLICIT_DENY else decision if within == ALLOWED else IMPLICIT_DENY
     effect = "Deny" if decision == EXPLICIT_DENY else "Allow"
-    matched = [
-        name
-        for name, policy in policies.items()
-        for statement in as_list(policy["Statement"])
-        if statement["Effect"] == effect and applies(statement, request)
-    ]
+    statements = [(name, statement) for name in policies for statement in as_list(policies[name]["Statement"])]
     known = {key.lower() for key in request.context}
-    missing = {
-        key
-        for policy in policies.values()
-        for statement in as_list(policy["Statement"])
-        for key in condition_keys(statement)
-        if key.lower() not in known
-    }
-    statements = "".join(f"<member><SourcePolicyId>{escape(name)}</SourcePolicyId></member>" for name in matched)
-    allowed = str(boundary is None or evaluate([boundary], request) == ALLOWED).lower()
-    detail = f"<AllowedByPermissionsBoundary>{allowed}</AllowedByPermissionsBoundary>"
-    return (
-        f"<MatchedStatements>{statements}</MatchedStatements>"
-        f"<MissingContextValues>{''.join(f'<member>{escape(key)}</member>' for key in sorted(missing))}"
-        "</MissingContextValues>"
-        + (f"<PermissionsBoundaryDecisionDetail>{detail}</PermissionsBoundaryDecisionDetail>" if boundary else "")
+    return Evaluation(
+        request,
+        decision,
+        [name for name, statement in statements if statement["Effect"] == effect and applies(statement, request)],
+        sorted({key for _, found in statements for key in condition_keys(found) if key.lower() not in known}),
+        within == ALLOWED,
     )
 
 
-def _page(results: list[str], form: Form) -> Reply:
-    start, size = int(form.get("Marker", ["0"])[0]), int(form.get("MaxItems", [str(_PAGE)])[0])
-    more = start + size < len(results)
-    content = (
-        '<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">'
-        f"<SimulatePrincipalPolicyResult><IsTruncated>{str(more).lower()}</IsTruncated>"
-        + (f"<Marker>{start + size}</Marker>" if more else "")
-        + f"<EvaluationResults>{''.join(results[start : start + size])}</EvaluationResults>"
-        f"</SimulatePrincipalPolicyResult><ResponseMetadata><RequestId>{uuid.uuid4()}</RequestId></ResponseMetadata>"
-        "</SimulatePrincipalPolicyResponse>"
-    )
-    return 200, [("Content-Type", "text/xml")], content.encode()
+def _worst(evaluations: list[Evaluation]) -> str:
+    """The decision on an action that is about several resources: it is denied when it is on one of them."""
+    decisions = {evaluation.decision for evaluation in evaluations}
+    return next((one for one in (EXPLICIT_DENY, IMPLICIT_DENY) if one in decisions), ALLOWED)
 
 
 def _one(form: Form, name: str) -> str:

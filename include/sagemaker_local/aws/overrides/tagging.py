@@ -103,7 +103,7 @@ def _wanted(request: ResourcesRequest, arn: str, kind: str, tags: Tags) -> bool:
 def _all(context: Context) -> Iterator[tuple[str, str, Tags]]:
     """ARN, type such as `sagemaker:training-job`, and tags of every resource."""
     for arn, body in context.store.items("tags"):
-        yield arn, f"sagemaker:{arn.split(':')[5].split('/')[0]}", _as_dict(body["Tags"])
+        yield arn, f"sagemaker:{arn.split(':')[5].split('/')[0]}", {tag["Key"]: tag["Value"] for tag in body["Tags"]}
     for service in PERSISTED:
         if f"moto.{service}.models" in sys.modules:
             regions = dict.get(cast("Any", moto_backends.get_backend)(service), context.settings.account, {})
@@ -111,7 +111,3 @@ def _all(context: Context) -> Iterator[tuple[str, str, Tags]]:
                 if region in ("aws", context.settings.region) and hasattr(backend, "iter_tagged_resources"):
                     for resource in backend.iter_tagged_resources():
                         yield resource.arn, resource.resource_type, dict(resource.tags)
-
-
-def _as_dict(tags: list[dict[str, str]]) -> Tags:
-    return {tag["Key"]: tag["Value"] for tag in tags}

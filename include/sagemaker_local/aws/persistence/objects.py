@@ -7,9 +7,7 @@ Touches these inner parts of moto: the `tempfile` of its S3 models; `FakeKey.val
 from __future__ import annotations
 
 import base64
-import hashlib
 import threading
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from pathlib import Path
@@ -23,7 +21,7 @@ from moto.s3.models import FakeKey, FakeMultipart, S3Backend
 from moto.s3.responses import S3Response
 from moto.settings import S3_UPLOAD_PART_MIN_SIZE
 
-from include.sagemaker_local.state.content import IN_MEMORY_BYTES, Content, ObjectBody
+from include.sagemaker_local.state.content import CHECKSUMS, IN_MEMORY_BYTES, Content, ObjectBody, md5
 
 CONTENT = "sagemaker_local.content"
 """Where in a request's environ its content is, when it has been stored already."""
@@ -122,7 +120,7 @@ def _complete(upload: Any, parts: Iterator[tuple[int, str]]) -> tuple[bytes, str
         raise MalformedXML
     contents = [part._value_buffer.content() for part in found]
     md5s = b"".join(bytes.fromhex(part.etag.strip('"')) for part in found)
-    etag = f"{hashlib.md5(md5s, usedforsecurity=False).hexdigest()}-{len(found)}"
+    etag = f"{md5(md5s).hexdigest()}-{len(found)}"
     checksum = _checksum_of_parts(upload.metadata, contents)
     for part in upload.parts.values():
         part._value_buffer.truncate()
@@ -134,34 +132,15 @@ def _checksum_of_parts(metadata: Any, contents: list[Content]) -> tuple[str, str
     algorithm = metadata.get("x-amz-checksum-algorithm")
     if algorithm not in CHECKSUMS:
         return None
-    digest = CHECKSUMS[algorithm]
     if metadata.get("x-amz-checksum-type") == "FULL_OBJECT":
-        whole = (block for content in contents for block in content.blocks())
-        return "FULL_OBJECT", base64.b64encode(digest(whole)).decode(), 1
-    parts = b"".join(digest(content.blocks()) for content in contents)
-    return "COMPOSITE", base64.b64encode(digest([parts])).decode(), len(contents)
+        whole = _digest(algorithm, (block for content in contents for block in content.blocks()))
+        return "FULL_OBJECT", base64.b64encode(whole).decode(), 1
+    parts = b"".join(_digest(algorithm, content.blocks()) for content in contents)
+    return "COMPOSITE", base64.b64encode(_digest(algorithm, [parts])).decode(), len(contents)
 
 
-def _crc32(blocks: Iterable[bytes]) -> bytes:
-    value = 0
+def _digest(algorithm: str, blocks: Iterable[bytes]) -> bytes:
+    checksum = CHECKSUMS[algorithm]()
     for block in blocks:
-        value = zlib.crc32(block, value)
-    return value.to_bytes(4, "big")
-
-
-def _hashed(name: str) -> Callable[[Iterable[bytes]], bytes]:
-    def digest(blocks: Iterable[bytes]) -> bytes:
-        found = hashlib.new(name, usedforsecurity=False)
-        for block in blocks:
-            found.update(block)
-        return found.digest()
-
-    return digest
-
-
-CHECKSUMS: dict[str, Callable[[Iterable[bytes]], bytes]] = {
-    "CRC32": _crc32,
-    "SHA1": _hashed("sha1"),
-    "SHA256": _hashed("sha256"),
-}
-"""The checksums of S3 that can be computed here, by the name in `x-amz-checksum-algorithm`."""
+        checksum.update(block)
+    return checksum.digest()
