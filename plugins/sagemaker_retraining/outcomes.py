@@ -267,9 +267,9 @@ def is_beyond_quota(message: str) -> bool:
     return numbers is not None and int(numbers[2]) > int(numbers[1])
 
 
-def advice(outcome: Outcome, said: str) -> str:
-    """What to do about an outcome, in view of what the service said."""
-    return next((text for words, text in _ADVICE if words in said), ERRORS[outcome].advice)
+def advice(outcome: Outcome, reason: str) -> str:
+    """What to do about an outcome, in view of the reason that the service gives."""
+    return next((text for words, text in _ADVICE if words in reason), ERRORS[outcome].advice)
 
 
 def outcome_of(description: Description) -> Outcome:
@@ -297,7 +297,7 @@ def reason_is_in_log(description: Description) -> bool:
 
 
 def raise_for_outcome(description: Description, end_of_log: str = "") -> None:
-    """Raise the JobError of a described job that ended in any way but Completed, with what its script said last.
+    """Raise the JobError of a described job that ended in any way but Completed, with the end of its log.
 
     Raises ValueError when it has not ended.
     """
@@ -308,8 +308,8 @@ def raise_for_outcome(description: Description, end_of_log: str = "") -> None:
     if outcome is Outcome.COMPLETED:
         return
     error = ERRORS[outcome]
-    said = description.get("FailureReason") or description.get("ExitMessage")
-    message = f"{name}: {outcome}{f': {said}' if said else ''} ({advice(outcome, said or '')})"
+    reason = description.get("FailureReason") or description.get("ExitMessage")
+    message = f"{name}: {outcome}{f': {reason}' if reason else ''} ({advice(outcome, reason or '')})"
     raise error(f"{message}\n{end_of_log}" if end_of_log else message)
 
 

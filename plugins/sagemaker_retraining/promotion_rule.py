@@ -24,7 +24,7 @@ def for_the_record(version: Version, approved: Iterable[Version], *, run_type: s
 
     So it is for a run of a backfill (`run_type`, as Airflow words it), which would otherwise ask for one decision a
     month, and for a month before the newest approved one: a run of last year's month would deploy last year's model.
-    A run that was told to `replace_newer` goes on.
+    A run with `replace_newer` goes on.
     """
     if replace_newer:
         return None
@@ -38,9 +38,9 @@ def for_the_record(version: Version, approved: Iterable[Version], *, run_type: s
 
 
 def superseding(version: Version, approved: Iterable[Version], *, replace_newer: bool) -> Version | None:
-    """The newest approved version that takes the place of this one: of a later month, or a later one of its month.
+    """The newest approved version that replaces this one: of a later month, or a later one of its month.
 
-    For a run that was told to `replace_newer` a later month is none.
+    With `replace_newer`, a version of a later month does not.
     """
     if version.period is None:
         return None

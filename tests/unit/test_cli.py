@@ -167,11 +167,11 @@ class TestLint:
     @pytest.mark.parametrize(
         ("here", "there", "message"),
         [
-            ("", "", "test.yaml:4: bucket: 'demo-bucket' is the place of include/environments/dev.yaml:4 too"),
+            ("", "", "test.yaml:4: bucket: 'demo-bucket' is used by include/environments/dev.yaml:4 too"),
             (
                 "a/b",
                 "a/b",
-                "test.yaml:6: prefix: 'a/b' of 'demo-bucket' is the place of include/environments/dev",
+                "test.yaml:6: prefix: 'a/b' of 'demo-bucket' is used by include/environments/dev",
             ),
             ("", "demo_model", "dev.yaml:6: prefix: 'demo_model' lies among the files that model demo_model has"),
             ("x", "x/demo_model/runs", "dev.yaml:6: prefix: 'x/demo_model/runs' lies among the files that model demo"),

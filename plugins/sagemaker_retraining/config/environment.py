@@ -29,7 +29,7 @@ _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 
 
 def _kms_key(known: dict[str, Any]) -> str | None:
-    """What the keys that have a place of their own are by default; `known` are the values before them."""
+    """The default of the more specific keys; `known` are the values before them."""
     key: str | None = known.get("kms_key_arn")
     return key
 
@@ -90,11 +90,11 @@ class EnvironmentConfig(Section):
     )
     output_kms_key_arn: KmsKey | None = Field(
         default_factory=_kms_key,
-        description="Key for everything that jobs, endpoints and Airflow write to S3 but captured data; default "
+        description="Key for everything that jobs, endpoints and Airflow write to S3, data capture excepted; default "
         "kms_key_arn.",
     )
     capture_kms_key_arn: KmsKey | None = Field(
-        default_factory=_kms_key, description="Key for captured data in S3; default kms_key_arn."
+        default_factory=_kms_key, description="Key for what data capture writes to S3; default kms_key_arn."
     )
     network_isolation: bool = Field(
         default=False,

@@ -64,7 +64,7 @@ def _key_of(item: ErrorDetails, source: Source) -> Key:
 
 
 def _sentence(key: Key, items: list[ErrorDetails], cls: type[BaseModel], written: str | None) -> str:
-    """What is wrong with one key. A union has said once for each member what it expected."""
+    """What is wrong with one key. A union has one item for each of its members."""
     item = items[0]
     kind, value = item["type"], item["input"]
     if kind == "extra_forbidden":

@@ -40,7 +40,7 @@ def known_metrics(problem: Problem) -> dict[str, Direction]:
 def not_in_scripts(names: Iterable[str], folder: Path) -> set[str]:
     """Which of the metrics no Python file of the model's folder names in its code: those evaluate cannot write.
 
-    A file that is not Python names them all: what is wrong with it is said elsewhere.
+    A file that is not Python names them all: lint reports it.
     """
     left = set(names)
     for path in folder.rglob("*.py") if left else ():

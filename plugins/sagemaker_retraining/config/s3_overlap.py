@@ -35,7 +35,7 @@ def _overlap(first: EnvironmentConfig, second: EnvironmentConfig, models: list[s
     if first.key_prefix == second.key_prefix:
         what = f"prefix: {second.prefix!r} of" if second.prefix else "bucket:"
         return (
-            f"{what} {second.bucket!r} is the place of {{other}} too, and each would overwrite the other's files; "
+            f"{what} {second.bucket!r} is used by {{other}} too, and each would overwrite the other's files; "
             f"give one of them a prefix of its own, such as `prefix: {second.environment}`"
         )
     below = second.key_prefix.removeprefix(first.key_prefix)

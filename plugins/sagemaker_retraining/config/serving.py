@@ -30,14 +30,14 @@ _BELONGS_TO_ENDPOINT = ("serverless", "asynchronous", "rollout", "alarms", "auto
 
 
 class DataCapture(Section):
-    """Requests and answers kept in S3 for monitoring."""
+    """Data capture: requests and answers are written to S3 for monitoring."""
 
     enabled: bool = Field(default=True, description="Keep them.")
     sampling_percentage: int = Field(default=20, ge=0, le=100, description="Percent of the requests.")
 
     @property
     def captures(self) -> bool:
-        """Whether anything is kept."""
+        """Whether anything is captured."""
         return self.enabled and self.sampling_percentage > 0
 
 
@@ -105,7 +105,7 @@ class Rollout(Section):
 
     @model_validator(mode="after")
     def fits_strategy(self) -> Self:
-        """What is said must have a meaning in this strategy, and its percent AWS's bounds."""
+        """What is given must have a meaning in this strategy, and its percent AWS's bounds."""
         given = self.model_fields_set
         if self.strategy == "all_at_once":
             for name in ("percent", "wait_seconds"):
@@ -270,7 +270,9 @@ class Deploy(Section):
     )
     instance_type: InstanceType = Field(default="ml.m5.large", description="SageMaker instance type.")
     instance_count: int = Field(default=1, ge=1, le=100, description="Number of instances.")
-    data_capture: DataCapture = Field(default_factory=DataCapture, description="Requests and answers kept in S3.")
+    data_capture: DataCapture = Field(
+        default_factory=DataCapture, description="Requests and answers are written to S3."
+    )
     environment: dict[VariableName, Annotated[str, Field(max_length=1024)]] = Field(
         default_factory=dict, description="Environment variables of the model container. Not for secrets."
     )

@@ -15,7 +15,7 @@ DIGITS = 12
 
 @dataclass(frozen=True)
 class GateDecision:
-    """Whether the challenger may be registered, why, and the numbers: `{metric: value}` of both models.
+    """Whether the challenger may be registered, why, and the metrics of both models.
 
     `comparison` is that of `metric`; `not_compared` says why a champion that there is was not compared with;
     `on_failure` is what a refusal does (`fail`, `skip`, `register_rejected`).

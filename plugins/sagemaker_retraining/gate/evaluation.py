@@ -24,7 +24,7 @@ class EvaluationError(ValueError):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the gate looks at: `{metric: value}` of both models (values may be NaN), and how they compare.
+    """What the gate looks at: the metrics of both models (values may be NaN), and how they compare.
 
     `rows` is None when the script did not count its test rows. `warnings` are about what is odd and not decisive.
     """
@@ -107,7 +107,7 @@ def read_rows(document: Mapping[str, Any], path: KeyPath) -> int | None:
 def metric_values(
     block: Mapping[str, Any], problem: str, needed: Collection[str], path: KeyPath
 ) -> tuple[dict[str, float], list[str]]:
-    """`{metric: value}` out of a model's block, and a warning for each value that is no number and is not needed.
+    """The metrics out of a model's block, and a warning for each value that is no number and is not needed.
 
     Members without a `value` (curves, confusion matrices) are left out. Raises EvaluationError.
     """

@@ -19,7 +19,7 @@ GREEN, RED = "#15803d", "#b91c1c"
 def fill_report(page: bytes, decision: GateResult) -> bytes | None:
     """The page with the decision where `<!-- decision -->` is, in place of one that was filled in before.
 
-    None when the page has no such place. Bytes, because the page's encoding is its own business: the block is ASCII.
+    None when the page has no such comment. Bytes, because the page may have any encoding: the block is ASCII.
     """
     if not BLOCK.search(page):
         return None

@@ -12,21 +12,7 @@ from sagemaker_retraining.gate.document import QualityGateConfig
 if TYPE_CHECKING:
     from mypy_boto3_application_autoscaling.type_defs import TargetTrackingScalingPolicyConfigurationTypeDef
     from mypy_boto3_cloudwatch.type_defs import PutMetricAlarmInputTypeDef
-    from mypy_boto3_sagemaker.type_defs import (
-        AsyncInferenceConfigTypeDef,
-        CreateModelPackageGroupInputTypeDef,
-        CreateModelPackageInputTypeDef,
-        CreateProcessingJobRequestTypeDef,
-        CreateTrainingJobRequestTypeDef,
-        DataCaptureConfigTypeDef,
-        DeploymentConfigTypeDef,
-        ProductionVariantTypeDef,
-        TagTypeDef,
-        TransformInputTypeDef,
-        TransformOutputTypeDef,
-        TransformResourcesTypeDef,
-        VpcConfigTypeDef,
-    )
+    from mypy_boto3_sagemaker import type_defs as sagemaker
 
 
 class PlannedChampion(TypedDict):
@@ -88,35 +74,35 @@ class DataReadyConfig(TypedDict):
 class RegisterConfig(TypedDict):
     """Of `register`: the group's request, and the version's less what only the run's tasks know."""
 
-    group: CreateModelPackageGroupInputTypeDef
-    package: CreateModelPackageInputTypeDef
+    group: sagemaker.CreateModelPackageGroupInputTypeDef
+    package: sagemaker.CreateModelPackageInputTypeDef
 
 
 class ModelTemplate(TypedDict):
     """CreateModel less its name and the version it serves."""
 
     ExecutionRoleArn: str
-    Tags: list[TagTypeDef]
-    VpcConfig: NotRequired[VpcConfigTypeDef]
+    Tags: list[sagemaker.TagTypeDef]
+    VpcConfig: NotRequired[sagemaker.VpcConfigTypeDef]
     EnableNetworkIsolation: NotRequired[bool]
 
 
 class EndpointConfigTemplate(TypedDict):
     """CreateEndpointConfig less its name and the names of its models."""
 
-    ProductionVariants: list[ProductionVariantTypeDef]
-    ShadowProductionVariants: NotRequired[list[ProductionVariantTypeDef]]
+    ProductionVariants: list[sagemaker.ProductionVariantTypeDef]
+    ShadowProductionVariants: NotRequired[list[sagemaker.ProductionVariantTypeDef]]
     KmsKeyId: NotRequired[str]
-    AsyncInferenceConfig: NotRequired[AsyncInferenceConfigTypeDef]
-    DataCaptureConfig: NotRequired[DataCaptureConfigTypeDef]
-    Tags: NotRequired[list[TagTypeDef]]
+    AsyncInferenceConfig: NotRequired[sagemaker.AsyncInferenceConfigTypeDef]
+    DataCaptureConfig: NotRequired[sagemaker.DataCaptureConfigTypeDef]
+    Tags: NotRequired[list[sagemaker.TagTypeDef]]
 
 
 class EndpointTemplate(TypedDict):
     """CreateEndpoint less the name of its config."""
 
     EndpointName: str
-    Tags: list[TagTypeDef]
+    Tags: list[sagemaker.TagTypeDef]
 
 
 class ScalableTarget(TypedDict):
@@ -159,7 +145,7 @@ class DeployConfig(TypedDict):
     model: ModelTemplate
     endpoint_config: EndpointConfigTemplate
     endpoint: EndpointTemplate
-    deployment: NotRequired[DeploymentConfigTypeDef]
+    deployment: NotRequired[sagemaker.DeploymentConfigTypeDef]
     alarms: NotRequired[list[PutMetricAlarmInputTypeDef]]
     autoscaling: NotRequired[AutoscalingRequests]
     challenger: NotRequired[ChallengerConfig]
@@ -198,10 +184,10 @@ class TransformJobTemplate(TypedDict):
     TransformJobName: str
     BatchStrategy: Literal["MultiRecord", "SingleRecord"]
     MaxPayloadInMB: int
-    TransformInput: TransformInputTypeDef
-    TransformOutput: TransformOutputTypeDef
-    TransformResources: TransformResourcesTypeDef
-    Tags: list[TagTypeDef]
+    TransformInput: sagemaker.TransformInputTypeDef
+    TransformOutput: sagemaker.TransformOutputTypeDef
+    TransformResources: sagemaker.TransformResourcesTypeDef
+    Tags: list[sagemaker.TagTypeDef]
 
 
 class TransformConfig(TypedDict):
@@ -216,9 +202,9 @@ class TaskConfigs(TypedDict):
     """What each task gets: `transform` with `deploy.kind: batch`, else `deploy`, `verify` and `cleanup`."""
 
     data_ready: DataReadyConfig
-    preprocess: CreateProcessingJobRequestTypeDef
-    train: CreateTrainingJobRequestTypeDef
-    evaluate: CreateProcessingJobRequestTypeDef
+    preprocess: sagemaker.CreateProcessingJobRequestTypeDef
+    train: sagemaker.CreateTrainingJobRequestTypeDef
+    evaluate: sagemaker.CreateProcessingJobRequestTypeDef
     quality_gate: QualityGateConfig
     register: RegisterConfig
     deploy: NotRequired[DeployConfig]

@@ -10,19 +10,15 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypedDict, cast
 
 from sagemaker_retraining.plan import clean_tag
 
 if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import type_defs as sagemaker
     from mypy_boto3_sagemaker.literals import ModelApprovalStatusType
-    from mypy_boto3_sagemaker.type_defs import (
-        DescribeModelPackageOutputTypeDef,
-        UpdateModelPackageInputTypeDef,
-        UserContextTypeDef,
-    )
 
 PENDING: Final = "PendingManualApproval"
 APPROVED: Final = "Approved"
@@ -63,14 +59,7 @@ class ApprovalDecision:
 
     def to_dict(self) -> ApprovalResult:
         """For XCom."""
-        return {
-            "model_package_arn": self.model_package_arn,
-            "status": self.status,
-            "by": self.by,
-            "at": self.at,
-            "channel": self.channel,
-            "reason": self.reason,
-        }
+        return cast("ApprovalResult", asdict(self))
 
     def __str__(self) -> str:
         if self.status == PENDING:
@@ -99,8 +88,14 @@ def short_name(arn: str) -> str:
 
 
 def decision_request(
-    package: DescribeModelPackageOutputTypeDef, status: str, *, by: str, channel: str, reason: str, at: datetime
-) -> UpdateModelPackageInputTypeDef:
+    package: sagemaker.DescribeModelPackageOutputTypeDef,
+    status: str,
+    *,
+    by: str,
+    channel: str,
+    reason: str,
+    at: datetime,
+) -> sagemaker.UpdateModelPackageInputTypeDef:
     """UpdateModelPackage that approves or rejects a described version.
 
     Raises ValueError for a rejection without a reason, an unknown status or channel, a missing name of who decides, and
@@ -125,7 +120,9 @@ def decision_request(
     return request
 
 
-def record_request(package: DescribeModelPackageOutputTypeDef) -> UpdateModelPackageInputTypeDef | None:
+def record_request(
+    package: sagemaker.DescribeModelPackageOutputTypeDef,
+) -> sagemaker.UpdateModelPackageInputTypeDef | None:
     """UpdateModelPackage that notes a decision which no channel of ours noted; None when there is nothing to note."""
     if is_recorded(package):
         return None
@@ -134,13 +131,13 @@ def record_request(package: DescribeModelPackageOutputTypeDef) -> UpdateModelPac
     return _with_history(package, made.status, by=made.by, channel=made.channel, reason=made.reason, at=at)
 
 
-def is_recorded(package: DescribeModelPackageOutputTypeDef) -> bool:
+def is_recorded(package: sagemaker.DescribeModelPackageOutputTypeDef) -> bool:
     """Whether the version's state is the one its history ends with; a pending version without history is."""
     history = status_changes(package)
     return package["ModelApprovalStatus"] == (history[-1].to_status if history else PENDING)
 
 
-def status_changes(package: DescribeModelPackageOutputTypeDef) -> list[StatusChange]:
+def status_changes(package: sagemaker.DescribeModelPackageOutputTypeDef) -> list[StatusChange]:
     """The history of a described version, oldest first; lines that are none of ours are left out."""
     found = []
     for key, text in package.get("CustomerMetadataProperties", {}).items():
@@ -151,7 +148,7 @@ def status_changes(package: DescribeModelPackageOutputTypeDef) -> list[StatusCha
     return sorted(found, key=lambda change: change.number)
 
 
-def decision_of(package: DescribeModelPackageOutputTypeDef) -> ApprovalDecision:
+def decision_of(package: sagemaker.DescribeModelPackageOutputTypeDef) -> ApprovalDecision:
     """Who brought a described version into its state, and why.
 
     The name that a channel of ours recorded comes before the IAM identity, which is often a shared role, unless the
@@ -169,15 +166,21 @@ def decision_of(package: DescribeModelPackageOutputTypeDef) -> ApprovalDecision:
 
 
 def _with_history(
-    package: DescribeModelPackageOutputTypeDef, status: str, *, by: str, channel: str, reason: str, at: datetime
-) -> UpdateModelPackageInputTypeDef:
+    package: sagemaker.DescribeModelPackageOutputTypeDef,
+    status: str,
+    *,
+    by: str,
+    channel: str,
+    reason: str,
+    at: datetime,
+) -> sagemaker.UpdateModelPackageInputTypeDef:
     history = status_changes(package)
     before = history[-1].to_status if history else PENDING
     number = history[-1].number + 1 if history else 1
     moment = at.astimezone(UTC).isoformat()
     line = f"{moment} {before}-{status} by {by} from {channel}: {reason}"
     facts = {"decided_by": by, "decided_at": moment, "decided_from": channel, f"transition.{number:02}": line}
-    request: UpdateModelPackageInputTypeDef = {
+    request: sagemaker.UpdateModelPackageInputTypeDef = {
         "ModelPackageArn": package["ModelPackageArn"],
         "CustomerMetadataProperties": {key: clean_tag(value).strip() for key, value in facts.items()},
     }
@@ -186,14 +189,14 @@ def _with_history(
     return request
 
 
-def _stage(package: DescribeModelPackageOutputTypeDef) -> str | None:
+def _stage(package: sagemaker.DescribeModelPackageOutputTypeDef) -> str | None:
     """The stage the registration gave the version, else its environment; None for a version that is not ours."""
     stage = package.get("ModelLifeCycle", {}).get("Stage")
     return stage or package.get("CustomerMetadataProperties", {}).get("environment")
 
 
-def _identity(package: DescribeModelPackageOutputTypeDef) -> str:
-    context: UserContextTypeDef = package.get("LastModifiedBy") or package.get("CreatedBy") or {}
+def _identity(package: sagemaker.DescribeModelPackageOutputTypeDef) -> str:
+    context: sagemaker.UserContextTypeDef = package.get("LastModifiedBy") or package.get("CreatedBy") or {}
     return str(context.get("UserProfileName") or context.get("IamIdentity", {}).get("Arn") or "unknown")
 
 

@@ -24,18 +24,8 @@ from sagemaker_retraining.requests.processing import vpc_config
 from sagemaker_retraining.requests.rollout import deployment_config
 
 if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import type_defs as sagemaker
     from mypy_boto3_sagemaker.literals import ProductionVariantInstanceTypeType
-    from mypy_boto3_sagemaker.type_defs import (
-        AsyncInferenceConfigTypeDef,
-        AsyncInferenceNotificationConfigTypeDef,
-        AsyncInferenceOutputConfigTypeDef,
-        ContainerDefinitionTypeDef,
-        DataCaptureConfigTypeDef,
-        DeploymentConfigTypeDef,
-        ProductionVariantServerlessConfigTypeDef,
-        ProductionVariantTypeDef,
-        UpdateEndpointInputTypeDef,
-    )
 
 VARIANT = "AllTraffic"
 CHALLENGER = "Challenger"
@@ -45,7 +35,7 @@ _DIGITS = 10
 class ModelRequest(ModelTemplate):
     """CreateModel of a version."""
 
-    PrimaryContainer: ContainerDefinitionTypeDef
+    PrimaryContainer: sagemaker.ContainerDefinitionTypeDef
     ModelName: str
 
 
@@ -116,13 +106,17 @@ def deployment_requests(
 
 
 def update_request(
-    endpoint: str, config: str, *, deployment: DeploymentConfigTypeDef | None = None, keep_instances: bool = False
-) -> UpdateEndpointInputTypeDef:
+    endpoint: str,
+    config: str,
+    *,
+    deployment: sagemaker.DeploymentConfigTypeDef | None = None,
+    keep_instances: bool = False,
+) -> sagemaker.UpdateEndpointInputTypeDef:
     """UpdateEndpoint. `keep_instances`: the number autoscaling has come to stays.
 
     RetainAllVariantProperties alone would also keep the old weights, and the old data capture instead of the config's.
     """
-    request: UpdateEndpointInputTypeDef = {"EndpointName": endpoint, "EndpointConfigName": config}
+    request: sagemaker.UpdateEndpointInputTypeDef = {"EndpointName": endpoint, "EndpointConfigName": config}
     if keep_instances:
         request["RetainAllVariantProperties"] = True
         request["ExcludeRetainedVariantProperties"] = [
@@ -146,7 +140,7 @@ def model_template(plan: RunPlan) -> ModelTemplate:
 
 def model_request(template: ModelTemplate, prefix: str, model_package_arn: str) -> ModelRequest:
     """CreateModel of a version, with a name after its content."""
-    container: ContainerDefinitionTypeDef = {"ModelPackageName": model_package_arn}
+    container: sagemaker.ContainerDefinitionTypeDef = {"ModelPackageName": model_package_arn}
     name = content_name(prefix, {**template, "PrimaryContainer": container})
     return {**template, "PrimaryContainer": container, "ModelName": name}
 
@@ -164,7 +158,7 @@ def is_content_name(name: str, prefix: str) -> bool:
 
 def _endpoint_config(plan: RunPlan) -> EndpointConfigTemplate:
     deploy = plan.model.deploy
-    variant: ProductionVariantTypeDef = {"VariantName": VARIANT, "InitialVariantWeight": 1.0}
+    variant: sagemaker.ProductionVariantTypeDef = {"VariantName": VARIANT, "InitialVariantWeight": 1.0}
     config: EndpointConfigTemplate = {"ProductionVariants": [variant]}
     if deploy.serverless:
         variant["ServerlessConfig"] = _serverless(deploy.serverless)
@@ -187,10 +181,10 @@ def _with_models(
 ) -> EndpointConfigTemplate:
     """With the model for all traffic, or as a challenger. A shadow's weight is its share of copies of the requests."""
     [variant] = template["ProductionVariants"]
-    new: ProductionVariantTypeDef = {**variant, "ModelName": model}
+    new: sagemaker.ProductionVariantTypeDef = {**variant, "ModelName": model}
     if challenger is None or champion_model in {None, model}:
         return {**template, "ProductionVariants": [new]}
-    champion: ProductionVariantTypeDef = {**variant, "ModelName": str(champion_model)}
+    champion: sagemaker.ProductionVariantTypeDef = {**variant, "ModelName": str(champion_model)}
     new |= {"VariantName": CHALLENGER, "InitialVariantWeight": challenger["percent"] / 100}
     if challenger["as"] == "shadow":
         return {**template, "ProductionVariants": [champion], "ShadowProductionVariants": [new]}
@@ -198,8 +192,8 @@ def _with_models(
     return {**template, "ProductionVariants": [champion, new]}
 
 
-def _serverless(serverless: Serverless) -> ProductionVariantServerlessConfigTypeDef:
-    config: ProductionVariantServerlessConfigTypeDef = {
+def _serverless(serverless: Serverless) -> sagemaker.ProductionVariantServerlessConfigTypeDef:
+    config: sagemaker.ProductionVariantServerlessConfigTypeDef = {
         "MemorySizeInMB": serverless.memory_mb,
         "MaxConcurrency": serverless.max_concurrency,
     }
@@ -208,32 +202,32 @@ def _serverless(serverless: Serverless) -> ProductionVariantServerlessConfigType
     return config
 
 
-def _asynchronous(plan: RunPlan, asynchronous: Asynchronous) -> AsyncInferenceConfigTypeDef:
+def _asynchronous(plan: RunPlan, asynchronous: Asynchronous) -> sagemaker.AsyncInferenceConfigTypeDef:
     prefix = f"{plan.model.model}/asynchronous"
-    output: AsyncInferenceOutputConfigTypeDef = {
+    output: sagemaker.AsyncInferenceOutputConfigTypeDef = {
         "S3OutputPath": plan.uri(f"{prefix}/answers/"),
         "S3FailurePath": plan.uri(f"{prefix}/failures/"),
     }
     if plan.environment.output_kms_key_arn:
         output["KmsKeyId"] = plan.environment.output_kms_key_arn
-    topics: AsyncInferenceNotificationConfigTypeDef = {}
+    topics: sagemaker.AsyncInferenceNotificationConfigTypeDef = {}
     if asynchronous.success_topic_arn:
         topics["SuccessTopic"] = asynchronous.success_topic_arn
     if asynchronous.error_topic_arn:
         topics["ErrorTopic"] = asynchronous.error_topic_arn
     if topics:
         output["NotificationConfig"] = topics
-    config: AsyncInferenceConfigTypeDef = {"OutputConfig": output}
+    config: sagemaker.AsyncInferenceConfigTypeDef = {"OutputConfig": output}
     if asynchronous.max_concurrent_invocations:
         config["ClientConfig"] = {"MaxConcurrentInvocationsPerInstance": asynchronous.max_concurrent_invocations}
     return config
 
 
-def _data_capture(plan: RunPlan) -> DataCaptureConfigTypeDef:
+def _data_capture(plan: RunPlan) -> sagemaker.DataCaptureConfigTypeDef:
     """Data capture; without the header SageMaker writes even CSV and JSON as base64."""
     capture = plan.model.deploy.data_capture
     types = (*plan.model.registration.content_types, *plan.model.registration.response_types)
-    config: DataCaptureConfigTypeDef = {
+    config: sagemaker.DataCaptureConfigTypeDef = {
         "EnableCapture": capture.enabled,
         "InitialSamplingPercentage": capture.sampling_percentage,
         "DestinationS3Uri": plan.uri(f"{plan.model.model}/data-capture/"),

@@ -108,7 +108,7 @@ def completed_card(
 
 
 def card_problems(content: str) -> list[str]:
-    """What the schema refuses of a card's content, in sentences: SageMaker itself says so only when it is sent."""
+    """What the schema refuses of a card's content, in sentences: SageMaker itself refuses it only when it is sent."""
     try:
         card = json.loads(content)
     except ValueError as error:

@@ -42,7 +42,7 @@ def policies(
     """By name: dag-role, approver, job-role, and hosting-role where that is a role of its own.
 
     Without one, job-role has what hosting needs as well. `models` say where data lie elsewhere, which images are pulled
-    and which topics are told; `prefix` is how the names of all jobs, groups, models and endpoints begin. Statements
+    and which topics are notified; `prefix` is how the names of all jobs, groups, models and endpoints begin. Statements
     about what the environment has not (keys, a VPC, topics) are left out.
     """
     filled = _Filled(environment, tuple(models), root or project_root(), prefix)

@@ -14,16 +14,8 @@ from sagemaker_retraining.plan import RunPlan
 from sagemaker_retraining.requests.volumes import volume_key
 
 if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import type_defs as sagemaker
     from mypy_boto3_sagemaker.literals import ProcessingInstanceTypeType, ProcessingS3DataTypeType
-    from mypy_boto3_sagemaker.type_defs import (
-        CreateProcessingJobRequestTypeDef,
-        NetworkConfigTypeDef,
-        ProcessingClusterConfigTypeDef,
-        ProcessingInputTypeDef,
-        ProcessingOutputConfigTypeDef,
-        ProcessingOutputTypeDef,
-        VpcConfigTypeDef,
-    )
 
 INPUT = "/opt/ml/processing/input"
 OUTPUT = "/opt/ml/processing/output"
@@ -33,7 +25,7 @@ EVALUATION, SAMPLE, REPORT = "evaluation.json", "sample.jsonl", "report.html"
 ARTIFACT_GONE = "its model.tar.gz is gone"
 
 
-def preprocess_request(plan: RunPlan) -> CreateProcessingJobRequestTypeDef:
+def preprocess_request(plan: RunPlan) -> sagemaker.CreateProcessingJobRequestTypeDef:
     """Raw months (through a manifest) → train, validation, test, and the baseline.
 
     The manifest that data_ready writes is named after the data it lists; the operator puts its URI there.
@@ -50,7 +42,7 @@ def preprocess_request(plan: RunPlan) -> CreateProcessingJobRequestTypeDef:
     return _request(plan, "preprocess", step, step.script, inputs, outputs=outputs)
 
 
-def evaluate_request(plan: RunPlan) -> CreateProcessingJobRequestTypeDef:
+def evaluate_request(plan: RunPlan) -> sagemaker.CreateProcessingJobRequestTypeDef:
     """Test set, model and champion (if any) → evaluation.json, samples, report.
 
     The input `model` is what the training job's first generation writes; the operator puts the real artefact there.
@@ -80,23 +72,25 @@ def _request(
     name: str,
     step: ProcessingStep,
     script: str,
-    inputs: list[ProcessingInputTypeDef],
+    inputs: list[sagemaker.ProcessingInputTypeDef],
     *,
     outputs: dict[str, str],
     variables: Mapping[str, str] = MappingProxyType({}),
-) -> CreateProcessingJobRequestTypeDef:
+) -> sagemaker.CreateProcessingJobRequestTypeDef:
     environment = plan.environment
-    cluster: ProcessingClusterConfigTypeDef = {
+    cluster: sagemaker.ProcessingClusterConfigTypeDef = {
         "InstanceType": cast("ProcessingInstanceTypeType", step.instance_type),
         "InstanceCount": step.instance_count,
         "VolumeSizeInGB": step.volume_gb,
     }
-    output_config: ProcessingOutputConfigTypeDef = {"Outputs": [_output(key, uri) for key, uri in outputs.items()]}
+    output_config: sagemaker.ProcessingOutputConfigTypeDef = {
+        "Outputs": [_output(key, uri) for key, uri in outputs.items()]
+    }
     if key := volume_key(plan, step.instance_type):
         cluster["VolumeKmsKeyId"] = key
     if environment.output_kms_key_arn:
         output_config["KmsKeyId"] = environment.output_kms_key_arn
-    request: CreateProcessingJobRequestTypeDef = {
+    request: sagemaker.CreateProcessingJobRequestTypeDef = {
         "ProcessingJobName": plan.job_name(name),
         "ProcessingInputs": inputs,
         "ProcessingOutputConfig": output_config,
@@ -136,8 +130,8 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _network(plan: RunPlan) -> NetworkConfigTypeDef:
-    network: NetworkConfigTypeDef = {}
+def _network(plan: RunPlan) -> sagemaker.NetworkConfigTypeDef:
+    network: sagemaker.NetworkConfigTypeDef = {}
     if plan.environment.encrypt_traffic:
         network["EnableInterContainerTrafficEncryption"] = True
     if plan.environment.network_isolation:
@@ -147,7 +141,7 @@ def _network(plan: RunPlan) -> NetworkConfigTypeDef:
     return network
 
 
-def vpc_config(plan: RunPlan) -> VpcConfigTypeDef | None:
+def vpc_config(plan: RunPlan) -> sagemaker.VpcConfigTypeDef | None:
     """VpcConfig as all requests have it; None when the environment names no network."""
     vpc = plan.environment.vpc
     if vpc is None:
@@ -155,7 +149,7 @@ def vpc_config(plan: RunPlan) -> VpcConfigTypeDef | None:
     return {"SecurityGroupIds": list(vpc.security_group_ids), "Subnets": list(vpc.subnets)}
 
 
-def _input(name: str, uri: str, data_type: ProcessingS3DataTypeType = "S3Prefix") -> ProcessingInputTypeDef:
+def _input(name: str, uri: str, data_type: ProcessingS3DataTypeType = "S3Prefix") -> sagemaker.ProcessingInputTypeDef:
     return {
         "InputName": name,
         "S3Input": {
@@ -169,7 +163,7 @@ def _input(name: str, uri: str, data_type: ProcessingS3DataTypeType = "S3Prefix"
     }
 
 
-def _output(name: str, uri: str) -> ProcessingOutputTypeDef:
+def _output(name: str, uri: str) -> sagemaker.ProcessingOutputTypeDef:
     return {
         "OutputName": name,
         "S3Output": {"S3Uri": uri, "LocalPath": f"{OUTPUT}/{name}", "S3UploadMode": "EndOfJob"},

@@ -14,11 +14,7 @@ from sagemaker_retraining.requests.approval import PENDING
 from sagemaker_retraining.s3_uri import is_s3_uri
 
 if TYPE_CHECKING:
-    from mypy_boto3_sagemaker.type_defs import (
-        CreateModelPackageInputTypeDef,
-        DescribeModelPackageOutputTypeDef,
-        MetadataPropertiesTypeDef,
-    )
+    from mypy_boto3_sagemaker import type_defs as sagemaker
 
 # Who decided there and where it served there is not so here.
 _OF_THE_SOURCE = ("decided_", "transition.", "served.")
@@ -27,8 +23,8 @@ _LINEAGE = ("CommitId", "Repository", "GeneratedBy", "ProjectId")
 
 
 def promoted_package(
-    plan: RunPlan, source: DescribeModelPackageOutputTypeDef, *, source_environment: str, note: str
-) -> tuple[CreateModelPackageInputTypeDef, dict[str, str]]:
+    plan: RunPlan, source: sagemaker.DescribeModelPackageOutputTypeDef, *, source_environment: str, note: str
+) -> tuple[sagemaker.CreateModelPackageInputTypeDef, dict[str, str]]:
     """The version's request in the plan's environment, and by source URI the target URI of what it needs there.
 
     It waits for a person there too: production has approvers of its own. The ClientToken follows from
@@ -40,7 +36,7 @@ def promoted_package(
     version = f"{source['ModelPackageGroupName']}/{source['ModelPackageVersion']}"
     prefix = plan.uri(f"{plan.model.model}/promoted/{source_environment}/{version}/")
     carried_over = {key: copy.deepcopy(value) for key, value in source.items() if key in _CARRIED_OVER}
-    request = cast("CreateModelPackageInputTypeDef", carried_over)
+    request = cast("sagemaker.CreateModelPackageInputTypeDef", carried_over)
     for container in request["InferenceSpecification"]["Containers"]:
         container.pop("ImageDigest", None)
         container.pop("ModelDataETag", None)
@@ -62,7 +58,7 @@ def promoted_package(
     request["ModelPackageGroupName"] = plan.group
     request["ModelPackageDescription"] = f"{plan.model.model}: {arn} of {source_environment}"[:1024]
     request["CustomerMetadataProperties"] = {**metadata, **{key: clean_tag(value) for key, value in facts.items()}}
-    request["MetadataProperties"] = cast("MetadataPropertiesTypeDef", lineage)
+    request["MetadataProperties"] = cast("sagemaker.MetadataPropertiesTypeDef", lineage)
     request["ModelApprovalStatus"] = PENDING
     request["ClientToken"] = str(
         uuid.uuid5(uuid.NAMESPACE_URL, f"{arn} {plan.environment.account} {plan.group} {note}")

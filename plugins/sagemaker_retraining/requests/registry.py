@@ -26,19 +26,8 @@ from sagemaker_retraining.requests.model_card import completed_card, planned_car
 from sagemaker_retraining.requests.processing import EVALUATION, REPORT
 
 if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import type_defs as sagemaker
     from mypy_boto3_sagemaker.literals import ProductionVariantInstanceTypeType, TransformInstanceTypeType
-    from mypy_boto3_sagemaker.type_defs import (
-        CreateModelPackageGroupInputTypeDef,
-        CreateModelPackageInputTypeDef,
-        DescribeModelPackageOutputTypeDef,
-        DriftCheckBaselinesTypeDef,
-        InferenceSpecificationTypeDef,
-        MetadataPropertiesTypeDef,
-        ModelMetricsTypeDef,
-        ModelQualityTypeDef,
-        TagTypeDef,
-        UpdateModelPackageInputTypeDef,
-    )
 
 # CustomerMetadataProperties takes 50 entries: 17 facts, the metrics, 13 about the decision with its history, 3 of a
 # promotion, and 5 about where the version served.
@@ -72,7 +61,7 @@ class RunResults:
         return f"{self.evaluation['outputs']['evaluation']}{EVALUATION}"
 
 
-def group_request(plan: RunPlan) -> CreateModelPackageGroupInputTypeDef:
+def group_request(plan: RunPlan) -> sagemaker.CreateModelPackageGroupInputTypeDef:
     """The group of a model's versions. Versions take no tags, so the group has them."""
     description = plan.model.description or f"Versions of {plan.model.model}"
     return {
@@ -82,7 +71,7 @@ def group_request(plan: RunPlan) -> CreateModelPackageGroupInputTypeDef:
     }
 
 
-def foreign_tags(wanted: Sequence[TagTypeDef], found: Sequence[TagTypeDef]) -> list[str]:
+def foreign_tags(wanted: Sequence[sagemaker.TagTypeDef], found: Sequence[sagemaker.TagTypeDef]) -> list[str]:
     """Tags of an existing group that say it is another project's or model's.
 
     A group without these tags says nothing, and is taken for ours: somebody made it by hand.
@@ -96,10 +85,10 @@ def foreign_tags(wanted: Sequence[TagTypeDef], found: Sequence[TagTypeDef]) -> l
     ]
 
 
-def package_request(plan: RunPlan) -> CreateModelPackageInputTypeDef:
+def package_request(plan: RunPlan) -> sagemaker.CreateModelPackageInputTypeDef:
     """A version that waits for a person. Complete with `complete_package`, when there is an artefact."""
     planned: MetricSources = {STATISTICS: plan.run_uri(f"evaluation/{EVALUATION}")}
-    request: CreateModelPackageInputTypeDef = {
+    request: sagemaker.CreateModelPackageInputTypeDef = {
         "ModelPackageGroupName": plan.group,
         "ModelPackageDescription": f"{plan.model.model} of {plan.period} by run {plan.run_id} of {plan.dag_id}"[:1024],
         "InferenceSpecification": _specification(plan),
@@ -117,7 +106,7 @@ def package_request(plan: RunPlan) -> CreateModelPackageInputTypeDef:
     return request
 
 
-def _specification(plan: RunPlan) -> InferenceSpecificationTypeDef:
+def _specification(plan: RunPlan) -> sagemaker.InferenceSpecificationTypeDef:
     """How the version is served: image, artefact, content types, and on which instances."""
     model, registration = plan.model, plan.model.registration
     real_time = list(registration.inference_instance_types or (model.deploy.instance_type,))
@@ -151,26 +140,26 @@ def metric_sources(results: RunResults) -> MetricSources:
     }
 
 
-def quality_blocks(sources: MetricSources) -> ModelMetricsTypeDef:
+def quality_blocks(sources: MetricSources) -> sagemaker.ModelMetricsTypeDef:
     """`ModelMetrics`: what the version was measured with."""
-    blocks: ModelMetricsTypeDef = {}
+    blocks: sagemaker.ModelMetricsTypeDef = {}
     for (block, member), uri in sources.items():
-        empty: ModelQualityTypeDef = {}
+        empty: sagemaker.ModelQualityTypeDef = {}
         blocks.setdefault(block, empty)[member] = {"ContentType": "application/json", "S3Uri": uri}
     return blocks
 
 
-def drift_baselines(sources: MetricSources) -> DriftCheckBaselinesTypeDef:
+def drift_baselines(sources: MetricSources) -> sagemaker.DriftCheckBaselinesTypeDef:
     """`DriftCheckBaselines`: what a later drift check compares with is what the version was measured with.
 
     The two have these blocks in common; only their types in boto3-stubs have different names.
     """
-    return cast("DriftCheckBaselinesTypeDef", quality_blocks(sources))
+    return cast("sagemaker.DriftCheckBaselinesTypeDef", quality_blocks(sources))
 
 
 def complete_package(
-    package: CreateModelPackageInputTypeDef, results: RunResults, sources: MetricSources
-) -> CreateModelPackageInputTypeDef:
+    package: sagemaker.CreateModelPackageInputTypeDef, results: RunResults, sources: MetricSources
+) -> sagemaker.CreateModelPackageInputTypeDef:
     """The version's request with what only the run's tasks know; `sources` are the objects that exist.
 
     A model that the gate refused becomes a Rejected version. The ClientToken follows from the artefact: a retry asks
@@ -197,7 +186,7 @@ def complete_package(
     return request
 
 
-def refusal_request(arn: str, reason: str, at: str) -> UpdateModelPackageInputTypeDef:
+def refusal_request(arn: str, reason: str, at: str) -> sagemaker.UpdateModelPackageInputTypeDef:
     """UpdateModelPackage that notes why the gate refused the version; `at` is ISO 8601.
 
     CreateModelPackage has no ApprovalDescription, so a version that begins as Rejected is told why afterwards.
@@ -217,7 +206,7 @@ def refusal_request(arn: str, reason: str, at: str) -> UpdateModelPackageInputTy
     }
 
 
-def validation_failures(description: DescribeModelPackageOutputTypeDef) -> str:
+def validation_failures(description: sagemaker.DescribeModelPackageOutputTypeDef) -> str:
     """Why a described version is not usable: SageMaker's findings, one after the other."""
     details = description.get("ModelPackageStatusDetails", {})
     findings = [*details.get("ValidationStatuses", []), *details.get("ImageScanStatuses", [])]
@@ -285,13 +274,13 @@ def _metadata(facts: Mapping[str, object]) -> dict[str, str]:
     return {key: value for key, value in texts.items() if value}
 
 
-def _lineage(plan: RunPlan) -> MetadataPropertiesTypeDef:
+def _lineage(plan: RunPlan) -> sagemaker.MetadataPropertiesTypeDef:
     lineage = {
         "CommitId": plan.git_sha,
         "GeneratedBy": f"{plan.dag_id}/{plan.run_id}",
         "ProjectId": plan.environment.project,
     }
-    return cast("MetadataPropertiesTypeDef", {key: text[:1024] for key, text in lineage.items() if text})
+    return cast("sagemaker.MetadataPropertiesTypeDef", {key: text[:1024] for key, text in lineage.items() if text})
 
 
 def _token(artifact: str) -> str:

@@ -11,24 +11,17 @@ from typing import TYPE_CHECKING
 from sagemaker_retraining.config.serving import LONGEST_ROLLOUT_SECONDS, Rollout
 
 if TYPE_CHECKING:
-    from mypy_boto3_sagemaker.type_defs import (
-        BlueGreenUpdatePolicyTypeDef,
-        CapacitySizeTypeDef,
-        DeploymentConfigTypeDef,
-        DeploymentConfigUnionTypeDef,
-        RollingUpdatePolicyTypeDef,
-        TrafficRoutingConfigTypeDef,
-    )
+    from mypy_boto3_sagemaker import type_defs as sagemaker
 
 # A roll-back brings the old instances back after the roll-out's own time; a serverless endpoint can take that long too.
 MARGIN_SECONDS = 3600
 
 
-def deployment_config(rollout: Rollout | None, alarms: Sequence[str]) -> DeploymentConfigTypeDef | None:
+def deployment_config(rollout: Rollout | None, alarms: Sequence[str]) -> sagemaker.DeploymentConfigTypeDef | None:
     """The roll-out of model.yaml; None where it says nothing and SageMaker moves all traffic at once."""
     if rollout is None:
         return None
-    config: DeploymentConfigTypeDef = (
+    config: sagemaker.DeploymentConfigTypeDef = (
         {"RollingUpdatePolicy": _rolling(rollout)}
         if rollout.strategy == "rolling"
         else {"BlueGreenUpdatePolicy": _blue_green(rollout)}
@@ -38,24 +31,24 @@ def deployment_config(rollout: Rollout | None, alarms: Sequence[str]) -> Deploym
     return config
 
 
-def longest_seconds(config: DeploymentConfigUnionTypeDef | None) -> int:
+def longest_seconds(config: sagemaker.DeploymentConfigUnionTypeDef | None) -> int:
     """When an update with this DeploymentConfig has ended, one way or the other."""
-    policy: BlueGreenUpdatePolicyTypeDef | RollingUpdatePolicyTypeDef | None = None
+    policy: sagemaker.BlueGreenUpdatePolicyTypeDef | sagemaker.RollingUpdatePolicyTypeDef | None = None
     if config:
         policy = config.get("BlueGreenUpdatePolicy") or config.get("RollingUpdatePolicy")
     limit = policy.get("MaximumExecutionTimeoutInSeconds", LONGEST_ROLLOUT_SECONDS) if policy else 0
     return limit + MARGIN_SECONDS
 
 
-def watched_alarms(config: DeploymentConfigUnionTypeDef | None) -> list[str]:
+def watched_alarms(config: sagemaker.DeploymentConfigUnionTypeDef | None) -> list[str]:
     """The alarms of a DeploymentConfig."""
     rollback = config.get("AutoRollbackConfiguration", {}) if config else {}
     return [alarm["AlarmName"] for alarm in rollback.get("Alarms", [])]
 
 
-def _blue_green(rollout: Rollout) -> BlueGreenUpdatePolicyTypeDef:
+def _blue_green(rollout: Rollout) -> sagemaker.BlueGreenUpdatePolicyTypeDef:
     wait = rollout.wait_seconds
-    routing: TrafficRoutingConfigTypeDef = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
+    routing: sagemaker.TrafficRoutingConfigTypeDef = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
     if rollout.strategy == "canary":
         routing = {"Type": "CANARY", "WaitIntervalInSeconds": wait, "CanarySize": _size(rollout)}
     elif rollout.strategy == "linear":
@@ -67,7 +60,7 @@ def _blue_green(rollout: Rollout) -> BlueGreenUpdatePolicyTypeDef:
     }
 
 
-def _rolling(rollout: Rollout) -> RollingUpdatePolicyTypeDef:
+def _rolling(rollout: Rollout) -> sagemaker.RollingUpdatePolicyTypeDef:
     return {
         "MaximumBatchSize": _size(rollout),
         "WaitIntervalInSeconds": rollout.wait_seconds,
@@ -75,5 +68,5 @@ def _rolling(rollout: Rollout) -> RollingUpdatePolicyTypeDef:
     }
 
 
-def _size(rollout: Rollout) -> CapacitySizeTypeDef:
+def _size(rollout: Rollout) -> sagemaker.CapacitySizeTypeDef:
     return {"Type": "CAPACITY_PERCENT", "Value": rollout.step_percent}

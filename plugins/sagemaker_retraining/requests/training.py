@@ -16,39 +16,32 @@ from sagemaker_retraining.requests.processing import vpc_config
 from sagemaker_retraining.requests.volumes import volume_key
 
 if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import type_defs as sagemaker
     from mypy_boto3_sagemaker.literals import TrainingInstanceTypeType
-    from mypy_boto3_sagemaker.type_defs import (
-        AlgorithmSpecificationTypeDef,
-        ChannelTypeDef,
-        CreateTrainingJobRequestTypeDef,
-        OutputDataConfigTypeDef,
-        ResourceConfigTypeDef,
-        StoppingConditionTypeDef,
-    )
 
 CHECKPOINTS = "/opt/ml/checkpoints"
 CHECKPOINT_DIGITS = 12
 CODE_CHANNEL, ARCHIVE = "code", "sourcedir.tar.gz"
 
 
-def train_request(plan: RunPlan) -> CreateTrainingJobRequestTypeDef:
+def train_request(plan: RunPlan) -> sagemaker.CreateTrainingJobRequestTypeDef:
     """Channels train and validation → model.tar.gz, on Spot unless the model says otherwise.
 
     Spot needs EnableManagedSpotTraining and MaxWaitTimeInSeconds together; SageMaker refuses one without the other.
     """
     step, environment = plan.model.train, plan.environment
-    resources: ResourceConfigTypeDef = {
+    resources: sagemaker.ResourceConfigTypeDef = {
         "InstanceType": cast("TrainingInstanceTypeType", step.instance_type),
         "InstanceCount": step.instance_count,
         "VolumeSizeInGB": step.volume_gb,
     }
-    output: OutputDataConfigTypeDef = {"S3OutputPath": plan.run_uri("model")}
+    output: sagemaker.OutputDataConfigTypeDef = {"S3OutputPath": plan.run_uri("model")}
     if key := volume_key(plan, step.instance_type):
         resources["VolumeKmsKeyId"] = key
     if environment.output_kms_key_arn:
         output["KmsKeyId"] = environment.output_kms_key_arn
-    stopping: StoppingConditionTypeDef = {"MaxRuntimeInSeconds": step.max_runtime_seconds}
-    request: CreateTrainingJobRequestTypeDef = {
+    stopping: sagemaker.StoppingConditionTypeDef = {"MaxRuntimeInSeconds": step.max_runtime_seconds}
+    request: sagemaker.CreateTrainingJobRequestTypeDef = {
         "TrainingJobName": plan.job_name("train"),
         "HyperParameters": _hyperparameters(plan),
         "AlgorithmSpecification": _algorithm(plan),
@@ -103,8 +96,8 @@ def _hyperparameters(plan: RunPlan) -> dict[str, str]:
     return {key: json.dumps(value) for key, value in values.items()}
 
 
-def _algorithm(plan: RunPlan) -> AlgorithmSpecificationTypeDef:
-    algorithm: AlgorithmSpecificationTypeDef = {
+def _algorithm(plan: RunPlan) -> sagemaker.AlgorithmSpecificationTypeDef:
+    algorithm: sagemaker.AlgorithmSpecificationTypeDef = {
         "TrainingImage": str(plan.model.image.uri),
         "TrainingInputMode": "File",
     }
@@ -125,14 +118,14 @@ def _submit_directory(plan: RunPlan) -> str:
     return f"{plan.code_prefix}{ARCHIVE}"
 
 
-def _channels(plan: RunPlan) -> list[ChannelTypeDef]:
+def _channels(plan: RunPlan) -> list[sagemaker.ChannelTypeDef]:
     uris = {name: plan.run_uri(f"preprocess/{name}/") for name in ("train", "validation")}
     if plan.environment.network_isolation:
         uris[CODE_CHANNEL] = f"{plan.code_prefix}{ARCHIVE}"
     return [_channel(name, uri) for name, uri in uris.items()]
 
 
-def _channel(name: str, uri: str) -> ChannelTypeDef:
+def _channel(name: str, uri: str) -> sagemaker.ChannelTypeDef:
     return {
         "ChannelName": name,
         "DataSource": {
