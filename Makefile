@@ -10,7 +10,8 @@ ENV ?=
 BIN = .venv/bin
 # The Python that set-up runs with; every target below first brings its environment up to date, which is quick.
 set_up = @python=$$(sh include/laptop/setup/find_python.sh "$(PYTHON)") && "$$python" include/laptop/setup/environments.py
-UV = .venv-uv/bin/uv pip compile --quiet --generate-hashes --custom-compile-command "make lock"
+# Not with the settings of pyproject.toml: those are about uv.lock.
+UV = .venv-uv/bin/uv pip compile --no-config --quiet --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run backfill up down test coverage test-slow chaos lint bench backtest package aws-smoke lock clean
