@@ -120,7 +120,7 @@ def main() -> int:
     """Measure, print, write."""
     folder = tempfile.TemporaryDirectory()
     with folder, tempfile.TemporaryDirectory() as state, local_sagemaker(state) as where:
-        seeds.sow(where, seeds.models_with_data(), lambda name, seconds: None)
+        seeds.seed(where, seeds.models_with_data(), lambda name, seconds: None)
         figures: dict[str, Any] = {**bench_jobs(where, folder.name)}
         figures |= bench_s3(where, Path(folder.name))
         figures |= bench_serving(where, Path(state), Path(folder.name))

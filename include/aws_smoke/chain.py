@@ -9,10 +9,11 @@ from botocore.exceptions import ClientError
 
 from include.aws_smoke.cleanup import Cleanup
 from include.aws_smoke.plan import Smoke
-from include.aws_smoke.probes import Deployed, Probes
+from include.aws_smoke.probes import Probes
 from include.aws_smoke.recorder import Recorder
 from include.aws_smoke.recording import Answer, Request
 from sagemaker_retraining.requests import deployment_requests, update_request
+from sagemaker_retraining.requests.hosting import DeploymentRequests
 
 CSV = {"ContentType": "text/csv", "Accept": "text/csv"}
 MINUTES = {"preprocess": 6, "train": 6, "transform": 8, "endpoint": 20}
@@ -33,7 +34,7 @@ class Chain:
     say: Callable[[str], None]
     training: Answer = field(init=False)
     """The description of the training job, from `train` on."""
-    deployed: Deployed = field(init=False)
+    deployed: DeploymentRequests = field(init=False)
     """What `deploy` has made."""
 
     def run(self) -> None:
@@ -105,9 +106,8 @@ class Chain:
 
     def deploy(self, arn: str) -> None:
         """Model, endpoint config and endpoint."""
-        requests = deployment_requests(self.smoke.requests["deploy"], arn)
+        requests = self.deployed = deployment_requests(self.smoke.requests["deploy"], arn)
         model, config, endpoint = requests["CreateModel"], requests["CreateEndpointConfig"], requests["CreateEndpoint"]
-        self.deployed = Deployed(model, config, endpoint)
         name = endpoint["EndpointName"]
         self.say(f"endpoint {name}")
         self.cleanup.model(model["ModelName"])
@@ -128,14 +128,14 @@ class Chain:
 
     def invoke(self) -> None:
         """A right row and a malformed one."""
-        name = self.deployed.endpoint["EndpointName"]
+        name = self.deployed["CreateEndpoint"]["EndpointName"]
         for step, body in (("invoke", "1,2\n"), ("invoke-malformed", "no number\n")):
             request = {"EndpointName": name, "Body": body.encode(), **CSV}
             self.recorder.refused(step, "sagemaker-runtime", "InvokeEndpoint", request)
 
     def transform(self) -> None:
         """A transform job of the same model."""
-        request = self.smoke.transform(self.deployed.model["ModelName"])
+        request = self.smoke.transform(self.deployed["CreateModel"]["ModelName"])
         name = request["TransformJobName"]
         self.say(f"transform job {name}")
         self.cleanup.job("Transform", name)

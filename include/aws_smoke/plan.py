@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from include.aws_smoke.recording import Answer
+from include.aws_smoke.recording import Answer, Request
 from sagemaker_retraining.config import EnvironmentConfig, load_environment, load_model, project_root
 from sagemaker_retraining.period import Period
-from sagemaker_retraining.plan import RunPlan, build_plan, package_code
+from sagemaker_retraining.plan import PlanDocument, RunPlan, build_plan, package_code
 from sagemaker_retraining.requests import RunResults, build_requests, complete_package, metric_sources
 from sagemaker_retraining.requests.registry import STATISTICS
 from sagemaker_retraining.requests.transform import transform_templates
@@ -33,7 +33,7 @@ class Smoke:
 
     id: str
     plan: RunPlan
-    requests: dict[str, Any]
+    requests: PlanDocument
 
     @property
     def environment(self) -> EnvironmentConfig:
@@ -66,7 +66,7 @@ class Smoke:
         }
         return {uri.removeprefix(bucket): content for uri, content in found.items()}
 
-    def package(self, training: Answer) -> dict[str, Any]:
+    def package(self, training: Answer) -> Request:
         """CreateModelPackage for a described training job."""
         # Of the results of the tasks only what a version's request takes: here no gate and no evaluation ran.
         found: dict[str, Any] = {
@@ -87,7 +87,7 @@ class Smoke:
         }
         results = RunResults(**found)
         statistics = {STATISTICS: metric_sources(results)[STATISTICS]}
-        return dict(complete_package(self.requests["register"]["package"], results, statistics))
+        return complete_package(self.requests["register"]["package"], results, statistics)
 
     def transform(self, model: str) -> dict[str, Any]:
         """CreateTransformJob with the model, over the test rows without their labels."""
@@ -115,7 +115,7 @@ def smoke(environment: str) -> Smoke:
             git_sha="unknown",
             code=package_code(root / "models" / MODEL),
         )
-        return Smoke(number, plan, dict(build_requests(plan)))
+        return Smoke(number, plan, build_requests(plan))
 
 
 def _project(root: Path, environment: str, number: str) -> Path:

@@ -1,4 +1,4 @@
-"""Requests that are wrong on purpose: what SageMaker says of them answers open rows of tests/truth/facts (`probe`).
+"""Requests that are wrong on purpose: SageMaker's answers to them close open rows of tests/truth/facts (`probe`).
 
 A refused request costs nothing. One that is accepted against expectation is stopped or deleted with the rest.
 """
@@ -15,19 +15,11 @@ from include.aws_smoke.plan import Smoke
 from include.aws_smoke.recorder import Recorder
 from include.aws_smoke.recording import Request
 from sagemaker_retraining.requests import update_request
+from sagemaker_retraining.requests.hosting import DeploymentRequests
 
 NOBODY = "aws-smoke-nobody"
 STRANGER = "arn:aws:iam::111122223333:role/aws-smoke"
 _NAMES = {"CreateTrainingJob": "Training", "CreateProcessingJob": "Processing", "CreateTransformJob": "Transform"}
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """The requests that made the endpoint."""
-
-    model: Mapping[str, Any]
-    config: Mapping[str, Any]
-    endpoint: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -96,22 +88,19 @@ class Probes:
                 probe, "CreateModel", {"ModelName": name, "ExecutionRoleArn": role, "PrimaryContainer": container}
             )
 
-    def of_endpoints(self, deployed: Deployed) -> None:
+    def of_endpoints(self, deployed: DeploymentRequests) -> None:
         """Of configs and endpoints, the endpoint being InService; last, because the config it is on gets deleted."""
-        endpoint, config = deployed.endpoint["EndpointName"], deployed.config
-        for operation, request in (
-            ("CreateModel", deployed.model),
-            ("CreateEndpointConfig", config),
-            ("CreateEndpoint", deployed.endpoint),
-        ):
-            self.send("hosting-name-taken", operation, request)
+        endpoint, config = deployed["CreateEndpoint"]["EndpointName"], deployed["CreateEndpointConfig"]
+        self.send("hosting-name-taken", "CreateModel", deployed["CreateModel"])
+        self.send("hosting-name-taken", "CreateEndpointConfig", config)
+        self.send("hosting-name-taken", "CreateEndpoint", deployed["CreateEndpoint"])
         location = self.smoke.plan.run_uri("preprocess/test/rows.csv")
         self.invoke("invoke-wrong-kind", "InvokeEndpointAsync", {"EndpointName": endpoint, "InputLocation": location})
-        absent = self.smoke.transform(deployed.model["ModelName"])
+        absent = self.smoke.transform(deployed["CreateModel"]["ModelName"])
         absent["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"] = self.smoke.plan.run_uri("nothing/")
         self.job("transform-missing-prefix", "CreateTransformJob", {}, absent)
 
-        serverless = copy.deepcopy(dict(config))
+        serverless: dict[str, Any] = copy.deepcopy(dict(config))
         [variant] = serverless["ProductionVariants"]
         del variant["InstanceType"], variant["InitialInstanceCount"]
         variant["ServerlessConfig"] = {"MemorySizeInMB": 1024, "MaxConcurrency": 1}
@@ -127,8 +116,9 @@ class Probes:
     def job(self, probe: str, operation: str, changes: Mapping[str, object], request: Request | None = None) -> None:
         """A job that is like the chain's (or like `request`) but for its name and these members."""
         kind = _NAMES[operation]
-        plan = {"Training": "train", "Processing": "preprocess"}
-        wrong = copy.deepcopy(dict(request or self.smoke.requests[plan[kind]]))
+        requests = self.smoke.requests
+        right: dict[str, Request] = {"Training": requests["train"], "Processing": requests["preprocess"]}
+        wrong: dict[str, Any] = copy.deepcopy(dict(request or right[kind]))
         wrong[f"{kind}JobName"] = f"{NOBODY}-{self.smoke.id}-{probe}"
         for path, value in changes.items():
             _set(wrong, path.split("."), value)

@@ -35,13 +35,13 @@ class Field:
         )
         self.prefix = f"{name}/demo_model/raw/"
 
-    def sow(self, months: str = "01 02", file: str = "data.csv", text: str = "a") -> list[str]:
-        """Write sample_data.py and sow; what was said."""
+    def seed(self, months: str = "01 02", file: str = "data.csv", text: str = "a") -> list[str]:
+        """Write sample_data.py and seed the bucket; what was reported."""
         code = SAMPLE.format(months=[f"2013-{month}" for month in months.split()], file=file, text=text)
         (self.project.folder / "sample_data.py").write_text(code)
-        said: list[str] = []
-        seeds.sow(self.where, ["demo_model"], lambda what, seconds: said.append(what))
-        return said
+        reported: list[str] = []
+        seeds.seed(self.where, ["demo_model"], lambda what, seconds: reported.append(what))
+        return reported
 
     def put(self, key: str, body: str) -> None:
         self.s3.put_object(Bucket="demo-bucket", Key=f"{self.prefix}{key}", Body=body.encode())
@@ -71,39 +71,39 @@ def both(text: str, file: str = "data.csv", months: str = "01 02") -> dict[str, 
 
 
 def test_they_are_where_the_runs_of_the_environment_read_them(field: Field) -> None:
-    assert field.sow() == ["raw data of demo_model"]
+    assert field.seed() == ["raw data of demo_model"]
     assert field.there() == both("a")
     assert seeds.months(field.where, "demo_model") == ["2013-01", "2013-02"]
-    assert field.sow() == [], "nothing changed"
+    assert field.seed() == [], "nothing changed"
 
 
 def test_they_follow_the_script(field: Field) -> None:
     """Other content, another file, other months: what was seeded before is replaced as a whole."""
-    field.sow(text="a")
-    field.sow(text="b")
+    field.seed(text="a")
+    field.seed(text="b")
     assert field.there() == both("b")
-    field.sow(file="rows.csv", text="b")
+    field.seed(file="rows.csv", text="b")
     assert field.there() == both("b", "rows.csv")
-    field.sow(months="02 03", text="c")
+    field.seed(months="02 03", text="c")
     assert field.there() == both("c", months="02 03")
 
 
 @pytest.mark.parametrize(("key", "body"), [("period=2013-02/data.csv", "mine"), ("period=2013-02/more.csv", "mine")])
 def test_a_month_that_the_user_changed_stays(field: Field, key: str, body: str) -> None:
-    field.sow(text="a")
+    field.seed(text="a")
     field.put(key, body)
     field.put("period=2013-07/data.csv", body)
     before = {name: text for name, text in field.there().items() if not name.startswith("01/")}
-    field.sow(months="01 02 03 07", text="b")
+    field.seed(months="01 02 03 07", text="b")
     assert field.there() == {**before, **both("b", months="01 03")}
-    field.sow(months="01 02 03 07", text="c")
+    field.seed(months="01 02 03 07", text="c")
     assert field.there() == {**before, **both("c", months="01 03")}
 
 
 def test_data_that_we_never_put_there_are_the_users(field: Field) -> None:
     field.s3.create_bucket(Bucket="demo-bucket")
     field.put("period=2013-05/data.csv", "mine")
-    assert field.sow() == []
+    assert field.seed() == []
     assert field.there() == {"05/data.csv": "mine"}
 
 
@@ -112,8 +112,8 @@ def test_a_change_of_the_models_code_alone_writes_nothing_anew(field: Field) -> 
         listed = field.s3.list_objects_v2(Bucket="demo-bucket", Prefix=f"{field.prefix}period=")["Contents"]
         return [(item["Key"], item["LastModified"]) for item in listed]
 
-    field.sow()
+    field.seed()
     before = written()
     (field.project.folder / "train.py").write_text("x = 1\n")
-    assert field.sow() == ["raw data of demo_model"]
+    assert field.seed() == ["raw data of demo_model"]
     assert written() == before

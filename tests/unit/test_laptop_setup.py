@@ -148,6 +148,18 @@ def test_a_new_lock_or_another_place_is_not_ready(environment: Environment, tmp_
     assert not Environment("title", tmp_path / "moved", environment.lock).is_sound()
 
 
+def test_make_run_keeps_the_tools_of_the_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the lock has changed since: `make run` brings a `.venv` of profile dev up to date as that."""
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    assert [one.group for one in environments.wanted("run")] == ["run", ""]
+    dev = environments.wanted("dev")[0]
+    (dev.folder / "bin").mkdir(parents=True)
+    (dev.folder / "bin" / "python").touch()
+    (dev.folder / environments.STAMP).write_text(json.dumps({**dev.stamp(), "lock": "of last week"}))
+    assert [one.group for one in environments.wanted("run")] == ["dev", ""]
+    assert not dev.is_ready()
+
+
 @pytest.mark.parametrize("lock", sorted((ROOT / "locks").glob("*.txt")), ids=lambda lock: lock.name)
 def test_locks_hold_hashes_and_no_gpu_packages(lock: Path) -> None:
     text = lock.read_text()

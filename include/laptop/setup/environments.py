@@ -23,6 +23,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,8 @@ class Environment:
         """What this environment must hold, where it stands and the Python it was made with."""
         digest = hashlib.sha256(self.lock.read_bytes())
         if self.group:
-            digest.update(PROJECT.read_bytes())
+            project = tomllib.loads(PROJECT.read_text())
+            digest.update(json.dumps([project["project"], project["build-system"]]).encode())
         return {
             "group": self.group,
             "lock": digest.hexdigest(),
@@ -81,6 +83,10 @@ class Environment:
         found, wanted = json.loads(stamp.read_text()), self.stamp()
         return found.keys() == wanted.keys() and all(found[key] == wanted[key] for key in ("folder", "python"))
 
+    def holds_group(self) -> bool:
+        """Whether it holds this group of whatever lock."""
+        return self.is_sound() and bool(json.loads((self.folder / STAMP).read_text())["group"] == self.group)
+
     def is_ready(self) -> bool:
         """Whether it holds this lock."""
         return self.is_sound() and json.loads((self.folder / STAMP).read_text()) == self.stamp()
@@ -89,14 +95,14 @@ class Environment:
 def wanted(profile: str) -> list[Environment]:
     """The environments of a profile, which is a group of uv.lock.
 
-    `run` is Airflow and the local SageMaker; `dev` adds the tools of the tests, so a `.venv` of it serves both.
+    `run` is Airflow and the local SageMaker; `dev` adds the tools of the tests. A `.venv` of `dev` serves both.
     """
     run = Environment("Airflow, the Amazon provider and the local SageMaker", ROOT / ".venv", LOCK, "run")
     dev = Environment(
         "Airflow, the Amazon provider, the local SageMaker and the tools of the tests", run.folder, LOCK, "dev"
     )
     jobs = Environment("job scripts: XGBoost, pandas", ROOT / ".venv-jobs", ROOT / "locks" / "jobs.txt")
-    return [dev if profile == "dev" or dev.is_ready() else run, jobs]
+    return [dev if profile == "dev" or dev.holds_group() else run, jobs]
 
 
 def check_machine(free_bytes: int) -> None:

@@ -58,7 +58,7 @@ def attach_or_start(models: list[str], say: Say, check: Check) -> Stack:
     if description is None:
         return start(models, say, check, detached=False)
     where = Addresses(description["airflow_port"], description["sagemaker_port"])
-    seeds.sow(where, models, say)
+    seeds.seed(where, models, say)
     check(where)
     return Stack(where)
 
@@ -77,13 +77,13 @@ def start(models: list[str], say: Say, check: Check | None = None, *, detached: 
     supervisor = spawn_supervisor(detached)
     stack = Stack(where, supervisor)
 
-    def sow() -> None:
-        seeds.sow(where, models, say)
+    def seed() -> None:
+        seeds.seed(where, models, say)
         if check:
             check(where)
 
     try:
-        follow(supervisor, sow, say)
+        follow(supervisor, seed, say)
     except BaseException:
         if detached:
             supervisor.terminate()

@@ -1,4 +1,4 @@
-"""What a fresh stack holds before the first run: the bucket, and each model's raw data, month by month."""
+"""Seed data: what a fresh stack holds before the first run: the bucket, and each model's raw data, month by month."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from botocore.exceptions import ClientError
 
@@ -23,7 +23,14 @@ BUCKET = "sagemaker-retraining-local"
 ENVIRONMENT = "local"
 SUCCESS = "_SUCCESS"
 RECORD = "_sample_data.json"
-"""Beside the months: `{fingerprint, objects: {key below raw/: ETag}}`, what was put there and of which sample data."""
+"""The name of the SampleDataRecord, which is beside the months."""
+
+
+class SampleDataRecord(TypedDict):
+    """What was uploaded (key below raw/ → ETag), and the fingerprint of the sample data that it was made of."""
+
+    fingerprint: str | None
+    objects: dict[str, str]
 
 
 def models_with_data() -> list[str]:
@@ -31,20 +38,20 @@ def models_with_data() -> list[str]:
     return sorted(script.parent.name for script in MODELS.glob("*/sample_data.py"))
 
 
-def sow(where: Addresses, models: list[str], say: Callable[[str, float], None]) -> None:
+def seed(where: Addresses, models: list[str], say: Callable[[str, float], None]) -> None:
     """Create the bucket, and upload what the models' sample_data.py make, where it is not there or has changed.
 
-    A model whose YAML cannot be read has no place for data: Airflow says what is wrong with it.
+    A model whose YAML cannot be read is left out: Airflow says what is wrong with it.
     """
     s3 = client("s3", where)
     s3.create_bucket(Bucket=BUCKET)
     for model in models:
         started = time.monotonic()
         try:
-            field = RawData(s3, model)
+            raw_data = RawData(s3, model)
         except ConfigError:
             continue
-        if field.sow():
+        if raw_data.update():
             say(f"raw data of {model}", time.monotonic() - started)
 
 
@@ -78,11 +85,11 @@ class RawData:
         self.s3, self.model, self.environment = s3, model, load_environment(ENVIRONMENT)
         self.bucket, self.prefix = split_s3_uri(raw_uri(load_model(model, environment=ENVIRONMENT), self.environment))
 
-    def sow(self) -> bool:
-        """Upload the sample data unless they are there as they are now; False when there was nothing to do.
+    def update(self) -> bool:
+        """Upload the sample data unless they are there already; False when there was nothing to do.
 
-        A month in which anything is not as we left it is the user's, and so is all data without our record: neither is
-        touched. Nor is a month that would be the same.
+        A month belongs to the user when anything in it differs from what was uploaded here, and so do all months when
+        there is no record of an upload. Such a month is not touched, and neither is one that would stay the same.
         """
         for bucket in {self.environment.bucket, self.bucket}:
             self.s3.create_bucket(Bucket=bucket)
@@ -91,20 +98,20 @@ class RawData:
             return False
         if not (MODELS / self.model / "sample_data.py").exists():
             return False
-        theirs = {month_of(key) for key, etag in found.items() if record["objects"].get(key) != etag}
+        of_user = {month_of(key) for key, etag in found.items() if record["objects"].get(key) != etag}
         with tempfile.TemporaryDirectory() as folder:
             self.make(Path(folder))
             made = {month.name: month for month in Path(folder).glob("period=*")}
-            for month in sorted({*made, *map(month_of, found)} - theirs):
+            for month in sorted({*made, *map(month_of, found)} - of_user):
                 before = {key: etag for key, etag in found.items() if month_of(key) == month}
                 self.replace(month, before, sorted(made[month].iterdir()) if month in made else [])
-        written = {key: etag for key, etag in self.objects().items() if month_of(key) not in theirs}
+        written = {key: etag for key, etag in self.objects().items() if month_of(key) not in of_user}
         body = json.dumps({"fingerprint": fingerprint, "objects": written}, indent=1)
         self.s3.put_object(Bucket=self.bucket, Key=f"{self.prefix}{RECORD}", Body=body.encode())
         return True
 
     def replace(self, month: str, before: dict[str, str], files: list[Path]) -> None:
-        """Let a month hold these files, none: no month; what says that it is complete goes first and comes last."""
+        """Replace a month's objects by these files; none: the month goes. `_SUCCESS` goes first, comes last."""
         success = f"{month}/{SUCCESS}"
         wanted = {f"{month}/{file.name}": file for file in files}
         same = {key: f'"{hashlib.md5(file.read_bytes()).hexdigest()}"' for key, file in wanted.items()}  # noqa: S324
@@ -127,15 +134,15 @@ class RawData:
         found = [item for page in pages for item in page.get("Contents", [])]
         return {item["Key"].removeprefix(self.prefix): item["ETag"] for item in found}
 
-    def record(self) -> dict[str, Any]:
-        """What we put there; nothing where we never did."""
+    def record(self) -> SampleDataRecord:
+        """What was uploaded here; empty when nothing was."""
         try:
             body = self.s3.get_object(Bucket=self.bucket, Key=f"{self.prefix}{RECORD}")["Body"].read()
         except ClientError as error:
             if error.response["Error"]["Code"] != "NoSuchKey":
                 raise
             return {"fingerprint": None, "objects": {}}
-        found: dict[str, Any] = json.loads(body)
+        found: SampleDataRecord = json.loads(body)
         return found
 
     def fingerprint(self) -> str:
@@ -148,7 +155,7 @@ class RawData:
         return digest.hexdigest()
 
     def make(self, folder: Path) -> None:
-        """Run `include/models/<model>/sample_data.py`. Raises LaptopError with what it said."""
+        """Run `include/models/<model>/sample_data.py`. Raises LaptopError with what it wrote to standard error."""
         script = MODELS / self.model / "sample_data.py"
         command = [str(JOBS_PYTHON), str(script), "--output", str(folder)]
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -162,4 +169,4 @@ def month_of(key: str) -> str:
 
 
 if __name__ == "__main__":
-    sow(addresses(), models_with_data(), lambda name, seconds: None)
+    seed(addresses(), models_with_data(), lambda name, seconds: None)

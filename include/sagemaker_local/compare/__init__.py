@@ -1,1 +1,1 @@
-"""Replays a recording of the real SageMaker (`make aws-smoke`) here, and says where the answers differ."""
+"""Replays a recording of the real SageMaker (`make aws-smoke`) here, and prints where the answers differ."""

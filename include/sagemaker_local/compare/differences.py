@@ -1,6 +1,6 @@
 """Where two answers to the same request differ: members, types, states, error codes, and texts that programs read.
 
-What says nothing is left out: times, numbers, ids, ARNs, addresses, and the texts of other members.
+Times, numbers, ids, ARNs, addresses, and the texts of other members are not compared.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from typing import Any, Literal, NotRequired, TypedDict, cast
 from include.sagemaker_local.errors import AwsError, NoAnswerError
 from include.sagemaker_local.http.types import Reply
 from include.sagemaker_local.operations.table import OPERATIONS
+from include.sagemaker_local.state.spot import check_number
 
 
 class OperationRule(TypedDict):
@@ -77,7 +78,7 @@ DEFAULT: FaultSettings = {
 
 
 class Fate(Enum):
-    """What becomes of a call; the values are the names in FaultCounts."""
+    """A fault that a call meets; the values are the names in FaultCounts."""
 
     THROTTLED = "throttled"
     ERROR = "errors"
@@ -95,7 +96,7 @@ _SHARES: dict[Fate, _Share] = {
 
 
 class Faults:
-    """The switches behind `/_local/faults`; all off at the start, and forgotten at the end, of the server."""
+    """The switches behind `/_local/faults`; all are off when the server starts."""
 
     def __init__(self) -> None:
         self._plan = _Plan(DEFAULT)
@@ -127,9 +128,8 @@ class Faults:
             case Fate.DROPPED:
                 raise NoAnswerError
         if plan.has(Fate.CONFLICT, operation):
-            raise AwsError(
-                "ConflictException", f"{operation} conflicts with another change, on purpose: see /_local/faults"
-            )
+            message = f"{operation} conflicts with another change, on purpose: see /_local/faults"
+            raise AwsError("ConflictException", message)
         reply = perform()
         if reply[0] < 400 and plan.has(Fate.LOST, operation):
             raise NoAnswerError
@@ -156,7 +156,7 @@ class _Plan:
         self._rollbacks_left = {rule["endpoint"]: rule.get("times", 1) for rule in settings["fail_rollback"]}
 
     def draw(self, operation: str) -> Fate | None:
-        """Count a call, and say what prevents it, if anything does."""
+        """Count a call; the fault that prevents it, if there is one."""
         with self._lock:
             self._by_operation[operation] += 1
             if not any(self._shares.values()):
@@ -210,7 +210,7 @@ def check(settings: Mapping[str, Any]) -> None:
         raise ValueError(f"seed is {settings['seed']!r}; it must be a whole number")
     members = _SHARES.values()
     for member in members:
-        _check_percent(member, settings[member])
+        check_number(member, settings[member], most=100)
     if sum(settings[member] for member in members) > 100:
         raise ValueError(f"{', '.join(members)} add up to more than 100")
     _check_rules("fail_rollback", settings["fail_rollback"], "endpoint", "flight-delay")
@@ -222,11 +222,6 @@ def check(settings: Mapping[str, Any]) -> None:
                     f"{switch}[{number}].operation is {rule['operation']!r}; it must be an operation that the local "
                     "SageMaker implements, such as CreateTrainingJob"
                 )
-
-
-def _check_percent(member: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
-        raise ValueError(f"{member} is {value!r}; it must be a number from 0 to 100")
 
 
 def _check_rules(switch: str, rules: Any, member: str, example: str) -> None:

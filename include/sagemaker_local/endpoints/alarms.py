@@ -57,7 +57,7 @@ class Alarms:
             self._evaluate(alarm)
 
     def _evaluate(self, alarm: Alarm) -> str:
-        """The alarm's state now; told to CloudWatch when it has changed."""
+        """The alarm's state now; stored in CloudWatch when it has changed."""
         before: str = alarm["StateValue"]
         points = self._points(alarm)
         if points is None:

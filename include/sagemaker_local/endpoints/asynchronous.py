@@ -167,7 +167,7 @@ class AsyncInvocations:
                 message = notification(request, outcome, self._ctx.settings.region)
                 self._ctx.client("sns").publish(TopicArn=topic, Message=message)
             except (ClientError, BotoCoreError) as error:
-                log.warning("asynchronous request %s: %s was not told: %s", request["InferenceId"], topic, error)
+                log.warning("asynchronous request %s: no notification to %s: %s", request["InferenceId"], topic, error)
 
     def _put(self, request: AsyncRequest, outcome: Outcome) -> None:
         url = request["FailureLocation"] if outcome.failure else request["OutputLocation"]

@@ -43,8 +43,8 @@ def scalable_targets(ctx: Context) -> list[ScalableTarget]:
 
 def check_targets(ctx: Context, name: str, before: list[Variant], after: list[Variant]) -> None:
     """Raise ValidationException when an update would remove a scaled variant or give it another instance type."""
-    kept = {variant["VariantName"]: variant.get("InstanceType") for variant in after}
-    touched = [v["VariantName"] for v in before if kept.get(v["VariantName"], "") != v.get("InstanceType")]
+    wanted = {variant["VariantName"]: variant.get("InstanceType") for variant in after}
+    touched = [v["VariantName"] for v in before if wanted.get(v["VariantName"], "") != v.get("InstanceType")]
     scaled = {target["ResourceId"] for target in scalable_targets(ctx)}
     if refused := [f'"{variant}"' for variant in touched if f"endpoint/{name}/variant/{variant}" in scaled]:
         raise validation_error(

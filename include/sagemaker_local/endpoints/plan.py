@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Plan(TypedDict):
-    """One deployment. What is not required is missing in plans that older versions stored."""
+    """One deployment. Members that are not required are missing in plans that older versions stored."""
 
     Id: str
     EndpointConfigName: str

@@ -120,7 +120,7 @@ def pending_deployment(plan: Plan) -> PendingDeployment:
 def set_stage(
     ctx: Context, name: str, status: VariantStatusType, active: Callable[[int], int], message: Callable[[int], str]
 ) -> None:
-    """Show the stage of the deployment under way, and tell EventBridge.
+    """Store the stage of the deployment under way, and send its event.
 
     `active` makes of a variant's instances those that take requests, `message` of these the StatusMessage.
     """
@@ -134,7 +134,7 @@ def set_stage(
 
 
 def set_terminating(ctx: Context, name: str) -> None:
-    """Show that the instances of what served so far are going away."""
+    """Store that the instances of what served so far are terminating, and send the event."""
 
     def change(body: Endpoint) -> None:
         for variant in all_variants(body):
@@ -259,7 +259,7 @@ def _capture(config: aws.DataCaptureConfigOutputTypeDef | None) -> aws.DataCaptu
 def set_status(
     ctx: Context, name: str, status: EndpointStatusType, change: Callable[[Endpoint], None] = lambda body: None
 ) -> Endpoint:
-    """Apply `change` and the new status as one step, and tell EventBridge."""
+    """Apply `change` and the new status as one step, and send the event."""
 
     def both(body: Endpoint) -> None:
         change(body)

@@ -85,7 +85,7 @@ class Rollout:
             self._finish(green)
 
     def _stage(self, status: VariantStatusType, share: float, message: Callable[[int], str]) -> None:
-        """Show where the deployment is, with the instances that take requests, and tell EventBridge."""
+        """Store the stage of the deployment, with the instances that take requests, and send its event."""
         record.set_stage(self._parts.ctx, self._name, status, partial(active_instances, share), message)
 
     def _launch(self) -> Deployment:

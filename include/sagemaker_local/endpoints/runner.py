@@ -88,7 +88,7 @@ class EndpointRunner:
             server.release()
 
     def invoke_async(self, environ: Environ, name: str, body: bytes) -> Reply:
-        """InvokeEndpointAsync: the request is kept, and answered later. Raises AwsError."""
+        """InvokeEndpointAsync: the request is stored, and answered later. Raises AwsError."""
         traffic = self._live.get(name)
         if traffic is None:
             raise self._not_live(name)
@@ -125,7 +125,7 @@ class EndpointRunner:
         return AwsError("ValidationError", f"Endpoint {name} of account {self._ctx.settings.account} not found.")
 
     def shutdown(self) -> None:
-        """End all containers after their requests in flight; bring captured events and metrics to their place.
+        """End all containers after their requests in flight; store captured events and metrics.
 
         The endpoints' statuses stay, so that the next start brings them up again.
         """

@@ -105,12 +105,12 @@ class ServerlessServer:
         server.start()
         healthy = server.wait_healthy(self._health_seconds, self._cancelled)
         with self._changed:
-            kept = healthy and not self._retired
+            serves = healthy and not self._retired
             self._starting = False
-            if kept:
+            if serves:
                 self._server, self._used = server, time.monotonic()
             self._changed.notify_all()
-        if kept:
+        if serves:
             self._end_when_idle()
         else:
             server.stop(0)

@@ -32,7 +32,7 @@ class Traffic:
 
     def shift(self, green: Deployment, share: float) -> None:
         """Send this share of the requests to `green`, the rest to what served before."""
-        self._split = [*((blue, kept * (1 - share)) for blue, kept in self._settled), (green, share)]
+        self._split = [*((blue, before * (1 - share)) for blue, before in self._settled), (green, share)]
 
     def withdraw(self) -> None:
         """Send everything to what served before."""

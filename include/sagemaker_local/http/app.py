@@ -74,7 +74,7 @@ class Application:
             status, headers, content = await self._reply(environ, receive)
         except AwsError as error:
             status, headers, content = self._refuse(environ, error)
-            closing = [("Connection", "close")]  # what it sends of its body is not read any more
+            closing = [("Connection", "close")]  # the rest of its body is not read
         except _GoneError:
             return
         except NoAnswerError:

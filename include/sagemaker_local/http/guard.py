@@ -1,8 +1,8 @@
-"""What stands between a web page and a server that runs commands: every request is checked before it is answered.
+"""Protects a server that runs commands from web pages: every request is checked before it is answered.
 
-A page in the developer's browser reaches 127.0.0.1 as well as any program does. What it cannot do is choose its own
-`Host`, `Origin`, `Sec-Fetch-*` and `User-Agent`, so these decide: programs (boto3, the AWS CLI, curl) may do all,
-a browser may only open pages of the control API, and nobody comes under a name that was not allowed (DNS rebinding).
+A page in the developer's browser reaches 127.0.0.1 as any program does. What it cannot do is choose its own
+`Host`, `Origin`, `Sec-Fetch-*` and `User-Agent`, so these decide. Programs (boto3, the AWS CLI, curl) may do all,
+a browser may only open pages of the control API, and a host name that was not allowed is refused (DNS rebinding).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Jobs as they are stored: the members of their Describe answers that this server reads, and its own with `_`.
 
-Whatever else a Create request said is stored beside them. Times are epoch seconds.
+The other members of the Create request are stored beside them. Times are epoch seconds.
 """
 
 from __future__ import annotations

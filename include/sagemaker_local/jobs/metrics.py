@@ -1,8 +1,8 @@
 """The metrics of a training job, found in what it prints; run as a script, the process that searches.
 
 A regular expression of the user may take longer than the job (`(a+)+$`), and Python's engine stops every other thread
-meanwhile. So the lines are kept in a file, and searched at the end of the job in a process of its own, which gives an
-expression up that needs more than SLOW_SECONDS of processor time for one line.
+meanwhile. So the lines are written to a file, and searched at the end of the job in a process of its own, which gives
+an expression up that needs more than SLOW_SECONDS of processor time for one line.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ MAX_REASON = 1024
 
 
 class JobRecord(Generic[JobT]):
-    """The stored body of one job; `change` and what builds on it save a change and tell EventBridge of it."""
+    """The stored body of one job; `change` and what builds on it save a change and send its event."""
 
     def __init__(self, ctx: Context, kind: str, name: str) -> None:
         self._ctx, self._kind, self._name = ctx, kind, name

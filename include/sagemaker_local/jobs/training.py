@@ -262,7 +262,7 @@ class TrainingExecution(Execution[TrainingJob]):
             self.record.change(lambda body: mark_stopping(TRAINING, body))
 
     def _fail_with(self, exit_code: int | None) -> None:
-        """The container failed: its data output is kept, and the reason is what it wrote to /opt/ml/output/failure."""
+        """The container failed: upload its data output; the reason is what it wrote to /opt/ml/output/failure."""
         self._upload("output")
         failure = self.local_path(f"{isolation.ML}/output/failure")
         text = failure.read_text("utf-8", "replace") if failure.is_file() else ""

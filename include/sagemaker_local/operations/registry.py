@@ -51,7 +51,7 @@ class _UsedToken(TypedDict):
 
 
 class ModelPackageGroup(TypedDict, total=False):
-    """A stored group; what else its Create request said is beside it."""
+    """A stored group, beside the other members of its Create request."""
 
     ModelPackageGroupName: str
     ModelPackageGroupArn: str
@@ -283,7 +283,7 @@ def _key(name_or_arn: str) -> str:
 
 
 def _emit(context: Context, arn: str, **more: object) -> None:
-    """Tell EventBridge of a version; `more` are members that only the event has.
+    """Send the event of a version; `more` are members that only the event has.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html
     """

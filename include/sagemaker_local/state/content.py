@@ -41,8 +41,8 @@ class Piece:
 class Content(bytes):
     """Bytes that moto may count, cut and pass on, but that are on disk: `blocks` reads them.
 
-    `md5` is the ETag (32 hexadecimal digits) when it is known already. Whoever treats it as plain bytes sees none, so
-    it goes only where it is expected: into a FakeKey, and through `GetObject` and its ranges.
+    `md5` is the ETag (32 hexadecimal digits) when it is known already. Code that treats it as plain bytes finds it
+    empty, so it is passed only where it is expected: into a FakeKey, and through `GetObject` and its ranges.
     """
 
     pieces: tuple[Piece, ...]
@@ -135,7 +135,7 @@ class ObjectBody:
         self.digests = ()
 
     def close(self) -> None:
-        """Nothing is open; the files go when nothing refers to them at the next start."""
+        """Do nothing: no file is open. Files that nothing refers to are deleted at the next start."""
 
 
 class Hash(Protocol):

@@ -1,4 +1,4 @@
-"""Quotas of the account on instances, named as Service Quotas names them: what it may use at a time."""
+"""Quotas of the account on instances, named as in Service Quotas: how many it may use at a time."""
 
 from __future__ import annotations
 

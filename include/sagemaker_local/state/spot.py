@@ -105,8 +105,8 @@ def check(settings: Mapping[str, Any]) -> None:
     unknown = sorted(set(settings) - set(DEFAULT))
     if unknown:
         raise ValueError(f"unknown setting {unknown[0]}; known are {', '.join(DEFAULT)}")
-    _check_number("interruptions_per_hour", settings["interruptions_per_hour"])
-    _check_number("discount", settings["discount"], most=1.0)
+    check_number("interruptions_per_hour", settings["interruptions_per_hour"])
+    check_number("discount", settings["discount"], most=1.0)
     if not isinstance(settings["rules"], list):
         raise ValueError("rules must be a list")
     for number, rule in enumerate(settings["rules"]):
@@ -126,9 +126,10 @@ def _check_rule(where: str, rule: Any) -> None:
         raise ValueError(f"{where} must have exactly one of after_checkpoints, after_seconds and no_capacity")
     for name in ("after_checkpoints", "after_seconds", "gap_seconds", "times"):
         if rule.get(name) is not None:
-            _check_number(f"{where}.{name}", rule[name])
+            check_number(f"{where}.{name}", rule[name])
 
 
-def _check_number(where: str, value: Any, most: float = float("inf")) -> None:
+def check_number(where: str, value: Any, most: float = float("inf")) -> None:
+    """Raise ValueError, which names the setting, for what is no number from 0 to `most`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
         raise ValueError(f"{where} is {value!r}; it must be a number from 0 to {most:g}")

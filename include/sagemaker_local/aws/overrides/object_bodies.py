@@ -1,4 +1,4 @@
-"""`PutObject` and `UploadPart`: the body goes to its file before moto has its turn, and is checked on the way.
+"""`PutObject` and `UploadPart`: the body goes to its file before moto gets the request, and is checked on the way.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html tells the form of `aws-chunked` bodies.
 """

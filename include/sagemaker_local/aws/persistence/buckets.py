@@ -163,7 +163,7 @@ class S3State:
         )
 
     def forget(self, *, buckets: bool) -> None:
-        """What had changed is on disk."""
+        """Everything that had changed is on disk: begin anew."""
         for _, backend in _backends():
             backend.tagger.changed.clear()
             for bucket in backend.buckets.values():

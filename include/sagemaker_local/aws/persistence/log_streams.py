@@ -16,7 +16,8 @@ GROUP, STREAM, EVENTS = "log group", "log stream", "log events"
 
 
 class LogsState:
-    """Keeps the groups, streams and events of all Logs backends of this process; the rest of them are small things."""
+    """Writes the groups, streams and events of all Logs backends of this process; the rest of a backend is a row
+    of `services.py`."""
 
     def __init__(self, database: Database) -> None:
         from moto.logs.models import LogStream
@@ -79,7 +80,7 @@ class LogsState:
             self._database.put(STREAM, owner, name, streams[owner, name])
 
     def forget(self, *, structure: bool) -> None:
-        """What had changed is on disk."""
+        """Everything that had changed is on disk: begin anew."""
         for stream in self._written:
             stream.persisted = len(stream.events)
         self._written.clear()

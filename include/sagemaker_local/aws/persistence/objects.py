@@ -43,7 +43,7 @@ def store_contents_in(bodies: Path) -> None:
 
 
 def _replace(owner: Any, name: str, new: Any) -> None:
-    """Set it once: a process that opens a second state must not wrap what is wrapped."""
+    """Replace an attribute once: a process that opens a second state must not wrap it twice."""
     if not getattr(getattr(owner, name, None), "__wrapped__", None):
         setattr(owner, name, new)
 
@@ -91,7 +91,7 @@ def _by_reference(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _with_content(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Give moto the body that was stored before its turn."""
+    """Give moto the body that was stored before it got the request."""
 
     @wraps(method)
     def setup_class(self: Any, request: Any, *args: Any, **kwargs: Any) -> None:

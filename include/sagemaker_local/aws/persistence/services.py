@@ -21,7 +21,7 @@ SERVICES = (
 )  # fmt: skip
 BACKEND, METRICS = "backend", "metric data"
 _IDENTITY = ("iam", "sts")
-"""Every request asks these who it is; only their own change them."""
+"""Every request looks up its caller in these; only requests to them change them."""
 _TRIES = 5
 
 
@@ -54,7 +54,7 @@ class ServicesState:
         dict.__setitem__(_backends(service)[account], region, backend)
 
     def use(self, *services: str) -> None:
-        """Count every backend of these services that is there as used."""
+        """Mark every existing backend of these services as used by the current request."""
         for service in services:
             if f"moto.{service}.models" in sys.modules:
                 for account, regions in dict.items(_backends(service)):
@@ -82,7 +82,7 @@ class ServicesState:
             try:
                 self._database.put_changed(BACKEND, service, location, backend)
                 return
-            except RuntimeError:  # a ReceiveMessage that waits outside its turn has just changed a dictionary
+            except RuntimeError:  # a ReceiveMessage that runs beside it has just changed a dictionary
                 if not tries_left:
                     raise
 
@@ -95,7 +95,7 @@ class ServicesState:
             self._database.append(METRICS, location, "", dumps(data[written:])[0])
 
     def forget(self) -> None:
-        """What had changed is on disk, or has not changed."""
+        """Everything used is on disk: begin anew."""
         for service, account, region in self._used:
             if service == "cloudwatch":
                 backend = dict.__getitem__(_backends(service)[account], region)

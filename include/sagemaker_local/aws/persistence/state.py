@@ -24,7 +24,8 @@ PERSISTED = ("s3", *SERVICES)
 
 
 class MotoState:
-    """The durable state of moto in `directory`. One per process, as moto itself; used only in moto's turn.
+    """The durable state of moto in `directory`. There is one per process, as there is one moto; only the request
+    that moto is answering uses it.
 
     Raises ValueError, with a plain sentence, when what is there cannot be read.
     """
@@ -53,11 +54,11 @@ class MotoState:
         self._snapshot.unlink(missing_ok=True)
 
     def begin(self, *, changing: bool) -> None:
-        """A request has its turn."""
+        """moto begins to answer a request."""
         CurrentRequest.changing = changing
 
     def use(self, service: str) -> None:
-        """The request used this service, outside its turn."""
+        """Mark a service as used by a request that ran beside the one that moto is answering."""
         self._services.use(service)
 
     def save(self, service: str, operation: str) -> None:
