@@ -45,7 +45,7 @@ class LifecycleRule(TypedDict, total=False):
     Status: str
     Prefix: str
     Filter: Mapping[str, Any]
-    Expiration: Mapping[str, Any]
+    Expiration: Mapping[str, int | str]
     Transitions: list[Mapping[str, str]]
 
 
@@ -57,12 +57,20 @@ class Subnet(TypedDict):
     AvailabilityZone: str
 
 
+class EgressRule(TypedDict):
+    """What a security group lets out; a rule for everything has protocol `-1` and no ports."""
+
+    IpProtocol: str
+    FromPort: NotRequired[int]
+    ToPort: NotRequired[int]
+
+
 class SecurityGroup(TypedDict):
-    """A security group of EC2; an egress rule for everything has protocol `-1` and no ports."""
+    """A security group of EC2."""
 
     GroupId: str
     VpcId: str
-    IpPermissionsEgress: list[Mapping[str, Any]]
+    IpPermissionsEgress: list[EgressRule]
 
 
 class RouteTable(TypedDict):

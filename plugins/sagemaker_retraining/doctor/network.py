@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from botocore.exceptions import ClientError
 
 from sagemaker_retraining.config.environment import Vpc
-from sagemaker_retraining.doctor.answers import RouteTable, SecurityGroup, Subnet, VpcEndpoint
+from sagemaker_retraining.doctor.answers import EgressRule, RouteTable, SecurityGroup, Subnet, VpcEndpoint
 from sagemaker_retraining.doctor.aws import Aws
 from sagemaker_retraining.doctor.errors import code_of
 from sagemaker_retraining.doctor.findings import Check, Finding, ok, wrong
@@ -65,7 +65,7 @@ def _groups(aws: Aws, vpc: Vpc) -> Iterator[Finding]:
         yield ok(subject, f"{len(found)} of the same VPC, HTTPS goes out")
 
 
-def _lets_out(rule: Mapping[str, Any]) -> bool:
+def _lets_out(rule: EgressRule) -> bool:
     """Whether an egress rule allows HTTPS."""
     if rule["IpProtocol"] == "-1":
         return True
