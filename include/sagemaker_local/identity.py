@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from contextvars import ContextVar
-from typing import Any
 
 from include.sagemaker_local.context import Context
 
@@ -18,7 +17,7 @@ def access_key(authorization: str) -> str:
     return credential[1] if credential else "local"
 
 
-def user_context(context: Context) -> dict[str, Any]:
+def user_context(context: Context) -> dict[str, dict[str, str]]:
     """The caller as CreatedBy and LastModifiedBy show it: the access key stands for an IAM user of that name."""
     key = ACCESS_KEY.get()
     return {"IamIdentity": {"Arn": f"arn:aws:iam::{context.settings.account}:user/{key}", "PrincipalId": key}}

@@ -15,7 +15,7 @@ from include.sagemaker_local.api.validation import validate
 from include.sagemaker_local.errors import AwsError, unsupported_operation
 from include.sagemaker_local.http.errors import error_reply
 from include.sagemaker_local.http.types import Reply
-from include.sagemaker_local.operations.table import OPERATIONS, OperationContext, Response
+from include.sagemaker_local.operations.table import OPERATIONS, OperationContext, Request, Response
 
 log = logging.getLogger(__name__)
 TARGET = "SageMaker."
@@ -60,10 +60,10 @@ def _perform(context: OperationContext, operation: str, body: bytes) -> Response
     return _filtered(response, model.output_shape) if model.output_shape else {}
 
 
-def _parsed(body: bytes, model: OperationModel) -> dict[str, Any]:
+def _parsed(body: bytes, model: OperationModel) -> Request:
     """The request, checked. Raises AwsError."""
     try:
-        request: dict[str, Any] = json.loads(body or b"{}")
+        request: Request = json.loads(body or b"{}")
         validate(request, model.input_shape)
     except ValueError as error:
         raise AwsError("SerializationException", f"The request body is not JSON: {error}") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Any
 
 from include.sagemaker_local.context import Context
 
@@ -24,7 +23,7 @@ class LogStream:
     def __init__(self, ctx: Context, group: str, stream: str) -> None:
         self._ctx, self._names = ctx, {"logGroupName": group, "logStreamName": stream}
         self._changed = threading.Condition()
-        self._events: list[dict[str, Any]] = []
+        self._events: list[dict[str, int | str]] = []
         self._last = 0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=f"logs-{stream}", daemon=True)
@@ -64,7 +63,7 @@ class LogStream:
             except client.exceptions.ResourceAlreadyExistsException:
                 continue
 
-    def _next(self) -> list[dict[str, Any]]:
+    def _next(self) -> list[dict[str, int | str]]:
         """The lines of the next batch, oldest first; none when the stream is closed and all are sent."""
         with self._changed:
             self._changed.wait_for(lambda: self._events or self._closed)
