@@ -6,6 +6,7 @@ REVIEW ?= auto
 PYTHON ?=
 FAULT ?=
 ENV ?=
+COVERAGE ?=
 
 BIN = .venv/bin
 # The Python that set-up runs with; every target below first brings its environment up to date, which is quick.
@@ -39,18 +40,17 @@ up: ## Start Airflow and the local SageMaker and leave them running (AIRFLOW_POR
 down: ## Stop what make up started
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m include.laptop.stack down; else echo "Nothing was running."; fi
 
-test: ## Run the tests, without the slow ones
-	$(set_up) dev
-	@$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
-
-coverage: ## make test, measured: the lines that it does not reach; fails below the floor of each product
+test: ## Run the tests, without the slow ones; COVERAGE=1 measures them and fails below the floor of each product
 	$(set_up) dev
 	@rm -rf .local/coverage
-	@$(BIN)/python -m coverage run -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
-	@$(BIN)/python -m coverage combine --quiet
-	@for floor in plugins:91 include/sagemaker_local:84 include/laptop:72; do \
+	@$(BIN)/python -m $(if $(COVERAGE),coverage run -m) pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
+	@$(if $(COVERAGE),$(BIN)/python -m coverage combine --quiet)
+	@for floor in $(if $(COVERAGE),plugins:91 include/sagemaker_local:84 include/laptop:72); do \
 		$(BIN)/python -m coverage report --include="$${floor%:*}/*" --fail-under="$${floor#*:}" || exit 1; \
 	done
+
+coverage: ## make test COVERAGE=1
+	@$(MAKE) --no-print-directory test COVERAGE=1
 
 test-slow: ## Run the slow tests: releases, backfills and traffic shifting for minutes, fuzzing; a browser where there is Chromium
 	$(set_up) dev
