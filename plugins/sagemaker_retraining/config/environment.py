@@ -28,7 +28,7 @@ RUN_TAGS = ("project", "model", "env", "team", "owner", "pipeline", "run_id", "p
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 
 
-def _kms_key(known: dict[str, Any]) -> str | None:
+def _kms_key(known: dict[str, Any]) -> str | None:  # what pydantic hands to a default
     """The default of the more specific keys; `known` are the values before them."""
     key: str | None = known.get("kms_key_arn")
     return key

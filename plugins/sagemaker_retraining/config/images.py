@@ -17,7 +17,7 @@ def repository(uri: str) -> str:
     return uri.partition("/")[2].partition("@")[0].partition(":")[0]
 
 
-def is_first_party(uri: str, lock: Mapping[str, Any]) -> bool:
+def is_first_party(uri: str, lock: Mapping[str, Any]) -> bool:  # folders of folders of URIs
     """Whether the image is one of SageMaker's algorithms, by the registries in the lock of images.
 
     A copy in a registry of one's own is an image of one's own.

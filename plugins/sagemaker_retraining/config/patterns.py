@@ -40,7 +40,7 @@ class Rule:
         return core_schema.no_info_after_validator_function(self.check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Let editors check the pattern too."""
+        """Let editors check the pattern too (a JSON Schema)."""
         return {**handler(schema), "pattern": f"^(?:{self.pattern})$"}
 
 

@@ -152,7 +152,7 @@ def _syntax_message(file: str, error: yaml.MarkedYAMLError) -> str:
     return f"{file}{line}: is not YAML: {error.problem or error.context}; check indentation, quotes and colons here"
 
 
-def _merge(base: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+def _merge(base: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:  # YAML as it was read
     merged = dict(base)
     for key, value in other.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)

@@ -92,7 +92,7 @@ def read_evaluation(
 
 
 def read_rows(document: Mapping[str, Any], path: KeyPath) -> int | None:
-    """`holdout.rows`; None when the script does not say."""
+    """`holdout.rows` of an evaluation.json that nobody has checked yet; None when the script does not say."""
     holdout = document.get("holdout")
     if holdout is None:
         return None
@@ -107,7 +107,7 @@ def read_rows(document: Mapping[str, Any], path: KeyPath) -> int | None:
 def metric_values(
     block: Mapping[str, Any], problem: str, needed: Collection[str], path: KeyPath
 ) -> tuple[dict[str, float], list[str]]:
-    """The metrics out of a model's block, and a warning for each value that is no number and is not needed.
+    """The metrics out of a model's (unchecked) block, and a warning for each value that is no number and is not needed.
 
     Members without a `value` (curves, confusion matrices) are left out. Raises EvaluationError.
     """

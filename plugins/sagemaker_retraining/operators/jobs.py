@@ -128,14 +128,17 @@ class ResumableJobMixin(SageMakerBaseOperator):
 
     def execute_complete(
         self, context: Context, event: Mapping[str, object] | None = None, name: str = "", start_over: bool = False
-    ) -> dict[str, Any]:
+    ) -> dict[str, Any]:  # the provider's signature; a JobResult
         """The job has ended, or its time is over."""
         if (event or {}).get("status") == "timeout":
             self.give_up(name)
         return self.execute(context) if start_over else dict(self.finish(context, name))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Stop the job when the task's execution_timeout passed while it was deferred; Airflow tells nobody else."""
+        """Stop the job when the task's execution_timeout passed while it was deferred; Airflow tells nobody else.
+
+        The signature is Airflow's.
+        """
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout:

@@ -133,7 +133,7 @@ class ReviewOperator(HITLOperator):
         return decision.to_dict()
 
     def process_trigger_event_error(self, event: dict[str, Any]) -> NoReturn:
-        """No answer in time: what follows from that is the approval task's business."""
+        """No answer in time: what follows from that is the approval task's business (Airflow's signature)."""
         if event["error_type"] == "timeout":
             raise AirflowSkipException("Nobody has answered before the deadline")
         super().process_trigger_event_error(event)

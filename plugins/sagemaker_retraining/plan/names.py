@@ -37,7 +37,7 @@ def job_name(slug: str, step: str, period: Period, run_hash: str) -> str:
 
 
 def with_generation(request: Mapping[str, Any], generation: int, first: int = 0) -> dict[str, Any]:
-    """The job request of its `generation`: 0 is the request as planned, n is named `<name>-g<n>`.
+    """The request of a job of any kind, of its `generation`: 0 is the request as planned, n is named `<name>-g<n>`.
 
     A processing job of generation n writes beside the outputs of the earlier ones (`…/test-g<n>/`), so that what they
     left stays as it is. Training checkpoints go with `first`, the generation that began from nothing: the tries after

@@ -80,7 +80,7 @@ class ModelApprovalSensor(AwsBaseSensor[RetrainingHook]):
         return self.look(context)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Also a trigger that failed comes back here."""
+        """Also a trigger that failed comes back here (Airflow's signature)."""
         with self.closing_the_review(context):
             return super().resume_execution(next_method, next_kwargs, context)
 
