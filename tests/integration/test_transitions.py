@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
-from sagemaker_retraining.hooks import RetrainingHook
 from sagemaker_retraining.operators.verify import VerifyEndpointOperator
 from sagemaker_retraining.requests.approval import status_changes as decisions
-from sagemaker_retraining.tasks import rollback
+from sagemaker_retraining.tasks import promotion, rollback
 from tests.conftest import LocalSageMaker
 from tests.kits.endpoint_kit import wait_for
 from tests.kits.serving_kit import ENVIRONMENT, Serving, finished, short_name
@@ -64,7 +63,7 @@ def roll_back(serving: Serving, **params: Any) -> dict[str, Any]:
     )
     finished(verify, serving.context())
     for _ in range(2):  # a retry notes nothing twice
-        rollback.record(RetrainingHook(), [plan["model_package_arn"], plan["replaced_arn"]], plan["note"])
+        rollback.note_rollback(plan)
     return plan
 
 
@@ -235,7 +234,7 @@ def test_promotion_copies_registers_and_waits_for_a_person(serving: Serving, mon
 
     def plan(**params: Any) -> dict[str, Any]:
         chosen = {"version": 1, "source": "test", "target": "prod", **params}
-        found = rollback.plan_promotion("demo_model", form(**chosen))
+        found = promotion.plan_promotion("demo_model", form(**chosen))
         return dict(json.loads(json.dumps(found)))
 
     with pytest.raises(AirflowFailException, match="choose two environments"):
@@ -249,15 +248,15 @@ def test_promotion_copies_registers_and_waits_for_a_person(serving: Serving, mon
         plan()
     serving.s3.put_object(**sample, Body=rows)
     with pytest.raises(AirflowFailException, match=r"evaluation.json: there is no such object; nothing was registered"):
-        rollback.promote(plan())
+        promotion.promote_version(plan())
     assert not serving.sagemaker.list_model_package_groups(NameContains=f"{serving.name}-prod")[
         "ModelPackageGroupSummaryList"
     ]
 
     serving.s3.put_object(Bucket=server.bucket, Key=evaluation, Body=b"{}")
     planned = plan()
-    promoted = rollback.promote(planned)
-    assert rollback.promote(planned) == promoted
+    promoted = promotion.promote_version(planned)
+    assert promotion.promote_version(planned) == promoted
     package = serving.sagemaker.describe_model_package(ModelPackageName=promoted)
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
     container = package["InferenceSpecification"]["Containers"][0]
@@ -276,7 +275,7 @@ def test_promotion_copies_registers_and_waits_for_a_person(serving: Serving, mon
     serving.sagemaker.update_model_package(ModelPackageArn=promoted, ModelApprovalStatus="Approved")
     assert serving.deploy(promoted, planned)["endpoint"] == f"{serving.name}-p"
     for _ in range(2):
-        rollback.record(rollback.target_hook(planned), [promoted], planned["note"])
+        promotion.note_promotion(planned, promoted)
     assert [text for key, text in metadata(serving, promoted).items() if key.startswith("served.")] == [planned["note"]]
-    again = rollback.promote(plan())
+    again = promotion.promote_version(plan())
     assert (again.rpartition("/")[2], promoted.rpartition("/")[2]) == ("2", "1"), "a second promotion asks again"
