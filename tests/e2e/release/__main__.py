@@ -7,11 +7,15 @@ import shutil
 import sys
 from pathlib import Path
 
-from include.laptop.layout import LOCAL
+from include.laptop.layout import LOCAL, ROOT
 from tests.chaos.stack import Stack
 from tests.e2e.release import MODELS
 
 STUB = '''"""The Airflow DAG of {model}."""
+
+import sys
+
+sys.path.insert(0, "{repository}")
 
 from tests.e2e.release.dag import release_dag
 
@@ -25,7 +29,7 @@ def main() -> None:
     shutil.copytree(Path(__file__).with_name("project"), source)
     (source / "dags").mkdir()
     for model in MODELS:
-        (source / "dags" / f"{model}.py").write_text(STUB.format(model=model))
+        (source / "dags" / f"{model}.py").write_text(STUB.format(model=model, repository=ROOT))
     # Nothing is killed here, and a busy machine may take long to read a DAG file.
     stack = Stack(source, MODELS, tuning={"AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120"})
     try:
