@@ -64,7 +64,7 @@ def test_the_code_is_installed_without_a_package_index(python: Path, tmp_path: P
     program = "import sys, pathlib, train; print(train.SETUP.format(name='train'))"
     setup = subprocess.run(
         [python, "-c", program],
-        cwd=REPOSITORY / "include/sagemaker_local/container",
+        cwd=REPOSITORY / "include/sagemaker_local/containers/programs",
         capture_output=True,
         text=True,
         check=True,
