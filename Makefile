@@ -45,7 +45,7 @@ test: ## Run the tests, without the slow ones; COVERAGE=1 measures them and fail
 	@rm -rf .local/coverage
 	@$(BIN)/python -m $(if $(COVERAGE),coverage run -m) pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
 	@$(if $(COVERAGE),$(BIN)/python -m coverage combine --quiet)
-	@for floor in $(if $(COVERAGE),plugins:93 include/sagemaker_local:89 include/laptop:78); do \
+	@for floor in $(if $(COVERAGE),plugins:92 include/sagemaker_local:86 include/laptop:75); do \
 		$(BIN)/python -m coverage report --include="$${floor%:*}/*" --fail-under="$${floor#*:}" || exit 1; \
 	done
 
